@@ -1,0 +1,72 @@
+// The desired state of a router as typed values: what one YAML file says. Plain data, owned by whoever holds it.
+//
+// Units are in the names. A value that the file left out holds its default; `std::optional` where "absent" means
+// something of its own.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/address.h"
+#include "net/mac.h"
+
+namespace millrace::config {
+
+enum class Hugepages : std::uint8_t { automatic, size_1g, size_2m, none };
+enum class Idle : std::uint8_t { adaptive, poll };
+
+// Fixed at start: a change needs a restart.
+struct DataplaneConfig {
+  std::optional<std::vector<unsigned>> workers;  // cores; absent: all isolated cores, else the last one
+  Hugepages hugepages = Hugepages::automatic;
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30;
+  Idle idle = Idle::adaptive;
+  friend bool operator==(const DataplaneConfig&, const DataplaneConfig&) = default;
+};
+
+// Fixed at start, but for `icmp_error_rate`.
+struct ControlConfig {
+  unsigned core = 0;
+  std::string api = "/run/millrace/api.sock";
+  std::optional<std::string> metrics;  // "address:port" of the TCP listener for /metrics; absent: off
+  unsigned icmp_error_rate = 1000;     // ICMP errors a second, all destinations together (RFC 1812 4.3.2.8)
+  friend bool operator==(const ControlConfig&, const ControlConfig&) = default;
+};
+
+struct InterfaceConfig {
+  std::string device;             // PCI address or DPDK devargs; fixed while the interface lives
+  std::optional<unsigned> queues; // receive queues; absent: auto (one a worker, as far as the port has them)
+  unsigned mtu = 1500;            // bytes of IP packet
+  std::vector<Ipv4InterfaceAddress> addresses;  // in the file's order: the first is the primary one
+  friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
+};
+
+enum class RouteType : std::uint8_t { unicast, blackhole, unreachable, prohibit };
+
+struct RouteConfig {
+  RouteType type = RouteType::unicast;
+  std::vector<Ipv4Address> via;  // sorted, without duplicates; empty unless unicast
+  unsigned distance = 1;         // administrative distance: lower wins
+  unsigned metric = 0;           // lower wins among equal distances
+  friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
+};
+
+struct NeighborKey {
+  std::string interface;
+  Ipv4Address address;
+  friend auto operator<=>(const NeighborKey&, const NeighborKey&) = default;
+};
+
+struct Config {
+  DataplaneConfig dataplane;
+  ControlConfig control;
+  std::map<std::string, InterfaceConfig> interfaces;
+  std::map<Ipv4Prefix, RouteConfig> routes;      // one static route a prefix
+  std::map<NeighborKey, MacAddress> neighbors;   // static entries
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+}  // namespace millrace::config

@@ -1,0 +1,64 @@
+// The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "net/endian.h"
+
+namespace millrace {
+
+// Adds 16-bit words as they lie in memory. One's complement sums do not depend on byte order (RFC 1071 §2 (B)).
+// An odd last byte counts as if a zero byte followed. `sum` is a partial sum to go on from: for all spans but
+// the last of a packet, an even number of bytes.
+inline std::uint64_t checksum_add(std::span<const std::byte> data, std::uint64_t sum = 0) {
+  const std::byte* at = data.data();
+  std::size_t left = data.size();
+  for (; left >= 4; at += 4, left -= 4) {
+    std::uint32_t word;
+    std::memcpy(&word, at, 4);
+    sum += word;
+  }
+  if (left >= 2) {
+    std::uint16_t word;
+    std::memcpy(&word, at, 2);
+    sum += word;
+    at += 2;
+    left -= 2;
+  }
+  if (left == 1) sum += std::to_integer<std::uint16_t>(*at);
+  return sum;
+}
+
+// Folds a partial sum to 16 bits with end-around carry.
+constexpr std::uint16_t checksum_fold(std::uint64_t sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(sum);
+}
+
+// The checksum to store (in wire order) for data whose checksum field is zero.
+inline Be16 internet_checksum(std::span<const std::byte> data) {
+  return Be16::from_wire(static_cast<std::uint16_t>(~checksum_fold(checksum_add(data))));
+}
+
+// True if the checksum in `data` is right: the sum over all of it is all ones. Both 0x0000 and 0xffff in the
+// field stand for zero and are accepted (RFC 1071 §1, RFC 1624 §3).
+inline bool checksum_ok(std::span<const std::byte> data) {
+  return checksum_fold(checksum_add(data)) == 0xffff;
+}
+
+// The header checksum after the TTL went down by one (RFC 1624 §3, eqn. 3: HC' = ~(~HC + ~m + m')).
+// TTL is the high byte of its word m in network order, so m' = m - 0x0100, and ~m + m' = 0xfeff in one's
+// complement, whatever m is. Example: HC 0xfeff -> ~HC 0x0100; 0x0100 + 0xfeff = 0xffff; HC' = 0x0000.
+constexpr std::uint16_t checksum_after_ttl_decrement(std::uint16_t checksum_host) {
+  const std::uint32_t sum = static_cast<std::uint16_t>(~checksum_host) + 0xfeffU;
+  return static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16)));
+}
+static_assert(checksum_after_ttl_decrement(0xfeff) == 0x0000);
+
+}  // namespace millrace
