@@ -10,14 +10,15 @@ namespace millrace::config {
 
 enum class Action : std::uint8_t { add, remove, change };
 
-// One line of a diff. `what` names the object in the words of the file ("interfaces.wan0.mtu", "routes 10.0.0.0/8",
-// "neighbors wan0 192.0.2.254"); `before` and `after` are its values, empty where there is none.
+// One line of a diff. `what` names the object in the words of the file ("interfaces.wan0.mtu",
+// "routes 10.0.0.0/8", "neighbors wan0 192.0.2.254"); `before` and `after` are its values, empty where there
+// is none.
 struct Change {
   Action action;
   std::string what;
   std::string before;
   std::string after;
-  bool needs_restart = false;  // cannot be applied to a running router
+  bool needs_restart = false;                   // cannot be applied to a running router
   [[nodiscard]] std::string to_string() const;  // "+ routes 10.0.0.0/8: via 192.0.2.1"
 };
 
@@ -34,8 +35,8 @@ struct MapDiff {
   [[nodiscard]] bool empty() const { return added.empty() && removed.empty() && changed.empty(); }
 };
 
-// The typed difference. `control.icmp_error_rate` is the only setting of `dataplane` and `control` that can change
-// without a restart.
+// The typed difference. `control.icmp_error_rate` is the only setting of `dataplane` and `control` that can
+// change without a restart.
 struct Diff {
   MapDiff<std::string, InterfaceConfig> interfaces;
   MapDiff<Ipv4Prefix, RouteConfig> routes;
@@ -46,7 +47,8 @@ struct Diff {
 };
 
 Diff diff(const Config& before, const Config& after);
-// Line by line, in the order of the file's sections; an interface's settings and addresses each have their own line.
+// Line by line, in the order of the file's sections; an interface's settings and addresses each have their
+// own line.
 std::vector<Change> describe(const Config& before, const Config& after);
 
 }  // namespace millrace::config

@@ -1,7 +1,8 @@
-// The desired state of a router as typed values: what one YAML file says. Plain data, owned by whoever holds it.
+// The desired state of a router as typed values: what one YAML file says. Plain data, owned by whoever holds
+// it.
 //
-// Units are in the names. A value that the file left out holds its default; `std::optional` where "absent" means
-// something of its own.
+// Units are in the names. A value that the file left out holds its default; `std::optional` where "absent"
+// means something of its own.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +38,9 @@ struct ControlConfig {
 };
 
 struct InterfaceConfig {
-  std::string device;             // PCI address or DPDK devargs; fixed while the interface lives
-  std::optional<unsigned> queues; // receive queues; absent: auto (one a worker, as far as the port has them)
-  unsigned mtu = 1500;            // bytes of IP packet
+  std::string device;              // PCI address or DPDK devargs; fixed while the interface lives
+  std::optional<unsigned> queues;  // receive queues; absent: auto (one a worker, as far as the port has them)
+  unsigned mtu = 1500;             // bytes of IP packet
   std::vector<Ipv4InterfaceAddress> addresses;  // in the file's order: the first is the primary one
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
@@ -64,8 +65,8 @@ struct Config {
   DataplaneConfig dataplane;
   ControlConfig control;
   std::map<std::string, InterfaceConfig> interfaces;
-  std::map<Ipv4Prefix, RouteConfig> routes;      // one static route a prefix
-  std::map<NeighborKey, MacAddress> neighbors;   // static entries
+  std::map<Ipv4Prefix, RouteConfig> routes;     // one static route a prefix
+  std::map<NeighborKey, MacAddress> neighbors;  // static entries
   friend bool operator==(const Config&, const Config&) = default;
 };
 

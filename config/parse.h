@@ -9,19 +9,19 @@
 
 namespace millrace::config {
 
-// One thing wrong with a file. Line and column count from 1.
+// One thing wrong with a file. Line and column count from 1; a column counts bytes.
 struct Problem {
   std::string file;
   int line = 1;
   int column = 1;
-  std::string message;  // what is wrong and what was expected
-  std::string hint;     // how to mend it; may be empty
+  std::string message;                          // what is wrong and what was expected
+  std::string hint;                             // how to mend it; may be empty
   [[nodiscard]] std::string to_string() const;  // "file:line:column: message (hint)"
 };
 
 struct ParseResult {
   Config config;                  // meaningful only if `problems` is empty
-  std::vector<Problem> problems;  // in the order of the file
+  std::vector<Problem> problems;  // in the order of the file; not all of them if there are over a thousand
   [[nodiscard]] bool ok() const { return problems.empty(); }
 };
 

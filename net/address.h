@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/endian.h"
+#include "net/byte_order.h"
 
 namespace millrace {
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <span>
 
-#include "net/endian.h"
+#include "net/byte_order.h"
 
 namespace millrace {
 

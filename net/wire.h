@@ -1,10 +1,10 @@
-// Packet formats as they lie on the wire. Every struct is unaligned-safe (byte arrays and BigEndian, packed).
+// Packet formats as they lie on the wire. Every field has an alignment of 1, so that a struct may lie at any address.
 #pragma once
 
 #include <cstdint>
 
 #include "net/address.h"
-#include "net/endian.h"
+#include "net/byte_order.h"
 #include "net/mac.h"
 
 namespace millrace::wire {
@@ -15,7 +15,7 @@ inline constexpr std::uint16_t kEtherTypeVlan = 0x8100;
 inline constexpr std::uint16_t kEtherTypeQinQ = 0x88a8;
 inline constexpr std::uint16_t kEtherTypeIpv6 = 0x86dd;
 
-struct [[gnu::packed]] Ethernet {
+struct Ethernet {
   MacAddress destination;
   MacAddress source;
   Be16 type;
@@ -32,7 +32,7 @@ inline constexpr std::uint16_t kIpv4MoreFragments = 0x2000;
 inline constexpr std::uint16_t kIpv4OffsetMask = 0x1fff;  // in units of 8 bytes
 
 // RFC 791 §3.1
-struct [[gnu::packed]] Ipv4 {
+struct Ipv4 {
   std::uint8_t version_ihl;
   std::uint8_t tos;
   Be16 total_length;
@@ -55,7 +55,7 @@ static_assert(sizeof(Ipv4) == 20);
 inline constexpr unsigned kIpv4MaxHeader = 60;
 
 // RFC 792; `rest` is id/sequence, unused, or the next-hop MTU of RFC 1191.
-struct [[gnu::packed]] Icmp {
+struct Icmp {
   std::uint8_t type;
   std::uint8_t code;
   Be16 checksum;
@@ -76,7 +76,7 @@ inline constexpr std::uint16_t kArpRequest = 1;
 inline constexpr std::uint16_t kArpReply = 2;
 
 // RFC 826, for IPv4 over Ethernet.
-struct [[gnu::packed]] Arp {
+struct Arp {
   Be16 hardware_type;
   Be16 protocol_type;
   std::uint8_t hardware_length;

@@ -18,7 +18,7 @@ constexpr T byteswap(T value) {
 
 // As it lies on the wire. `host()` and the constructor are the only ways in and out.
 template <std::unsigned_integral T>
-class BigEndian {
+class [[gnu::packed]] BigEndian {
  public:
   constexpr BigEndian() = default;
   constexpr explicit BigEndian(T host_value) : wire_(byteswap(host_value)) {}
@@ -37,6 +37,6 @@ class BigEndian {
 
 using Be16 = BigEndian<std::uint16_t>;
 using Be32 = BigEndian<std::uint32_t>;
-static_assert(sizeof(Be16) == 2 && sizeof(Be32) == 4);
+static_assert(sizeof(Be16) == 2 && sizeof(Be32) == 4 && alignof(Be32) == 1, "fits into wire formats at any place");
 
 }  // namespace millrace

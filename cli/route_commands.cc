@@ -1,0 +1,86 @@
+// `millrace route add|del|lookup`.
+#include <ostream>
+
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "cli/text.h"
+
+namespace millrace::cli {
+
+namespace {
+
+Json to_json(const NewRoute& route) {
+  Json body{{"prefix", route.prefix}};
+  if (route.target.front() == "via") {
+    body["via"] = std::vector<std::string>(route.target.begin() + 1, route.target.end());
+  } else {
+    body["type"] = route.target.front();
+  }
+  if (route.distance != 0) body["distance"] = route.distance;
+  if (route.metric != 0) body["metric"] = route.metric;
+  if (!route.owner.empty()) body["owner"] = route.owner;
+  return body;
+}
+
+std::string origin(const Json& answer) {
+  const std::string owner = text_of(answer, "owner");
+  return text_of(answer, "source") + ", distance " + text_of(answer, "distance") + ", metric " +
+         text_of(answer, "metric") + (owner.empty() ? "" : ", owner " + owner);
+}
+
+Table adjacency_table(const Json& adjacencies) {
+  Table table({{"ADDRESS"}, {"INTERFACE"}, {"MAC"}, {"STATE"}, number("PACKETS"), number("BYTES")});
+  for (const Json& adjacency : adjacencies) {
+    table.row({text_of(adjacency, "address"), text_of(adjacency, "interface"), text_of(adjacency, "mac"),
+               text_of(adjacency, "state"), count_of(adjacency, "packets"), count_of(adjacency, "bytes")});
+  }
+  return table;
+}
+
+void print_match(std::ostream& out, const Json& answer) {
+  const Json& hop = part_of(answer, "next_hop");
+  out << "prefix:    " << text_of(answer, "prefix") << '\n';
+  out << "route:     " << text_of(answer, "type") << ", from " << origin(answer) << '\n';
+  if (!hop.empty()) out << "next hop:  " << text_of(hop, "id") << " (" << text_of(hop, "kind") << ")\n";
+  Table table = adjacency_table(part_of(answer, "adjacencies"));
+  if (table.empty()) return;
+  out << '\n';
+  table.print(out);
+}
+
+}  // namespace
+
+std::string target_error(const std::vector<std::string>& words) {
+  if (words.empty()) return "where to is missing: 'via ADDRESS...', blackhole, unreachable or prohibit";
+  const std::string& first = words.front();
+  if (first == "via") return words.size() < 2 ? "'via' needs at least one address" : "";
+  if (first != "blackhole" && first != "unreachable" && first != "prohibit") {
+    return "'" + printable(first) + "' is not 'via ADDRESS...', blackhole, unreachable or prohibit";
+  }
+  return words.size() == 1 ? "" : "nothing may follow '" + first + "'";
+}
+
+void route_add(Context& context, const NewRoute& route) {
+  // 'replace': an argument may hold bytes that are not UTF-8; the daemon refuses what is then in their place.
+  const std::string body = to_json(route).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const Json answer = context.api.post("/v1/routes", body, "application/json");
+  if (context.json) return print_json(context.out, answer);
+  context.out << text_of(answer, "result") << ' ' << printable(route.prefix) << '\n';
+}
+
+void route_del(Context& context, const std::string& prefix) {
+  const Json answer = context.api.remove(target("/v1/routes", {{"prefix", prefix}}));
+  if (context.json) return print_json(context.out, answer);
+  context.out << text_of(answer, "result") << ' ' << printable(prefix) << '\n';
+}
+
+void route_lookup(Context& context, const std::string& address) {
+  const Json answer = context.api.get(target("/v1/fib/lookup", {{"address", address}}));
+  if (context.json) return print_json(context.out, answer);
+  context.out << text_of(answer, "explanation") << '\n';
+  if (!flag_of(answer, "matched")) return;
+  context.out << '\n';
+  print_match(context.out, answer);
+}
+
+}  // namespace millrace::cli

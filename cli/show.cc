@@ -1,0 +1,184 @@
+// `millrace show ...` for what comes in one answer.
+#include <ostream>
+
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "cli/text.h"
+
+namespace millrace::cli {
+
+namespace {
+
+// The table, or a sentence if there is nothing to show.
+void print_or_say(std::ostream& out, Table table, const char* nothing) {
+  if (table.empty()) {
+    out << nothing << '\n';
+  } else {
+    table.print(out);
+  }
+}
+
+// The strings or objects of a list, each put in words, one below the other or side by side.
+template <class Describe>
+std::string joined(const Json& list, const char* separator, Describe describe) {
+  std::string text;
+  for (const Json& item : list) {
+    if (&item != &list.front()) text += separator;
+    text += describe(item);
+  }
+  return text;
+}
+
+Table interface_settings(const Json& interfaces) {
+  Table table({{"INTERFACE"},
+               {"STATE"},
+               {"MAC"},
+               number("MTU"),
+               number("RXQ"),
+               number("TXQ"),
+               {"ADDRESSES"},
+               elastic("DEVICE")});
+  for (const Json& port : interfaces) {
+    const std::string addresses = joined(part_of(port, "addresses"), "\n", [](const Json& address) {
+      return printable(address.is_string() ? address.get<std::string>() : address.dump());
+    });
+    table.row({text_of(port, "name"), text_of(port, "state"), text_of(port, "mac"), text_of(port, "mtu"),
+               text_of(port, "rx_queues"), text_of(port, "tx_queues"), addresses, text_of(port, "device")});
+  }
+  return table;
+}
+
+Table interface_packets(const Json& interfaces) {
+  Table table({{"INTERFACE"},
+               number("RX-PACKETS"),
+               number("TX-PACKETS"),
+               number("PUNTED"),
+               number("DROPPED"),
+               number("RX-MISSED"),
+               number("RX-ERRORS")});
+  for (const Json& port : interfaces) {
+    table.row({text_of(port, "name"), count_of(port, "rx_packets"), count_of(port, "tx_packets"),
+               count_of(port, "punted"), count_of(port, "dropped"), count_of(port, "rx_missed"),
+               count_of(port, "rx_errors")});
+  }
+  return table;
+}
+
+Table interface_traffic(const Json& interfaces) {
+  Table table(
+      {{"INTERFACE"}, number("RX-PACKETS"), number("RX-BYTES"), number("TX-PACKETS"), number("TX-BYTES")});
+  for (const Json& port : interfaces) {
+    table.row({text_of(port, "name"), count_of(port, "rx_packets"), count_of(port, "rx_bytes"),
+               count_of(port, "tx_packets"), count_of(port, "tx_bytes")});
+  }
+  return table;
+}
+
+Table books(const Json& accounting) {
+  Table table({number("RECEIVED"), number("ORIGINATED"), number("FRAGMENTS"), number("TRANSMITTED"),
+               number("PUNTED"), number("DROPPED"), number("DIFFERENCE")});
+  table.row({count_of(accounting, "received"), count_of(accounting, "originated"),
+             count_of(accounting, "fragments_added"), count_of(accounting, "transmitted"),
+             count_of(accounting, "punted"), count_of(accounting, "dropped"),
+             count_of(accounting, "difference")});
+  return table;
+}
+
+Table control_counters(const Json& control) {
+  Table table({{"CONTROL"}, number("COUNT")});
+  for (const auto& [name, value] : control.items()) {
+    table.row({printable(name), count_of(control, name.c_str())});
+  }
+  return table;
+}
+
+}  // namespace
+
+void show_interfaces(Context& context) {
+  const Json answer = context.api.get("/v1/interfaces");
+  if (context.json) return print_json(context.out, answer);
+  const Json& interfaces = part_of(answer, "interfaces");
+  print_or_say(context.out, interface_settings(interfaces), "no interfaces");
+  if (interfaces.empty()) return;
+  context.out << '\n';
+  interface_packets(interfaces).print(context.out);
+}
+
+void show_next_hops(Context& context) {
+  const Json answer = context.api.get("/v1/next-hops");
+  if (context.json) return print_json(context.out, answer);
+  Table table(
+      {number("ID"), {"KIND"}, number("REFS"), {"VIA"}, {"MAC"}, {"STATE"}, number("WT"), number("PACKETS")});
+  for (const Json& hop : part_of(answer, "next_hops")) {
+    const Json& members = part_of(hop, "members");
+    const auto column = [&members](auto describe) { return joined(members, "\n", describe); };
+    const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
+    table.row({text_of(hop, "id"), text_of(hop, "kind"), count_of(hop, "references"), column(via_of),
+               column([&](const Json& m) { return or_dash(text_of(m, "mac")); }),
+               column([&](const Json& m) { return or_dash(text_of(m, "state")); }),
+               column([&](const Json& m) { return or_dash(text_of(m, "weight")); }),
+               column([&](const Json& m) { return or_dash(count_of(m, "packets")); })});
+  }
+  print_or_say(context.out, std::move(table), "no next hops");
+}
+
+void show_neighbors(Context& context) {
+  const Json answer = context.api.get("/v1/neighbors");
+  if (context.json) return print_json(context.out, answer);
+  Table table({{"ADDRESS"}, {"INTERFACE"}, {"MAC"}, {"STATE"}, number("AGE"), number("QUEUED")});
+  for (const Json& neighbor : part_of(answer, "neighbors")) {
+    const bool aged = neighbor.contains("age_seconds") && neighbor["age_seconds"].is_number();
+    table.row({text_of(neighbor, "address"), text_of(neighbor, "interface"), text_of(neighbor, "mac"),
+               text_of(neighbor, "state"), aged ? duration(real_of(neighbor, "age_seconds")) : "",
+               count_of(neighbor, "queued")});
+  }
+  print_or_say(context.out, std::move(table), "no neighbors");
+}
+
+void show_workers(Context& context) {
+  const Json answer = context.api.get("/v1/workers");
+  if (context.json) return print_json(context.out, answer);
+  Table table({number("ID"), number("CORE"), number("BUSY"), number("RX-PACKETS"), number("TX-PACKETS"),
+               number("CYCLES/PKT"), number("BURST"), number("NAPS"), elastic("QUEUES")});
+  for (const Json& worker : part_of(answer, "workers")) {
+    const std::string queues = joined(part_of(worker, "queues"), " ", [](const Json& queue) {
+      return text_of(queue, "interface") + ":" + text_of(queue, "queue");
+    });
+    table.row({text_of(worker, "id"), text_of(worker, "core"),
+               fixed(real_of(worker, "busy_percent"), 1) + "%", count_of(worker, "rx_packets"),
+               count_of(worker, "tx_packets"), fixed(real_of(worker, "cycles_per_packet"), 0),
+               fixed(real_of(worker, "mean_burst"), 1), count_of(worker, "naps"), queues});
+  }
+  print_or_say(context.out, std::move(table), "no workers");
+}
+
+void show_counters(Context& context) {
+  const Json answer = context.api.get("/v1/counters");
+  if (context.json) return print_json(context.out, answer);
+  std::ostream& out = context.out;
+  books(part_of(answer, "accounting")).print(out);
+  out << '\n';
+  print_or_say(out, interface_traffic(part_of(answer, "interfaces")), "no interfaces");
+  out << '\n';
+  Table punt({{"PUNT-CLASS"}, number("RECEIVED")});
+  for (const Json& row : part_of(answer, "punt")) {
+    punt.row({text_of(row, "class"), count_of(row, "received")});
+  }
+  print_or_say(out, std::move(punt), "no punt classes");
+  out << '\n';
+  print_or_say(out, control_counters(part_of(answer, "control")), "no control counters");
+}
+
+void show_drops(Context& context, bool all) {
+  const Json answer = context.api.get(target("/v1/drops", {{"all", all ? "1" : ""}}));
+  if (context.json) return print_json(context.out, answer);
+  Table table({{"REASON"}, {"INTERFACE"}, number("PACKETS"), elastic("DESCRIPTION")});
+  for (const Json& drop : part_of(answer, "drops")) {
+    const std::string reference = text_of(drop, "reference");
+    table.row({text_of(drop, "reason"), text_of(drop, "interface"), count_of(drop, "packets"),
+               text_of(drop, "description") + (reference.empty() ? "" : " (" + reference + ")")});
+  }
+  print_or_say(context.out, std::move(table), "no drops");
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,232 @@
+#include "config/diff.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "config/words.h"
+
+namespace millrace::config {
+namespace {
+
+// Values in the words of the file.
+
+std::string text_of(const Ipv4Address& address) {
+  return address.to_string();
+}
+std::string text_of(const Ipv4InterfaceAddress& address) {
+  return address.to_string();
+}
+std::string text_of(unsigned number) {
+  return std::to_string(number);
+}
+
+template <class T>
+std::string list_of(const std::vector<T>& values) {
+  std::string text;
+  for (const T& value : values) {
+    if (!text.empty()) text += ", ";
+    text += text_of(value);
+  }
+  return text;
+}
+
+// The largest unit that leaves a whole number.
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::pair<unsigned, char> kUnits[] = {{30, 'G'}, {20, 'M'}, {10, 'K'}};
+  for (const auto& [shift, unit] : kUnits) {
+    if (bytes % (std::uint64_t{1} << shift) == 0) return std::to_string(bytes >> shift) + unit;
+  }
+  return std::to_string(bytes);
+}
+
+std::string queues_text(const InterfaceConfig& interface) {
+  return interface.queues ? std::to_string(*interface.queues) : "auto";
+}
+
+std::string route_text(const RouteConfig& route) {
+  const RouteConfig defaults;
+  std::string text = route.type == RouteType::unicast ? "via " + list_of(route.via)
+                                                      : std::string(word_of(kRouteTypeWords, route.type));
+  if (route.distance != defaults.distance) text += ", distance " + std::to_string(route.distance);
+  if (route.metric != defaults.metric) text += ", metric " + std::to_string(route.metric);
+  return text;
+}
+
+// Merges two ordered maps into their difference.
+template <class Key, class Value>
+MapDiff<Key, Value> diff_maps(const std::map<Key, Value>& before, const std::map<Key, Value>& after) {
+  MapDiff<Key, Value> diff;
+  auto old = before.begin();
+  auto now = after.begin();
+  while (old != before.end() || now != after.end()) {
+    if (now == after.end() || (old != before.end() && old->first < now->first)) {
+      diff.removed.emplace_back(*old++);
+    } else if (old == before.end() || now->first < old->first) {
+      diff.added.emplace_back(*now++);
+    } else {
+      if (!(old->second == now->second)) diff.changed.push_back({old->first, old->second, now->second});
+      ++old;
+      ++now;
+    }
+  }
+  return diff;
+}
+
+// Collects lines; a setting without a line is unchanged.
+class Lines {
+ public:
+  explicit Lines(bool needs_restart = false) : needs_restart_(needs_restart) {}
+  void add(std::string what, std::string value) { push(Action::add, std::move(what), "", std::move(value)); }
+  void remove(std::string what, std::string value) {
+    push(Action::remove, std::move(what), std::move(value), "");
+  }
+  void change(std::string what, std::string before, std::string after) {
+    if (before != after) push(Action::change, std::move(what), std::move(before), std::move(after));
+  }
+  // Of a setting that may be absent.
+  void optional(std::string what, const std::optional<std::string>& before,
+                const std::optional<std::string>& after) {
+    if (before && after) {
+      change(std::move(what), *before, *after);
+    } else if (before) {
+      remove(std::move(what), *before);
+    } else if (after) {
+      add(std::move(what), *after);
+    }
+  }
+  void append(std::vector<Change> lines) { std::ranges::move(lines, std::back_inserter(lines_)); }
+  [[nodiscard]] std::vector<Change> take() && { return std::move(lines_); }
+
+ private:
+  void push(Action action, std::string what, std::string before, std::string after) {
+    lines_.push_back({action, std::move(what), std::move(before), std::move(after), needs_restart_});
+  }
+  std::vector<Change> lines_;
+  bool needs_restart_;
+};
+
+std::optional<std::string> workers_text(const DataplaneConfig& dataplane) {
+  return dataplane.workers ? std::optional(list_of(*dataplane.workers)) : std::nullopt;
+}
+
+std::vector<Change> restart_lines(const Config& before, const Config& after) {
+  Lines lines(true);
+  const auto& [old, now] = std::tie(before.dataplane, after.dataplane);
+  lines.optional("dataplane.workers", workers_text(old), workers_text(now));
+  lines.change("dataplane.hugepages", std::string(word_of(kHugepagesWords, old.hugepages)),
+               std::string(word_of(kHugepagesWords, now.hugepages)));
+  lines.change("dataplane.memory", size_text(old.memory_bytes), size_text(now.memory_bytes));
+  lines.change("dataplane.idle", std::string(word_of(kIdleWords, old.idle)),
+               std::string(word_of(kIdleWords, now.idle)));
+  lines.change("control.core", text_of(before.control.core), text_of(after.control.core));
+  lines.change("control.api", before.control.api, after.control.api);
+  lines.optional("control.metrics", before.control.metrics, after.control.metrics);
+  return std::move(lines).take();
+}
+
+// A line for each address that goes or comes. A new order needs one as well, for the first address is the
+// primary one.
+void describe_addresses(const std::string& what, const std::vector<Ipv4InterfaceAddress>& before,
+                        const std::vector<Ipv4InterfaceAddress>& after, Lines& lines) {
+  const std::set<Ipv4InterfaceAddress> old(before.begin(), before.end());
+  const std::set<Ipv4InterfaceAddress> now(after.begin(), after.end());
+  std::vector<Ipv4InterfaceAddress> reached;  // what the lines so far lead to
+  for (const auto& address : before) {
+    if (now.contains(address))
+      reached.push_back(address);
+    else
+      lines.remove(what, address.to_string());
+  }
+  for (const auto& address : after) {
+    if (old.contains(address)) continue;
+    lines.add(what, address.to_string());
+    reached.push_back(address);
+  }
+  if (reached != after) lines.change(what, list_of(before), list_of(after));
+}
+
+void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& changed, Lines& lines) {
+  const std::string what = "interfaces." + changed.key;
+  lines.change(what + ".device", changed.before.device, changed.after.device);
+  lines.change(what + ".queues", queues_text(changed.before), queues_text(changed.after));
+  lines.change(what + ".mtu", text_of(changed.before.mtu), text_of(changed.after.mtu));
+  describe_addresses(what + ".addresses", changed.before.addresses, changed.after.addresses, lines);
+}
+
+// One that comes or goes as a whole: `line` is Lines::add or Lines::remove.
+void describe_whole(const std::string& name, const InterfaceConfig& interface,
+                    void (Lines::*line)(std::string, std::string), Lines& lines) {
+  const std::string what = "interfaces." + name;
+  (lines.*line)(what + ".device", interface.device);
+  (lines.*line)(what + ".queues", queues_text(interface));
+  (lines.*line)(what + ".mtu", text_of(interface.mtu));
+  for (const auto& address : interface.addresses) (lines.*line)(what + ".addresses", address.to_string());
+}
+
+std::string name_of(const Ipv4Prefix& prefix) {
+  return "routes " + prefix.to_string();
+}
+std::string name_of(const NeighborKey& key) {
+  return "neighbors " + key.interface + " " + key.address.to_string();
+}
+std::string value_of(const RouteConfig& route) {
+  return route_text(route);
+}
+std::string value_of(const MacAddress& mac) {
+  return mac.to_string();
+}
+
+// Removed, added, changed: what goes makes room for what comes.
+template <class Key, class Value>
+void describe_map(const MapDiff<Key, Value>& diff, Lines& lines) {
+  for (const auto& [key, value] : diff.removed) lines.remove(name_of(key), value_of(value));
+  for (const auto& [key, value] : diff.added) lines.add(name_of(key), value_of(value));
+  for (const auto& [key, before, after] : diff.changed)
+    lines.change(name_of(key), value_of(before), value_of(after));
+}
+
+void describe_interfaces(const MapDiff<std::string, InterfaceConfig>& diff, Lines& lines) {
+  for (const auto& [name, interface] : diff.removed) describe_whole(name, interface, &Lines::remove, lines);
+  for (const auto& [name, interface] : diff.added) describe_whole(name, interface, &Lines::add, lines);
+  for (const auto& changed : diff.changed) describe_interface(changed, lines);
+}
+
+}  // namespace
+
+std::string Change::to_string() const {
+  std::string text = action == Action::add ? "+ " : action == Action::remove ? "- " : "~ ";
+  text += what + ": ";
+  text += action == Action::add ? after : action == Action::remove ? before : before + " -> " + after;
+  if (needs_restart) text += " (needs a restart)";
+  return text;
+}
+
+bool Diff::empty() const {
+  return interfaces.empty() && routes.empty() && neighbors.empty() && restart.empty() &&
+         !icmp_error_rate_changed;
+}
+
+Diff diff(const Config& before, const Config& after) {
+  return {.interfaces = diff_maps(before.interfaces, after.interfaces),
+          .routes = diff_maps(before.routes, after.routes),
+          .neighbors = diff_maps(before.neighbors, after.neighbors),
+          .restart = restart_lines(before, after),
+          .icmp_error_rate_changed = before.control.icmp_error_rate != after.control.icmp_error_rate};
+}
+
+std::vector<Change> describe(const Config& before, const Config& after) {
+  Diff changes = diff(before, after);
+  Lines lines;
+  lines.append(std::move(changes.restart));
+  lines.change("control.icmp_error_rate", std::to_string(before.control.icmp_error_rate) + "/s",
+               std::to_string(after.control.icmp_error_rate) + "/s");
+  describe_interfaces(changes.interfaces, lines);
+  describe_map(changes.routes, lines);
+  describe_map(changes.neighbors, lines);
+  return std::move(lines).take();
+}
+
+}  // namespace millrace::config

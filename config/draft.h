@@ -1,0 +1,60 @@
+// A configuration between reading and checking: each value that a check may complain about still knows its
+// place.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+#include "config/problems.h"
+
+namespace millrace::config {
+
+template <class T>
+struct Placed {
+  T value;
+  Place at;
+};
+
+struct InterfaceDraft {
+  std::string name;
+  Place at;  // of the name
+  InterfaceConfig config;
+  std::optional<Place> device_at;
+  std::vector<Placed<Ipv4InterfaceAddress>> addresses;
+};
+
+struct RouteDraft {
+  Place at;
+  std::optional<Placed<Ipv4Prefix>> prefix;
+  std::optional<Place> via_at;   // also where the value could not be read
+  std::optional<Place> type_at;  // also where the value could not be read
+  std::vector<Placed<Ipv4Address>> via;
+  RouteConfig config;
+};
+
+struct NeighborDraft {
+  Place at;
+  std::optional<Placed<Ipv4Address>> address;
+  std::optional<Placed<MacAddress>> mac;
+  std::optional<Placed<std::string>> interface;
+};
+
+struct Draft {
+  DataplaneConfig dataplane;
+  ControlConfig control;
+  std::vector<Placed<unsigned>> workers;
+  std::vector<InterfaceDraft> interfaces;
+  std::vector<RouteDraft> routes;
+  std::vector<NeighborDraft> neighbors;
+  // Some of the file's interfaces, or of their addresses, could not be read. A check that asks for one that
+  // is not here would then only repeat the first mistake.
+  bool interfaces_are_unknown = false;
+  bool subnets_are_unknown = false;
+};
+
+// Reports what is wrong between values that are each well-formed.
+void check(const Draft& draft, Problems& problems);
+
+}  // namespace millrace::config

@@ -1,0 +1,311 @@
+// The way of a file: text -> Document (document.cc) -> Draft (here, by the tables below) -> checks across
+// sections (check.cc) -> Config.
+#include "config/parse.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "config/draft.h"
+#include "config/reader.h"
+
+namespace millrace::config {
+namespace {
+
+// dataplane
+
+void read_workers(Reader& in, const Node& node, Draft& draft) {
+  constexpr unsigned kMaxCore = 1023;
+  if (!in.is_sequence(node, "workers", "a list of cores")) return;
+  if (node.items.empty())
+    return in.problem(node.at, "workers must name a core at least", "leave the key out for the default");
+  for (const Node* item : node.items) {
+    if (const auto core = in.integer(*item, "a worker's core", 0, kMaxCore))
+      draft.workers.push_back({*core, item->at});
+  }
+}
+
+void read_hugepages(Reader& in, const Node& node, Draft& draft) {
+  if (const auto value = in.choice(node, "hugepages", kHugepagesWords)) draft.dataplane.hugepages = *value;
+}
+
+void read_memory(Reader& in, const Node& node, Draft& draft) {
+  if (const auto value = in.memory_bytes(node, "memory")) draft.dataplane.memory_bytes = *value;
+}
+
+void read_idle(Reader& in, const Node& node, Draft& draft) {
+  if (const auto value = in.choice(node, "idle", kIdleWords)) draft.dataplane.idle = *value;
+}
+
+constexpr Field<Draft> kDataplaneFields[] = {
+    {"workers", read_workers}, {"hugepages", read_hugepages}, {"memory", read_memory}, {"idle", read_idle}};
+
+// control
+
+void read_core(Reader& in, const Node& node, ControlConfig& control) {
+  if (const auto value = in.integer(node, "core", 0, 1023)) control.core = *value;
+}
+
+void read_api(Reader& in, const Node& node, ControlConfig& control) {
+  if (const auto value = in.socket_path(node, "api")) control.api = *value;
+}
+
+void read_metrics(Reader& in, const Node& node, ControlConfig& control) {
+  control.metrics = in.tcp_endpoint(node, "metrics");
+}
+
+void read_icmp_error_rate(Reader& in, const Node& node, ControlConfig& control) {
+  if (const auto value = in.rate_per_second(node, "icmp_error_rate")) control.icmp_error_rate = *value;
+}
+
+constexpr Field<ControlConfig> kControlFields[] = {{"core", read_core},
+                                                   {"api", read_api},
+                                                   {"metrics", read_metrics},
+                                                   {"icmp_error_rate", read_icmp_error_rate}};
+
+// interfaces
+
+void read_device(Reader& in, const Node& node, InterfaceDraft& interface) {
+  const auto value = in.device(node, "device");
+  if (!value) return;
+  interface.config.device = *value;
+  interface.device_at = node.at;
+}
+
+void read_queues(Reader& in, const Node& node, InterfaceDraft& interface) {
+  if (node.text == "auto") return;
+  // A number is the other thing that it may be: report both as one expectation.
+  if (node.kind != Kind::scalar || node.text.find_first_not_of("0123456789") != std::string::npos)
+    return in.unexpected(node, "queues", "auto or a whole number from 1 to 64",
+                         did_you_mean(nearest(node.text, std::array{std::string_view("auto")})));
+  interface.config.queues = in.integer(node, "queues", 1, 64);
+}
+
+void read_mtu(Reader& in, const Node& node, InterfaceDraft& interface) {
+  // RFC 791 hosts must take datagrams of 576 bytes; 9600 is what common NICs take at most.
+  if (const auto value = in.integer(node, "mtu", 576, 9600)) interface.config.mtu = *value;
+}
+
+void read_addresses(Reader& in, const Node& node, InterfaceDraft& interface) {
+  if (!in.is_sequence(node, "addresses", "a list of addresses with their subnet's length")) return;
+  for (const Node* item : node.items) {
+    if (const auto value = in.interface_address(*item, "an address"))
+      interface.addresses.push_back({*value, item->at});
+  }
+}
+
+constexpr Field<InterfaceDraft> kInterfaceFields[] = {
+    {"device", read_device, true}, {"queues", read_queues}, {"mtu", read_mtu}, {"addresses", read_addresses}};
+
+// Whether the mapping seems to have `key` under a wrong name: it lacks it and has one that nobody knows.
+template <class T, std::size_t n>
+bool may_misspell(std::string_view key, const Node& node, const Field<T> (&table)[n]) {
+  if (std::ranges::find(node.entries, key, &Entry::key) != node.entries.end()) return false;
+  const auto known = keys_of(table);
+  return std::ranges::any_of(
+      node.entries, [&](const Entry& entry) { return std::ranges::find(known, entry.key) == known.end(); });
+}
+
+// Whether an address that the file gives is missing from the draft.
+bool lost_addresses(const Node& node, const InterfaceDraft& interface) {
+  if (node.kind != Kind::mapping || may_misspell("addresses", node, kInterfaceFields)) return true;
+  const auto entry = std::ranges::find(node.entries, "addresses", &Entry::key);
+  if (entry == node.entries.end()) return false;
+  return entry->value->kind != Kind::sequence || entry->value->items.size() != interface.addresses.size();
+}
+
+void read_interfaces(Reader& in, const Node& node, Draft& draft) {
+  if (!in.is_mapping(node, "interfaces", "a mapping of names to interfaces")) {
+    draft.interfaces_are_unknown = draft.subnets_are_unknown = true;
+    return;
+  }
+  draft.interfaces.reserve(node.entries.size());
+  for (const Entry& entry : node.entries) {
+    if (!is_interface_name(entry.key))
+      in.problem(entry.at, quoted(entry.key) + " cannot be an interface's name",
+                 "a name is " + std::string(kInterfaceNameRule));
+    InterfaceDraft& interface = draft.interfaces.emplace_back();
+    interface.name = entry.key;
+    interface.at = entry.at;
+    in.fields(*entry.value, "interface " + quoted(entry.key), kInterfaceFields, interface, entry.at);
+    draft.subnets_are_unknown |= lost_addresses(*entry.value, interface);
+  }
+}
+
+// routes
+
+void read_prefix(Reader& in, const Node& node, RouteDraft& route) {
+  if (const auto value = in.prefix(node, "prefix")) route.prefix = {*value, node.at};
+}
+
+void read_via(Reader& in, const Node& node, RouteDraft& route) {
+  route.via_at = node.at;
+  const auto add = [&](const Node& hop) {
+    if (const auto value = in.address(hop, "a next hop")) route.via.push_back({*value, hop.at});
+  };
+  if (node.kind != Kind::sequence) return add(node);
+  if (node.items.empty()) in.problem(node.at, "via must name a next hop at least");
+  for (const Node* item : node.items) add(*item);
+}
+
+void read_type(Reader& in, const Node& node, RouteDraft& route) {
+  route.type_at = node.at;
+  if (const auto value = in.choice(node, "type", kRouteTypeWords)) route.config.type = *value;
+}
+
+void read_distance(Reader& in, const Node& node, RouteDraft& route) {
+  if (const auto value = in.integer(node, "distance", 1, 255)) route.config.distance = *value;
+}
+
+void read_metric(Reader& in, const Node& node, RouteDraft& route) {
+  if (const auto value = in.integer(node, "metric", 0, 0xffffffff)) route.config.metric = *value;
+}
+
+constexpr Field<RouteDraft> kRouteFields[] = {{"prefix", read_prefix, true},
+                                              {"via", read_via},
+                                              {"type", read_type},
+                                              {"distance", read_distance},
+                                              {"metric", read_metric}};
+
+void read_routes(Reader& in, const Node& node, Draft& draft) {
+  if (!in.is_sequence(node, "routes", "a list of routes")) return;
+  draft.routes.reserve(node.items.size());
+  for (const Node* item : node.items) {
+    RouteDraft route{.at = item->at, .prefix = {}, .via_at = {}, .type_at = {}, .via = {}, .config = {}};
+    in.fields(*item, "a route", kRouteFields, route, item->at);
+    // What is no mapping has been reported and holds nothing to check.
+    if (item->kind == Kind::mapping) draft.routes.push_back(std::move(route));
+  }
+}
+
+// neighbors
+
+void read_neighbor_address(Reader& in, const Node& node, NeighborDraft& neighbor) {
+  if (const auto value = in.address(node, "address")) neighbor.address = {*value, node.at};
+}
+
+void read_mac(Reader& in, const Node& node, NeighborDraft& neighbor) {
+  if (const auto value = in.mac(node, "mac")) neighbor.mac = {*value, node.at};
+}
+
+void read_neighbor_interface(Reader& in, const Node& node, NeighborDraft& neighbor) {
+  if (auto value = in.interface_name(node, "interface")) neighbor.interface = {std::move(*value), node.at};
+}
+
+constexpr Field<NeighborDraft> kNeighborFields[] = {{"address", read_neighbor_address, true},
+                                                    {"mac", read_mac, true},
+                                                    {"interface", read_neighbor_interface, true}};
+
+void read_neighbors(Reader& in, const Node& node, Draft& draft) {
+  if (!in.is_sequence(node, "neighbors", "a list of neighbours")) return;
+  for (const Node* item : node.items) {
+    NeighborDraft neighbor{.at = item->at, .address = {}, .mac = {}, .interface = {}};
+    in.fields(*item, "a neighbour", kNeighborFields, neighbor, item->at);
+    draft.neighbors.push_back(std::move(neighbor));
+  }
+}
+
+// the top
+
+void read_dataplane(Reader& in, const Node& node, Draft& draft) {
+  in.fields(node, "dataplane", kDataplaneFields, draft, node.at);
+}
+
+void read_control(Reader& in, const Node& node, Draft& draft) {
+  in.fields(node, "control", kControlFields, draft.control, node.at);
+}
+
+constexpr Field<Draft> kTopFields[] = {{.key = "dataplane", .read = read_dataplane, .may_be_empty = true},
+                                       {.key = "control", .read = read_control, .may_be_empty = true},
+                                       {.key = "interfaces", .read = read_interfaces, .may_be_empty = true},
+                                       {.key = "routes", .read = read_routes, .may_be_empty = true},
+                                       {.key = "neighbors", .read = read_neighbors, .may_be_empty = true}};
+
+// Draft to Config: only for a draft without problems, whose optional parts are all there.
+
+InterfaceConfig finished(InterfaceDraft& draft) {
+  for (const auto& address : draft.addresses) draft.config.addresses.push_back(address.value);
+  return std::move(draft.config);
+}
+
+RouteConfig finished(RouteDraft& draft) {
+  for (const auto& hop : draft.via) draft.config.via.push_back(hop.value);
+  std::ranges::sort(draft.config.via);
+  return std::move(draft.config);
+}
+
+Config finished(Draft& draft) {
+  Config config;
+  config.dataplane = draft.dataplane;
+  config.control = std::move(draft.control);
+  if (!draft.workers.empty()) config.dataplane.workers.emplace();
+  for (const auto& worker : draft.workers) config.dataplane.workers->push_back(worker.value);
+  for (auto& interface : draft.interfaces) config.interfaces.emplace(interface.name, finished(interface));
+  for (auto& route : draft.routes) config.routes.emplace(route.prefix->value, finished(route));
+  for (auto& neighbor : draft.neighbors)
+    config.neighbors.emplace(NeighborKey{neighbor.interface->value, neighbor.address->value},
+                             neighbor.mac->value);
+  return config;
+}
+
+template <class T, std::size_t n>
+KnownKeys known(std::string path, const Field<T> (&table)[n]) {
+  KnownKeys result{std::move(path), {}, {}};
+  for (const Field<T>& field : table) {
+    result.keys.emplace_back(field.key);
+    if (field.required) result.required.emplace_back(field.key);
+  }
+  return result;
+}
+
+void read_top(Reader& in, const Node& node, Draft& draft) {
+  in.fields(node, "the configuration", kTopFields, draft, node.at);
+  if (may_misspell("interfaces", node, kTopFields))
+    draft.interfaces_are_unknown = draft.subnets_are_unknown = true;
+  check(draft, in.problems());
+}
+
+ParseResult unreadable(const std::string& path) {
+  return {{}, {{path, 1, 1, std::string("cannot read the file: ") + std::strerror(errno), ""}}};
+}
+
+}  // namespace
+
+ParseResult parse(std::string_view text, std::string_view file) {
+  Problems problems(file);
+  Draft draft;
+  if (const auto document = load(text, problems); document && document->root && !document->root->is_null()) {
+    Reader reader(problems);
+    read_top(reader, *document->root, draft);
+  }
+  ParseResult result;
+  result.problems = std::move(problems).sorted();
+  if (result.ok()) result.config = finished(draft);
+  return result;
+}
+
+ParseResult parse_file(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return unreadable(path);
+  // One byte more than is allowed tells parse() that the file is too large, however large it is.
+  std::string text;
+  for (char block[64 << 10]; text.size() <= kMaxFileBytes && file;) {
+    file.read(block, sizeof block);
+    text.append(block, static_cast<std::size_t>(file.gcount()));
+  }
+  if (file.bad() || (text.empty() && errno != 0)) return unreadable(path);
+  return parse(text, path);
+}
+
+std::vector<KnownKeys> known_keys() {
+  return {known("", kTopFields),
+          known("dataplane", kDataplaneFields),
+          known("control", kControlFields),
+          known("interfaces.*", kInterfaceFields),
+          known("routes[]", kRouteFields),
+          known("neighbors[]", kNeighborFields)};
+}
+
+}  // namespace millrace::config

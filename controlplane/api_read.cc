@@ -1,0 +1,297 @@
+// GET: the router's state, its interfaces, neighbours, workers and counters.
+#include <rte_mempool.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "controlplane/api.h"
+
+namespace millrace::controlplane {
+namespace {
+
+using nlohmann::json;
+
+ApiResponse ok(const json& body) { return {200, "application/json", {}, {}, body.dump()}; }
+
+constexpr std::string_view kPuntNames[] = {
+#define PUNT_CLASS(name, text, rate, ring) #name,
+#include "dataplane/punt.def"
+#undef PUNT_CLASS
+};
+
+json to_json(const Accounting& a) {
+  return {{"received", a.received},       {"originated", a.originated}, {"fragments_added", a.fragments_added},
+          {"transmitted", a.transmitted}, {"punted", a.punted},         {"dropped", a.dropped},
+          {"difference", a.difference()}};
+}
+
+json counters_of(const Interface& interface, const InterfaceTotals& t) {
+  return {{"name", interface.name},       {"rx_packets", t.rx_packets}, {"rx_bytes", t.rx_bytes},
+          {"tx_packets", t.tx_packets},   {"tx_bytes", t.tx_bytes},     {"punted", t.punted},
+          {"dropped", t.dropped}};
+}
+
+json pools_of(Control& control) {
+  json pools = json::array();
+  for (const rte_mempool* pool : control.pools()) {
+    pools.push_back({{"name", pool->name}, {"size", pool->size}, {"available", rte_mempool_avail_count(pool)}});
+  }
+  return pools;
+}
+
+// Everything that the control plane counts beside packets' ways, by name.
+std::vector<std::pair<std::string, std::uint64_t>> control_counters(Control& c) {
+  return {{"frames_sent", c.output().counters().sent},
+          {"frames_lost", c.output().counters().lost},
+          {"own_packets_without_route", c.output().counters().no_route},
+          {"arp_requests_sent", c.neighbors().counters().requests_sent},
+          {"arp_replies_sent", c.neighbors().counters().replies_sent},
+          {"neighbors_learned", c.neighbors().counters().learned},
+          {"address_conflicts", c.neighbors().counters().conflicts},
+          {"echo_replies_sent", c.icmp().counters().echo_replies},
+          {"icmp_errors_sent", c.icmp().counters().errors_sent},
+          {"icmp_errors_rate_limited", c.icmp().counters().errors_suppressed_rate},
+          {"icmp_errors_not_allowed", c.icmp().counters().errors_suppressed_rule},
+          {"failed_route_installs", c.failed_installs()},
+          {"failed_fib_inserts", c.writer().fib(FibId(0)).failed_inserts()}};
+}
+
+json punt_json(Control& c) {
+  json list = json::array();
+  for (std::size_t i = 0; i < dataplane::kPuntClassCount; ++i) {
+    std::uint64_t policed = 0;
+    for (std::size_t w = 0; w < c.worker_count(); ++w) policed += c.worker(w).counters().policed[i].get();
+    list.push_back({{"class", kPuntNames[i]},
+                    {"received", c.punts_handled(static_cast<dataplane::PuntClass>(i))},
+                    {"policed", policed}});
+  }
+  return list;
+}
+
+json worker_json(Control& control, std::size_t i, unsigned core) {
+  const dataplane::WorkerCounters& c = control.worker(i).counters();
+  json queues = json::array();
+  for (const auto& rx : control.plan(i).rx) {
+    const Interface* interface = control.interfaces().find(rx.interface);
+    queues.push_back({{"interface", interface == nullptr ? "?" : interface->name}, {"queue", rx.queue}});
+  }
+  std::uint64_t rx = 0;
+  std::uint64_t tx = 0;
+  for (std::size_t id = 0; id < control.interfaces().id_limit(); ++id) {
+    const auto& counters = control.worker(i).interface_counters(InterfaceId(static_cast<std::uint16_t>(id)));
+    rx += counters.rx_packets.get();
+    tx += counters.tx_packets.get() - counters.unsent_packets.get();
+  }
+  const auto busy = static_cast<double>(c.busy_cycles.get());
+  const auto idle = static_cast<double>(c.idle_cycles.get());
+  const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0.0; };
+  return {{"id", i},
+          {"core", core},
+          {"queues", std::move(queues)},
+          {"loops", c.loops.get()},
+          {"busy_percent", 100 * ratio(busy, busy + idle)},
+          {"rx_packets", rx},
+          {"tx_packets", tx},
+          {"cycles_per_packet", ratio(busy, static_cast<double>(rx))},
+          {"mean_burst", ratio(static_cast<double>(rx), static_cast<double>(c.rx_bursts.get()))},
+          {"naps", c.naps.get()}};
+}
+
+}  // namespace
+
+ApiResponse Api::get_status(const ApiRequest&, const Query&) {
+  json body;
+  on_control_([&](Control& c) {
+    const std::uint64_t oldest = c.reclaimer().oldest_ns();
+    const std::uint64_t now = info_.now_ns();
+    std::size_t resolved = 0;
+    for (const auto& [key, entry] : c.neighbors().entries()) resolved += entry.mac.is_zero() ? 0 : 1;
+    json sources;
+    std::size_t routes = 0;
+    for (const RouteSource source : {RouteSource::connected, RouteSource::static_config, RouteSource::api}) {
+      sources[std::string(name(source))] = c.rib().count(source);
+      routes += c.rib().count(source);
+    }
+    const auto& fib = c.writer().fib(FibId(0));
+    body = {{"version", MILLRACE_VERSION},
+            {"pid", getpid()},
+            {"uptime_seconds", static_cast<double>(now - info_.started_ns) / 1e9},
+            {"config", {{"file", info_.config_file}, {"generation", c.generation()}}},
+            {"dataplane",
+             {{"workers", c.worker_count()},
+              {"idle", c.desired().dataplane.idle == config::Idle::poll ? "poll" : "adaptive"},
+              {"hugepages", info_.hugepages},
+              {"memory_bytes", c.desired().dataplane.memory_bytes}}},
+            {"rib", {{"routes", routes}, {"sources", std::move(sources)}}},
+            {"fib",
+             {{"entries", fib.size()},
+              {"next_hops", c.writer().next_hops_used()},
+              {"adjacencies", c.writer().adjacencies_used()},
+              {"memory_bytes", fib.memory_bytes()}}},
+            {"neighbors", {{"total", c.neighbors().entries().size()}, {"resolved", resolved}}},
+            {"accounting", to_json(c.accounting())},
+            {"control_loop",
+             {{"lag_p50_seconds", info_.lag == nullptr ? 0.0 : info_.lag->quantile(0.5)},
+              {"lag_p99_seconds", info_.lag == nullptr ? 0.0 : info_.lag->quantile(0.99)},
+              {"lag_max_seconds", info_.lag == nullptr ? 0.0 : info_.lag->max_seconds()}}},
+            {"rcu", {{"oldest_grace_seconds", oldest == 0 ? 0.0 : static_cast<double>(now - oldest) / 1e9}}},
+            {"mbuf_pools", pools_of(c)}};
+  });
+  return ok(body);
+}
+
+ApiResponse Api::get_interfaces(const ApiRequest&, const Query&) {
+  json list = json::array();
+  on_control_([&](Control& c) {
+    c.interfaces().visit([&](const Interface& interface) {
+      json row = counters_of(interface, c.totals(interface.id));
+      const dataplane::Port* port = c.port_of(interface);
+      const dataplane::PortStats stats = port->stats();
+      json addresses = json::array();
+      for (const auto& own : interface.config.addresses) addresses.push_back(own.to_string());
+      row.update({{"state", interface.up ? "up" : "down"},
+                  {"device", interface.config.device},
+                  {"driver", port->driver()},
+                  {"mac", interface.mac.to_string()},
+                  {"mtu", interface.config.mtu},
+                  {"addresses", std::move(addresses)},
+                  {"rx_queues", port->rx_queues()},
+                  {"tx_queues", port->tx_queues()},
+                  {"fib", "default"},
+                  {"rx_missed", stats.rx_missed},
+                  {"rx_errors", stats.rx_errors}});
+      list.push_back(std::move(row));
+    });
+  });
+  return ok({{"interfaces", std::move(list)}});
+}
+
+// In slices: there may be many thousand.
+ApiResponse Api::get_neighbors(const ApiRequest&, const Query&) {
+  json list = json::array();
+  std::optional<NeighborKey> last;
+  for (bool more = true; more;) {
+    more = false;
+    on_control_([&](Control& c) {
+      const auto& entries = c.neighbors().entries();
+      std::size_t taken = 0;
+      for (auto at = last ? entries.upper_bound(*last) : entries.begin(); at != entries.end(); ++at) {
+        if (taken++ == kSlice) {
+          more = true;
+          return;
+        }
+        last = at->first;
+        const Interface* on = c.interfaces().find(at->first.interface);
+        const Neighbors::Entry& e = at->second;
+        const std::uint64_t since = std::max(e.confirmed_ns, e.used_ns);
+        list.push_back({{"address", at->first.address.to_string()},
+                        {"interface", on == nullptr ? "?" : on->name},
+                        {"mac", e.mac.is_zero() ? json(nullptr) : json(e.mac.to_string())},
+                        {"state", Neighbors::name(e.state)},
+                        {"age_seconds", static_cast<double>(info_.now_ns() - std::min(since, info_.now_ns())) / 1e9},
+                        {"queued", e.waiting.size()}});
+      }
+    });
+  }
+  return ok({{"neighbors", std::move(list)}});
+}
+
+ApiResponse Api::get_workers(const ApiRequest&, const Query&) {
+  json list = json::array();
+  on_control_([&](Control& c) {
+    for (std::size_t i = 0; i < c.worker_count(); ++i) {
+      list.push_back(worker_json(c, i, i < info_.worker_cores.size() ? info_.worker_cores[i] : 0));
+    }
+  });
+  return ok({{"workers", std::move(list)}});
+}
+
+ApiResponse Api::get_counters(const ApiRequest&, const Query&) {
+  json body;
+  on_control_([&](Control& c) {
+    json interfaces = json::array();
+    c.interfaces().visit([&](const Interface& interface) {
+      interfaces.push_back(counters_of(interface, c.totals(interface.id)));
+    });
+    json control;
+    for (const auto& [name, value] : control_counters(c)) control[name] = value;
+    body = {{"accounting", to_json(c.accounting())},
+            {"interfaces", std::move(interfaces)},
+            {"punt", punt_json(c)},
+            {"control", std::move(control)}};
+  });
+  return ok(body);
+}
+
+ApiResponse Api::get_drops(const ApiRequest&, const Query& query) {
+  const auto all = query.find("all");
+  const bool zeros = all != query.end() && all->second == "1";
+  json list = json::array();
+  on_control_([&](Control& c) {
+    c.interfaces().visit([&](const Interface& interface) {
+      for (std::size_t i = 0; i < dataplane::kDropReasonCount; ++i) {
+        const std::uint64_t packets = c.dropped(interface.id, static_cast<dataplane::DropReason>(i));
+        if (packets == 0 && !zeros) continue;
+        const auto& reason = dataplane::kDropReasons[i];
+        list.push_back({{"reason", reason.name},
+                        {"description", reason.text},
+                        {"reference", reason.reference},
+                        {"interface", interface.name},
+                        {"packets", packets}});
+      }
+    });
+  });
+  return ok({{"drops", std::move(list)}});
+}
+
+ApiResponse Api::get_metrics(const ApiRequest&, const Query&) {
+  MetricsText text;
+  on_control_([&](Control& c) {
+    const auto by_interface = [&](std::string_view name, std::string_view help, auto&& value) {
+      text.family(name, "counter", help);
+      const std::string total = std::string(name) + "_total";
+      c.interfaces().visit([&](const Interface& i) { text.sample(total, {{"interface", i.name}}, value(c.totals(i.id))); });
+    };
+    by_interface("millrace_rx_packets", "Frames received.", [](const auto& t) { return t.rx_packets; });
+    by_interface("millrace_rx_bytes", "Bytes received.", [](const auto& t) { return t.rx_bytes; });
+    by_interface("millrace_tx_packets", "Frames transmitted.", [](const auto& t) { return t.tx_packets; });
+    by_interface("millrace_tx_bytes", "Bytes transmitted.", [](const auto& t) { return t.tx_bytes; });
+    by_interface("millrace_punted_packets", "Packets given to the control plane.", [](const auto& t) { return t.punted; });
+    text.family("millrace_dropped_packets", "counter", "Packets dropped, by reason.");
+    c.interfaces().visit([&](const Interface& interface) {
+      for (std::size_t i = 0; i < dataplane::kDropReasonCount; ++i) {
+        const std::uint64_t packets = c.dropped(interface.id, static_cast<dataplane::DropReason>(i));
+        if (packets == 0) continue;
+        text.sample("millrace_dropped_packets_total",
+                    {{"interface", interface.name}, {"reason", dataplane::kDropReasons[i].name}}, packets);
+      }
+    });
+    text.family("millrace_control_events", "counter", "What the control plane did, by event.");
+    for (const auto& [name, value] : control_counters(c)) {
+      text.sample("millrace_control_events_total", {{"event", name}}, value);
+    }
+    text.family("millrace_routes", "gauge", "Routes in the RIB, by source.");
+    for (const RouteSource source : {RouteSource::connected, RouteSource::static_config, RouteSource::api}) {
+      text.sample("millrace_routes", {{"source", name(source)}}, std::uint64_t{c.rib().count(source)});
+    }
+    text.family("millrace_fib_entries", "gauge", "Prefixes in the FIB.");
+    text.sample("millrace_fib_entries", {}, std::uint64_t{c.writer().fib(FibId(0)).size()});
+    text.family("millrace_neighbors", "gauge", "Entries of the neighbour table.");
+    text.sample("millrace_neighbors", {}, std::uint64_t{c.neighbors().entries().size()});
+    text.family("millrace_worker_busy_cycles", "counter", "TSC cycles in loops that found packets.");
+    for (std::size_t i = 0; i < c.worker_count(); ++i) {
+      text.sample("millrace_worker_busy_cycles_total", {{"worker", std::to_string(i)}},
+                  c.worker(i).counters().busy_cycles.get());
+    }
+    const std::uint64_t oldest = c.reclaimer().oldest_ns();
+    text.family("millrace_rcu_oldest_grace_seconds", "gauge", "Age of the oldest grace period that has not passed.");
+    text.sample("millrace_rcu_oldest_grace_seconds", {},
+                oldest == 0 ? 0.0 : static_cast<double>(info_.now_ns() - oldest) / 1e9);
+  });
+  if (info_.lag != nullptr) {
+    text.histogram("millrace_control_loop_lag_seconds", "How late timers of the control loop run.", *info_.lag);
+  }
+  return {200, "application/openmetrics-text; version=1.0.0; charset=utf-8", {}, {}, text.finish()};
+}
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,301 @@
+#include "controlplane/control.h"
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#include <spdlog/spdlog.h>
+
+namespace millrace::controlplane {
+
+using dataplane::DropReason;
+using dataplane::PuntClass;
+
+namespace {
+
+constexpr unsigned kHandoffRing = 1024;
+constexpr unsigned kPuntRingSizes[] = {
+#define PUNT_CLASS(name, text, rate, ring) ring,
+#include "dataplane/punt.def"
+#undef PUNT_CLASS
+};
+
+Result<Ring> make_ring(unsigned size) {
+  static unsigned made = 0;  // names are unique in the process
+  const std::string name = "mr_ring" + std::to_string(made++);
+  rte_ring* ring = rte_ring_create(name.c_str(), size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  if (ring == nullptr) return Error{std::string("no memory for a ring: ") + rte_strerror(rte_errno)};
+  return Ring(ring);
+}
+
+void drain(rte_ring* ring) {
+  void* m = nullptr;
+  while (rte_ring_sc_dequeue(ring, &m) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(m));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Control>> Control::make(const ControlOptions& options,
+                                               const dataplane::FeatureTable& features) {
+  std::unique_ptr<Control> control(new Control(options, features));
+  static unsigned made = 0;
+  auto pool = dataplane::make_pool("mr_control" + std::to_string(made++), options.buffers,
+                                   RTE_MBUF_DEFAULT_BUF_SIZE, static_cast<int>(rte_socket_id()));
+  if (!pool) return Error{pool.error()};
+  control->pool_ = std::move(*pool);
+  control->output_.set_pool(control->pool_.get());
+  if (auto made_workers = control->make_rings_and_workers(); !made_workers) return Error{made_workers.error()};
+  control->connect_hooks();
+  return control;
+}
+
+Control::Control(const ControlOptions& options, const dataplane::FeatureTable& features)
+    : options_(options),
+      reclaimer_(static_cast<unsigned>(options.workers)),
+      features_(features),
+      writer_(tables_, reclaimer_, options.fib, options.flow_seed),
+      interfaces_(writer_),
+      next_hops_(writer_, interfaces_),
+      rib_(writer_, next_hops_, FibId(0)),
+      output_(tables_, interfaces_),
+      icmp_(interfaces_, output_),
+      neighbors_(interfaces_, output_, options.neighbors) {}
+
+Result<void> Control::make_rings_and_workers() {
+  handoff_.resize(options_.workers + 1);
+  for (auto& to : handoff_) {
+    for (unsigned i = 0; i < options_.workers; ++i) {
+      auto ring = make_ring(kHandoffRing);
+      if (!ring) return Error{ring.error()};
+      to.push_back(std::move(*ring));
+    }
+  }
+  punt_rings_.resize(options_.workers);
+  for (unsigned w = 0; w < options_.workers; ++w) {
+    dataplane::WorkerSetup setup{w, &tables_, &features_, reclaimer_.qsbr(), &doorbell_, {}, rte_get_tsc_hz(),
+                                 options_.adaptive_idle};
+    for (std::size_t c = 0; c < dataplane::kPuntClassCount; ++c) {
+      auto ring = make_ring(kPuntRingSizes[c]);
+      if (!ring) return Error{ring.error()};
+      punt_rings_[w][c] = std::move(*ring);
+      setup.punt_rings[c] = punt_rings_[w][c].get();
+    }
+    workers_.push_back(std::make_unique<dataplane::Worker>(setup));
+  }
+  plans_.resize(options_.workers);
+  publish_plans();
+  return {};
+}
+
+void Control::connect_hooks() {
+  const auto drop_hook = [this](rte_mbuf* m, InterfaceId, DropReason reason) {
+    drop(m, dataplane::meta(m).ingress, reason);
+  };
+  output_.set_hooks({[this](NeighborKey key, rte_mbuf* m) { neighbors_.resolve(key, m); }, drop_hook});
+  neighbors_.set_hooks({[this](NeighborKey key, NextHops::LinkState state, MacAddress mac) {
+                          neighbor_changed(key, state, mac);
+                        },
+                        drop_hook, [this](NeighborKey key) { return sent_to(key).first; }});
+  next_hops_.set_hooks([this](NeighborKey key) { return neighbors_.known(key); },
+                       [this](NeighborKey key, bool wanted) { neighbors_.want(key, wanted); });
+}
+
+// Workers have stopped. Ports go first: their drivers hold buffers; then whatever waits in rings.
+Control::~Control() {
+  while (reclaimer_.poll() != 0) {
+  }
+  for (auto& [name, port] : ports_) {
+    port->stop();
+    removed_pools_.push_back(port->take_pool());
+  }
+  ports_.clear();
+  for (auto& rings : punt_rings_) {
+    for (auto& ring : rings) {
+      if (ring) drain(ring.get());
+    }
+  }
+  for (auto& rings : handoff_) {
+    for (auto& ring : rings) drain(ring.get());
+  }
+}
+
+void Control::set_time(std::uint64_t now_ns) {
+  now_ns_ = now_ns;
+  writer_.set_time(now_ns);
+  neighbors_.set_time(now_ns);
+  icmp_.set_time(now_ns);
+}
+
+// A neighbour that is known is a host route below its connected prefix; whoever routes by it is told as well.
+void Control::neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac) {
+  const Ipv4Prefix host(key.address, 32);
+  next_hops_.neighbor_changed(key, state, mac);
+  if (state == NextHops::LinkState::resolved) {
+    install(host, {NextHopSpec::neighbor(key), RouteSource::neighbor, kNeighborDistance, 0, 0, 0});
+  } else {
+    rib_.remove(host, RouteSource::neighbor);
+  }
+}
+
+bool Control::handle_punts(unsigned budget) {
+  std::array<void*, 32> frames;
+  unsigned left = budget;
+  for (std::size_t c = 0; c < dataplane::kPuntClassCount && left != 0; ++c) {
+    for (auto& rings : punt_rings_) {
+      unsigned count = 1;
+      while (left != 0 && count != 0) {
+        const unsigned want = std::min<unsigned>(left, static_cast<unsigned>(frames.size()));
+        count = rte_ring_sc_dequeue_burst(rings[c].get(), frames.data(), want, nullptr);
+        left -= count;
+        for (unsigned i = 0; i < count; ++i) handle_punt(static_cast<rte_mbuf*>(frames[i]), static_cast<PuntClass>(c));
+      }
+    }
+  }
+  return left == 0;
+}
+
+void Control::handle_punt(rte_mbuf* m, PuntClass c) {
+  ++punts_handled_[static_cast<std::size_t>(c)];
+  dataplane::PacketMeta& meta = dataplane::meta(m);
+  const InterfaceId ingress_id = meta.ingress;
+  const Interface* ingress = interfaces_.find(ingress_id);
+  if (ingress == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
+  switch (c) {
+    case PuntClass::arp:
+      if (const auto reason = neighbors_.handle_arp(m, *ingress)) {
+        ++dropped_[ingress_id.value()][static_cast<std::size_t>(*reason)];
+      }
+      return;
+    case PuntClass::local:
+      if (const auto reason = icmp_.deliver(m, *ingress)) drop(m, ingress_id, *reason);
+      return;
+    case PuntClass::unresolved:
+      meta.from_control = false;
+      if (interfaces_.find(meta.egress) == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
+      return neighbors_.resolve({meta.egress, meta.next_hop_address}, m);
+    case PuntClass::error:
+      icmp_.send_error(m, *ingress, meta.reason, meta.mtu);
+      return rte_pktmbuf_free(m);
+  }
+}
+
+// Ends a packet that was punted: counted, answered by an ICMP error if its reason has one, freed.
+void Control::drop(rte_mbuf* m, InterfaceId at, DropReason reason) {
+  if (at != kNoInterface) ++dropped_[at.value()][static_cast<std::size_t>(reason)];
+  const Interface* ingress = at == kNoInterface ? nullptr : interfaces_.find(at);
+  const bool forwarded = !dataplane::meta(m).from_control;
+  if (ingress != nullptr && forwarded && dataplane::has_icmp_error(reason)) {
+    icmp_.send_error(m, *ingress, reason, dataplane::meta(m).mtu);
+  }
+  rte_pktmbuf_free(m);
+}
+
+void Control::tick() {
+  neighbors_.tick();
+  reclaimer_.poll();
+  free_idle_pools();
+}
+
+void Control::free_idle_pools() {
+  for (std::size_t i = removed_pools_.size(); i-- > 0;) {
+    if (rte_mempool_full(removed_pools_[i].get()) == 0) continue;
+    removed_pools_.erase(removed_pools_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+void Control::refresh_links() {
+  bool changed = false;
+  interfaces_.visit([&](Interface& interface) {
+    const bool up = ports_.at(interface.name)->link_up();
+    if (up == interface.up) return;
+    interface.up = up;
+    changed = true;
+    spdlog::info("interface {} is {}", interface.name, up ? "up" : "down");
+  });
+  if (!changed) return;
+  addresses_changed();
+  interfaces_.visit([&](Interface& interface) {
+    if (interface.up) {
+      neighbors_.announce(interface);
+    } else {
+      neighbors_.flush(interface.id, false);
+    }
+  });
+}
+
+Result<Rib::Outcome> Control::add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark) {
+  NextHopSpec next_hop = NextHopSpec::via(route.route.via);
+  switch (route.route.type) {
+    case config::RouteType::unicast: break;
+    case config::RouteType::blackhole: next_hop = NextHopSpec::drop(DropReason::route_blackhole); break;
+    case config::RouteType::unreachable: next_hop = NextHopSpec::drop(DropReason::route_unreachable); break;
+    case config::RouteType::prohibit: next_hop = NextHopSpec::drop(DropReason::route_prohibit); break;
+  }
+  return rib_.add(prefix, {std::move(next_hop), RouteSource::api, static_cast<std::uint8_t>(route.route.distance),
+                           route.route.metric, route.owner, mark});
+}
+
+InterfaceTotals Control::totals(InterfaceId id) const {
+  InterfaceTotals sum;
+  const auto add = [&](const dataplane::InterfaceCounters& c) {
+    sum.rx_packets += c.rx_packets.get();
+    sum.rx_bytes += c.rx_bytes.get();
+    sum.tx_packets += c.tx_packets.get() - c.unsent_packets.get();
+    sum.tx_bytes += c.tx_bytes.get() - c.unsent_bytes.get();
+    sum.punted += c.punted.get();
+    for (const auto& reason : c.dropped) sum.dropped += reason.get();
+  };
+  for (const auto& worker : workers_) add(worker->interface_counters(id));
+  add(output_.interface_counters(id));
+  return sum;
+}
+
+std::uint64_t Control::dropped(InterfaceId id, DropReason reason) const {
+  std::uint64_t sum = dropped_[id.value()][static_cast<std::size_t>(reason)];
+  for (const auto& worker : workers_) {
+    sum += worker->interface_counters(id).dropped[static_cast<std::size_t>(reason)].get();
+  }
+  return sum;
+}
+
+Accounting Control::accounting() const {
+  Accounting sum;
+  for (std::size_t id = 0; id < interfaces_.id_limit(); ++id) {
+    const InterfaceTotals t = totals(InterfaceId(static_cast<std::uint16_t>(id)));
+    sum.received += t.rx_packets;
+    sum.transmitted += t.tx_packets;
+    sum.punted += t.punted;
+    sum.dropped += t.dropped;
+  }
+  for (const auto& worker : workers_) {
+    sum.originated += worker->counters().originated.get();
+    sum.fragments_added += worker->counters().fragments_added.get();
+  }
+  sum.originated += output_.counters().sent_direct;
+  return sum;
+}
+
+std::pair<std::uint64_t, std::uint64_t> Control::sent_to(NeighborKey key) const {
+  const NextHops::Link* link = next_hops_.find_link(key);
+  std::pair<std::uint64_t, std::uint64_t> sum;
+  if (link == nullptr) return sum;
+  for (const auto& worker : workers_) {
+    sum.first += worker->adjacency_counters(link->counter).packets.get();
+    sum.second += worker->adjacency_counters(link->counter).bytes.get();
+  }
+  return sum;
+}
+
+const dataplane::Port* Control::port_of(const Interface& interface) const {
+  const auto at = ports_.find(interface.name);
+  return at == ports_.end() ? nullptr : at->second.get();
+}
+
+std::vector<const rte_mempool*> Control::pools() const {
+  std::vector<const rte_mempool*> all{pool_.get()};
+  for (const auto& [name, port] : ports_) all.push_back(port->pool());
+  for (const auto& pool : removed_pools_) all.push_back(pool.get());
+  return all;
+}
+
+}  // namespace millrace::controlplane

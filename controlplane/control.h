@@ -1,0 +1,180 @@
+// The control plane without its loop: configuration in, tables out, punted packets answered.
+//
+// Everything here runs on the control thread. It is driven by whoever owns it: the Router's loop, or a test. Time comes
+// from outside (`now_ns`, monotonic).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/diff.h"
+#include "config/model.h"
+#include "controlplane/icmp.h"
+#include "controlplane/interfaces.h"
+#include "controlplane/neighbors.h"
+#include "controlplane/next_hops.h"
+#include "controlplane/output.h"
+#include "controlplane/rib.h"
+#include "dataplane/port.h"
+#include "dataplane/punt.h"
+#include "dataplane/table_writer.h"
+#include "dataplane/worker.h"
+#include "lpm/reclaimer.h"
+#include "net/result.h"
+
+namespace millrace::controlplane {
+
+struct FreeRing {
+  void operator()(rte_ring* ring) const { rte_ring_free(ring); }
+};
+using Ring = std::unique_ptr<rte_ring, FreeRing>;
+
+struct ControlOptions {
+  unsigned workers = 1;
+  bool adaptive_idle = true;
+  lpm::Ipv4TableBuilder::Limits fib;
+  NeighborLimits neighbors;
+  std::uint32_t flow_seed = 0;
+  unsigned buffers = 4096;  // in the control thread's own pool
+};
+
+// What packets did, over all workers and interfaces (counters.h says what has to add up).
+struct Accounting {
+  std::uint64_t received = 0;
+  std::uint64_t originated = 0;
+  std::uint64_t fragments_added = 0;
+  std::uint64_t transmitted = 0;
+  std::uint64_t punted = 0;
+  std::uint64_t dropped = 0;
+  [[nodiscard]] std::int64_t difference() const {
+    return static_cast<std::int64_t>(received + originated + fragments_added - transmitted - punted - dropped);
+  }
+};
+
+struct InterfaceTotals {
+  std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, punted = 0, dropped = 0;
+};
+
+class Control {
+ public:
+  // `features` may be empty; it is copied. Fails (Error) if memory or rings are not to be had.
+  static Result<std::unique_ptr<Control>> make(const ControlOptions& options, const dataplane::FeatureTable& features);
+  ~Control();  // workers have stopped
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  // --- configuration ---
+  // Makes `next` the desired configuration and applies the difference. On an error nothing changed.
+  Result<void> apply(const config::Config& next);
+  [[nodiscard]] const config::Config& desired() const { return desired_; }
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+
+  // --- routes of the API ---
+  struct ApiRoute {
+    config::RouteConfig route;
+    std::uint16_t owner = 0;
+  };
+  Result<Rib::Outcome> add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark = 0);
+  bool remove_route(Ipv4Prefix prefix) { return rib_.remove(prefix, RouteSource::api); }
+
+  // --- the loop's work ---
+  void set_time(std::uint64_t now_ns);
+  // Handles up to `budget` punted packets, urgent classes first; true if some are left.
+  bool handle_punts(unsigned budget);
+  void tick();           // neighbours, reclaim; call every 10 ms or so
+  void refresh_links();  // carrier of every port; call every 100 ms or so
+
+  // --- for statistics and tests ---
+  [[nodiscard]] Accounting accounting() const;
+  [[nodiscard]] InterfaceTotals totals(InterfaceId id) const;
+  [[nodiscard]] std::uint64_t dropped(InterfaceId id, dataplane::DropReason reason) const;  // workers' and ours
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> sent_to(NeighborKey key) const;     // packets, bytes
+  [[nodiscard]] std::uint64_t punts_handled(dataplane::PuntClass c) const {
+    return punts_handled_[static_cast<std::size_t>(c)];
+  }
+  [[nodiscard]] const dataplane::Port* port_of(const Interface& interface) const;
+  [[nodiscard]] std::vector<const rte_mempool*> pools() const;
+  [[nodiscard]] std::size_t waiting_packets() const { return neighbors_.waiting_packets(); }
+
+  [[nodiscard]] dataplane::Worker& worker(std::size_t i) { return *workers_[i]; }
+  [[nodiscard]] std::size_t worker_count() const { return workers_.size(); }
+  [[nodiscard]] const dataplane::WorkerPlan& plan(std::size_t i) const { return *plans_[i]; }
+  [[nodiscard]] lpm::Reclaimer& reclaimer() { return reclaimer_; }
+  [[nodiscard]] dataplane::Doorbell& doorbell() { return doorbell_; }
+  [[nodiscard]] dataplane::TableWriter& writer() { return writer_; }
+  [[nodiscard]] const dataplane::Tables& tables() const { return tables_; }
+  [[nodiscard]] Interfaces& interfaces() { return interfaces_; }
+  [[nodiscard]] Rib& rib() { return rib_; }
+  [[nodiscard]] NextHops& next_hops() { return next_hops_; }
+  [[nodiscard]] Neighbors& neighbors() { return neighbors_; }
+  [[nodiscard]] Icmp& icmp() { return icmp_; }
+  [[nodiscard]] Output& output() { return output_; }
+  [[nodiscard]] std::uint64_t failed_installs() const { return failed_installs_; }
+
+ private:
+  Control(const ControlOptions& options, const dataplane::FeatureTable& features);
+  Result<void> make_rings_and_workers();
+  void connect_hooks();
+
+  // control_config.cc
+  using Ports = std::map<std::string, std::unique_ptr<dataplane::Port>>;
+  Result<void> open_ports(const config::Diff& diff, const config::Config& next, Ports& opened);
+  Result<std::unique_ptr<dataplane::Port>> open_port(const std::string& name, const config::InterfaceConfig& config);
+  void add_interface(const std::string& name, const config::InterfaceConfig& config,
+                     std::unique_ptr<dataplane::Port> port);
+  void remove_interface(const std::string& name);
+  bool wait_for_removed_ports();
+  void restore_fixed_neighbors(const config::Config& config, const std::vector<std::string>& interfaces);
+  void apply_neighbors(const config::Diff& diff, bool remove);
+  void apply_routes(const config::Diff& diff, bool remove);
+  void addresses_changed();
+  void sync_connected();
+  void install(Ipv4Prefix prefix, const Rib::Spec& spec);
+  void publish_plans();
+  dataplane::TxPath tx_path(const dataplane::Port& port, unsigned who) const;
+
+  // control.cc
+  void handle_punt(rte_mbuf* m, dataplane::PuntClass c);
+  void drop(rte_mbuf* m, InterfaceId at, dataplane::DropReason reason);
+  void neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac);
+  void free_idle_pools();
+
+  ControlOptions options_;
+  // Pools outlive everything that may hold a buffer.
+  std::vector<dataplane::Pool> removed_pools_;  // of ports that are gone, until all buffers are back
+  dataplane::Pool pool_;
+  lpm::Reclaimer reclaimer_;
+  dataplane::FeatureTable features_;
+  dataplane::Doorbell doorbell_;
+  dataplane::Tables tables_;
+  dataplane::TableWriter writer_;
+  Interfaces interfaces_;
+  NextHops next_hops_;
+  Rib rib_;
+  Output output_;
+  Icmp icmp_;
+  Neighbors neighbors_;
+
+  // Rings: punt (producer: a worker; consumer: us), handoff (producer: one worker or us; consumer: a worker).
+  std::vector<std::array<Ring, dataplane::kPuntClassCount>> punt_rings_;   // [worker]
+  std::vector<std::vector<Ring>> handoff_;  // [from: workers, then us][to]
+  std::map<std::string, std::unique_ptr<dataplane::Port>> ports_;  // by interface
+  unsigned ports_closing_ = 0;
+  std::vector<std::unique_ptr<dataplane::Worker>> workers_;
+  std::vector<std::unique_ptr<const dataplane::WorkerPlan>> plans_;
+
+  config::Config desired_;
+  std::uint64_t generation_ = 0;
+  std::map<Ipv4Prefix, NextHopSpec> connected_;  // what sync_connected() put into the RIB
+  std::uint64_t now_ns_ = 0;
+  std::uint64_t failed_installs_ = 0;
+  std::array<std::uint64_t, dataplane::kPuntClassCount> punts_handled_{};
+  // Drops on the control thread, of packets that count as punted.
+  std::vector<std::array<std::uint64_t, dataplane::kDropReasonCount>> dropped_{dataplane::kMaxInterfaces};
+};
+
+}  // namespace millrace::controlplane

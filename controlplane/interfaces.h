@@ -1,0 +1,75 @@
+// The layer-3 interfaces of the router and what can be reached on them. Control thread only.
+//
+// A port (hardware) may carry several interfaces; an interface names its port and its FIB by id.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+#include "dataplane/feature.h"
+#include "dataplane/table_writer.h"
+#include "lpm/prefix_map.h"
+#include "net/mac.h"
+#include "net/strong_id.h"
+
+namespace millrace::controlplane {
+
+struct Interface {
+  InterfaceId id;
+  std::string name;
+  config::InterfaceConfig config;
+  PortId port;
+  FibId fib{0};
+  MacAddress mac;
+  bool up = false;
+  dataplane::FeatureMask ingress_features = 0;
+  dataplane::FeatureMask egress_features = 0;
+
+  [[nodiscard]] bool has_address(Ipv4Address address) const;
+  // The own address to speak from to `peer`: of the subnet that it is in, else the first one.
+  [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address peer) const;
+  [[nodiscard]] bool on_subnet(Ipv4Address address) const;
+};
+
+class Interfaces {
+ public:
+  explicit Interfaces(dataplane::TableWriter& writer) : writer_(writer) {}
+
+  // The new interface is down and has no place in the tables until publish(). Nothing if all ids are taken.
+  Interface* add(const std::string& name, const config::InterfaceConfig& config);
+  void remove(InterfaceId id);  // its view goes, its id comes back a grace period later
+  void publish(const Interface& interface);  // its view, as workers see it
+  // After addresses or states changed: the connected subnets and the set of own addresses.
+  void publish_addresses();
+
+  [[nodiscard]] Interface* find(InterfaceId id);
+  [[nodiscard]] const Interface* find(InterfaceId id) const { return const_cast<Interfaces*>(this)->find(id); }
+  [[nodiscard]] Interface* find(const std::string& name);
+  // The interface that is up and has a subnet with `address` in it.
+  [[nodiscard]] const Interface* connected_to(Ipv4Address address) const;
+  [[nodiscard]] std::size_t id_limit() const { return by_id_.size(); }  // ids given out so far are below this
+
+  template <class Visit>
+  void visit(Visit&& visit) {
+    for (auto& [name, interface] : by_name_) visit(*interface);
+  }
+  template <class Visit>
+  void visit(Visit&& visit) const {
+    for (const auto& [name, interface] : by_name_) visit(static_cast<const Interface&>(*interface));
+  }
+
+ private:
+  dataplane::TableWriter& writer_;
+  dataplane::IdPool ids_{dataplane::kMaxInterfaces, 0, dataplane::IdPool::Order::fresh_first};
+  std::map<std::string, std::unique_ptr<Interface>> by_name_;
+  std::vector<Interface*> by_id_;
+  std::unique_ptr<lpm::PrefixMap<Ipv4Prefix, InterfaceId>> connected_ =
+      std::make_unique<lpm::PrefixMap<Ipv4Prefix, InterfaceId>>();
+};
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,61 @@
+// millraced: reads the configuration, starts the router, runs it.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "config/parse.h"
+#include "controlplane/router.h"
+
+namespace {
+
+void print_problems(const millrace::config::ParseResult& parsed) {
+  for (const auto& problem : parsed.problems) std::fprintf(stderr, "%s\n", problem.to_string().c_str());
+}
+
+int check(const std::string& file) {
+  const auto parsed = millrace::config::parse_file(file);
+  print_problems(parsed);
+  if (!parsed.ok()) return 1;
+  std::printf("%s: valid\n", file.c_str());
+  return 0;
+}
+
+int run(const std::string& file) {
+  const auto parsed = millrace::config::parse_file(file);
+  if (!parsed.ok()) {
+    print_problems(parsed);
+    return 1;
+  }
+  auto router = millrace::controlplane::Router::start(parsed.config, file);
+  if (!router) {
+    spdlog::error("millraced cannot start: {}", router.error());
+    return 1;
+  }
+  (*router)->run();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"millraced: the Millrace software router.\n\nForwards packets as one YAML file says; `millrace` talks to it while it runs."};
+  std::string config = "/etc/millrace/millrace.yaml";
+  std::string to_check;
+  bool verbose = false;
+  app.add_option("-c,--config", config, "the configuration")->capture_default_str();
+  app.add_option("--check", to_check, "only validate FILE, and say what is wrong with it")->type_name("FILE");
+  app.add_flag("-v,--verbose", verbose, "log more");
+  app.set_version_flag("--version", std::string("millraced ") + MILLRACE_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("millraced"));
+  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+  spdlog::set_level(verbose ? spdlog::level::debug : spdlog::level::info);
+  spdlog::flush_on(spdlog::level::info);
+  return to_check.empty() ? run(config) : check(to_check);
+}

@@ -1,0 +1,318 @@
+#include "controlplane/neighbors.h"
+
+#include <cstring>
+
+#include "dataplane/packet.h"
+
+namespace millrace::controlplane {
+
+using dataplane::DropReason;
+using LinkState = NextHops::LinkState;
+
+namespace {
+constexpr MacAddress kBroadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+// Work at one tick is bounded: a flood of unknown destinations must not hold the control loop.
+constexpr unsigned kExpiriesPerTick = 512;
+}  // namespace
+
+std::string_view Neighbors::name(State state) {
+  static constexpr std::string_view kNames[] = {"incomplete", "reachable", "stale", "probe", "failed", "static"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+Neighbors::~Neighbors() {
+  for (auto& [key, entry] : entries_) {
+    for (rte_mbuf* m : entry.waiting) rte_pktmbuf_free(m);
+  }
+}
+
+std::size_t Neighbors::waiting_packets() const {
+  std::size_t sum = 0;
+  for (const auto& [key, entry] : entries_) sum += entry.waiting.size();
+  return sum;
+}
+
+std::pair<LinkState, MacAddress> Neighbors::known(NeighborKey key) const {
+  const auto at = entries_.find(key);
+  if (at == entries_.end() || at->second.state == State::incomplete) return {LinkState::unresolved, {}};
+  if (at->second.state == State::failed) return {LinkState::failed, {}};
+  return {LinkState::resolved, at->second.mac};
+}
+
+void Neighbors::set_deadline(Entries::iterator at, std::uint64_t deadline_ns) {
+  deadlines_.erase({at->second.deadline_ns, at->first});
+  at->second.deadline_ns = deadline_ns;
+  if (deadline_ns != 0) deadlines_.insert({deadline_ns, at->first});
+}
+
+Neighbors::Entries::iterator Neighbors::make(NeighborKey key) {
+  if (incomplete_ >= limits_.incomplete || entries_.size() >= limits_.total) return entries_.end();
+  const auto at = entries_.try_emplace(key).first;
+  ++incomplete_;
+  at->second.used_ns = now_ns_;
+  ask(key, at->second);
+  at->second.attempts = 1;
+  set_deadline(at, now_ns_ + limits_.retry_ns);
+  return at;
+}
+
+void Neighbors::ask(NeighborKey key, Entry& entry) {
+  const Interface* on = interfaces_.find(key.interface);
+  if (on == nullptr) return;
+  const auto sender = on->source_for(key.address);
+  if (!sender) return;
+  // A probe goes to the MAC that we believe in (RFC 1122 2.3.2.1 (2)), a first request to everybody.
+  const MacAddress to = entry.state == State::probe ? entry.mac : kBroadcast;
+  send_arp(*on, wire::kArpRequest, *sender, {}, key.address, to);
+  ++counters_.requests_sent;
+}
+
+void Neighbors::resolve(NeighborKey key, rte_mbuf* m) {
+  auto at = entries_.find(key);
+  if (at == entries_.end()) at = make(key);
+  if (at == entries_.end()) return hooks_.drop(m, key.interface, DropReason::neighbor_table_full);
+  Entry& entry = at->second;
+  const Interface* on = interfaces_.find(key.interface);
+  if (on != nullptr && entry.state != State::incomplete && entry.state != State::failed) {
+    return output_.send_packet_to(m, *on, entry.mac);  // answered while the packet was on its way here
+  }
+  if (entry.state == State::failed) return hooks_.drop(m, key.interface, DropReason::neighbor_failed);
+  entry.waiting.push_back(m);
+  if (entry.waiting.size() <= limits_.queue) return;
+  rte_mbuf* oldest = entry.waiting.front();
+  entry.waiting.pop_front();
+  hooks_.drop(oldest, key.interface, DropReason::neighbor_queue_full);
+}
+
+void Neighbors::want(NeighborKey key, bool wanted) {
+  auto at = entries_.find(key);
+  if (at == entries_.end()) {
+    if (wanted) at = make(key);
+    if (at == entries_.end()) return;  // too many at once: traffic will ask for it
+  }
+  at->second.wanted = wanted;
+}
+
+void Neighbors::learn(Entries::iterator at, MacAddress mac, State state) {
+  Entry& entry = at->second;
+  if (entry.state == State::fixed) return;
+  const bool news = entry.state == State::incomplete || entry.state == State::failed || entry.mac != mac;
+  if (entry.state == State::incomplete) --incomplete_;
+  // What is merely overheard does not confirm that the neighbour hears us.
+  if (state == State::stale && !news && entry.state != State::probe) return;
+  entry.state = state;
+  entry.mac = mac;
+  entry.attempts = 0;
+  if (state == State::reachable) entry.confirmed_ns = now_ns_;
+  set_deadline(at, now_ns_ + (state == State::reachable ? limits_.reachable_ns : limits_.used_check_ns));
+  if (news) {
+    ++counters_.learned;
+    hooks_.changed(at->first, LinkState::resolved, mac);
+  }
+  const Interface* on = interfaces_.find(at->first.interface);
+  std::deque<rte_mbuf*> waiting = std::move(entry.waiting);
+  entry.waiting.clear();
+  for (rte_mbuf* m : waiting) {
+    if (on != nullptr) {
+      output_.send_packet_to(m, *on, mac);
+    } else {
+      rte_pktmbuf_free(m);
+    }
+  }
+}
+
+void Neighbors::drop_waiting(NeighborKey key, Entry& entry, DropReason reason) {
+  std::deque<rte_mbuf*> waiting = std::move(entry.waiting);
+  entry.waiting.clear();
+  for (rte_mbuf* m : waiting) hooks_.drop(m, key.interface, reason);
+}
+
+void Neighbors::erase(Entries::iterator at) {
+  if (at->second.state == State::incomplete) --incomplete_;
+  set_deadline(at, 0);
+  entries_.erase(at);
+}
+
+void Neighbors::fail(Entries::iterator at) {
+  const NeighborKey key = at->first;
+  Entry& entry = at->second;
+  if (entry.state == State::incomplete) --incomplete_;
+  entry.state = State::failed;
+  drop_waiting(key, entry, DropReason::neighbor_failed);
+  hooks_.changed(key, LinkState::failed, {});
+  // The hook may have made this the last use of the neighbour, or have erased it.
+  at = entries_.find(key);
+  if (at == entries_.end()) return;
+  if (at->second.wanted) return set_deadline(at, now_ns_ + limits_.failed_retry_ns);
+  erase(at);
+}
+
+// A stale neighbour that is in use is probed; one that nobody used for long is forgotten.
+void Neighbors::check_use(Entries::iterator at) {
+  Entry& entry = at->second;
+  const std::uint64_t packets = hooks_.packets_to(at->first);
+  const bool used = packets != entry.used_packets;
+  entry.used_packets = packets;
+  if (used) entry.used_ns = now_ns_;
+  if (used || entry.wanted) {
+    entry.state = State::probe;
+    entry.attempts = 1;
+    ask(at->first, entry);
+    return set_deadline(at, now_ns_ + limits_.retry_ns);
+  }
+  if (now_ns_ - entry.used_ns < limits_.forget_ns) return set_deadline(at, now_ns_ + limits_.used_check_ns);
+  const NeighborKey key = at->first;
+  hooks_.changed(key, LinkState::unresolved, {});
+  if (at = entries_.find(key); at != entries_.end()) erase(at);
+}
+
+void Neighbors::expire(Entries::iterator at) {
+  Entry& entry = at->second;
+  switch (entry.state) {
+    case State::incomplete:
+    case State::probe:
+      if (entry.attempts >= limits_.attempts) return fail(at);
+      ++entry.attempts;
+      ask(at->first, entry);
+      return set_deadline(at, now_ns_ + limits_.retry_ns);
+    case State::reachable:
+      entry.state = State::stale;
+      return check_use(at);
+    case State::stale:
+      return check_use(at);
+    case State::failed:  // wanted: ask again, as if new
+      if (!entry.wanted) return erase(at);
+      entry.state = State::incomplete;
+      ++incomplete_;
+      entry.attempts = 1;
+      ask(at->first, entry);
+      return set_deadline(at, now_ns_ + limits_.retry_ns);
+    case State::fixed:
+      return set_deadline(at, 0);
+  }
+}
+
+void Neighbors::tick() {
+  for (unsigned done = 0; done < kExpiriesPerTick && !deadlines_.empty(); ++done) {
+    const auto [deadline, key] = *deadlines_.begin();
+    if (deadline > now_ns_) return;
+    deadlines_.erase(deadlines_.begin());
+    const auto at = entries_.find(key);
+    if (at == entries_.end() || at->second.deadline_ns != deadline) continue;
+    expire(at);
+  }
+}
+
+void Neighbors::set_fixed(NeighborKey key, MacAddress mac) {
+  const auto at = entries_.try_emplace(key).first;
+  Entry& entry = at->second;
+  if (entry.deadline_ns != 0 && entry.state == State::incomplete) --incomplete_;
+  entry.state = State::reachable;  // so that learn() takes it, and sends what waits
+  entry.mac = {};
+  learn(at, mac, State::reachable);
+  entry.state = State::fixed;
+  set_deadline(at, 0);
+}
+
+// What was static is an ordinary neighbour from now on, to be confirmed when it is used.
+void Neighbors::remove_fixed(NeighborKey key) {
+  const auto at = entries_.find(key);
+  if (at == entries_.end() || at->second.state != State::fixed) return;
+  at->second.state = State::stale;
+  at->second.used_ns = now_ns_;
+  check_use(at);
+}
+
+void Neighbors::flush(InterfaceId interface, bool fixed_too) {
+  for (auto at = entries_.lower_bound({interface, Ipv4Address()}); at != entries_.end();) {
+    const NeighborKey key = at->first;
+    if (key.interface != interface) return;
+    if (at->second.state == State::fixed && !fixed_too) {
+      ++at;
+      continue;
+    }
+    drop_waiting(key, at->second, DropReason::neighbor_failed);
+    const bool wanted = at->second.wanted;
+    erase(at);
+    hooks_.changed(key, LinkState::unresolved, {});
+    if (wanted && !fixed_too) want(key, true);
+    at = entries_.upper_bound(key);
+  }
+}
+
+void Neighbors::announce(const Interface& interface) {
+  for (const auto& own : interface.config.addresses) {
+    send_arp(interface, wire::kArpRequest, own.address, {}, own.address, kBroadcast);
+  }
+}
+
+void Neighbors::send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender, MacAddress target_mac,
+                         Ipv4Address target, MacAddress destination) {
+  rte_mbuf* m = output_.allocate(sizeof(wire::Ethernet) + sizeof(wire::Arp));
+  if (m == nullptr) return;
+  *dataplane::ethernet(m) = {destination, egress.mac, Be16(wire::kEtherTypeArp)};
+  *rte_pktmbuf_mtod_offset(m, wire::Arp*, sizeof(wire::Ethernet)) = {
+      Be16(1), Be16(wire::kEtherTypeIpv4), 6, 4, Be16(operation), egress.mac, sender.wire(), target_mac, target.wire()};
+  output_.send_frame(m, egress);
+}
+
+void Neighbors::reply(const wire::Arp& request, const Interface& ingress) {
+  send_arp(ingress, wire::kArpReply, Ipv4Address(request.target_address), request.sender_mac,
+           Ipv4Address(request.sender_address), request.sender_mac);
+  ++counters_.replies_sent;
+}
+
+std::optional<DropReason> Neighbors::handle_arp(rte_mbuf* m, const Interface& ingress) {
+  constexpr std::uint16_t kFrame = sizeof(wire::Ethernet) + sizeof(wire::Arp);
+  if (!dataplane::make_contiguous(m, kFrame)) {
+    rte_pktmbuf_free(m);
+    return DropReason::arp_invalid;
+  }
+  const wire::Arp arp = *rte_pktmbuf_mtod_offset(m, const wire::Arp*, sizeof(wire::Ethernet));
+  rte_pktmbuf_free(m);
+  const std::uint16_t operation = arp.operation.host();
+  if (arp.hardware_type.host() != 1 || arp.protocol_type.host() != wire::kEtherTypeIpv4 || arp.hardware_length != 6 ||
+      arp.protocol_length != 4 || (operation != wire::kArpRequest && operation != wire::kArpReply) ||
+      arp.sender_mac.is_group() || arp.sender_mac.is_zero()) {
+    return DropReason::arp_invalid;
+  }
+  const Ipv4Address sender(arp.sender_address);
+  const Ipv4Address target(arp.target_address);
+  const bool for_us = ingress.has_address(target);
+  if (ingress.has_address(sender)) {
+    // Our own frame come back, or somebody who uses our address: RFC 5227 2.4 (c), we keep and defend it.
+    if (arp.sender_mac != ingress.mac) {
+      ++counters_.conflicts;
+      if (now_ns_ - last_defence_ns_ >= limits_.defend_ns) {
+        last_defence_ns_ = now_ns_;
+        announce(ingress);
+      }
+    }
+    return DropReason::arp_ignored;
+  }
+  if (sender == Ipv4Address() && operation == wire::kArpRequest && for_us) {  // RFC 5227 2.1.1: a probe
+    reply(arp, ingress);
+    return std::nullopt;
+  }
+  if (!ingress.on_subnet(sender) || sender.is_multicast() || sender.is_broadcast()) return DropReason::arp_ignored;
+
+  const NeighborKey key{ingress.id, sender};
+  auto at = entries_.find(key);
+  if (operation == wire::kArpRequest && for_us) {
+    if (at == entries_.end() && entries_.size() < limits_.total) {
+      at = entries_.try_emplace(key).first;
+      ++incomplete_;  // until learn(), a moment later
+      at->second.used_ns = now_ns_;
+    }
+    if (at != entries_.end()) learn(at, arp.sender_mac, State::stale);
+    reply(arp, ingress);
+    return std::nullopt;
+  }
+  if (at == entries_.end()) return DropReason::arp_ignored;
+  // A reply to us confirms; anything else that a known neighbour says of itself (gratuitous ARP, a request to
+  // another) updates (RFC 826).
+  learn(at, arp.sender_mac, operation == wire::kArpReply && for_us ? State::reachable : State::stale);
+  return std::nullopt;
+}
+
+}  // namespace millrace::controlplane

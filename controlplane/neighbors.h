@@ -1,0 +1,123 @@
+// The neighbour table: who has which MAC on which interface, by ARP (RFC 826, 5227), with the ageing of RFC 4861 7.3.
+//
+//            resolve / want            reply                  30 s           used since: probe (unicast)
+//   (none) ---------------> incomplete ------> reachable ----------> stale <--------------------> probe
+//                             | 3 requests unanswered                  | unused for 20 min           | 3 unanswered
+//                             v                                        v                             v
+//                           failed: 3/1 for what waits; a wanted one is asked again every 10 s, others go
+//
+// Control thread only. Supported: RFC 826 with gratuitous ARP, probes of RFC 5227 answered, RFC 1812 3.3.2.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "controlplane/interfaces.h"
+#include "controlplane/next_hops.h"
+#include "controlplane/output.h"
+
+namespace millrace::controlplane {
+
+struct NeighborLimits {
+  std::uint64_t retry_ns = 1'000'000'000;               // between requests (RFC 1122 2.3.2.1: at most 1 a second)
+  unsigned attempts = 3;                                // requests, or probes, until it is dead
+  std::uint64_t reachable_ns = 30'000'000'000;          // a confirmation is good for this long
+  std::uint64_t used_check_ns = 5'000'000'000;          // how often a stale one is asked whether it is in use
+  std::uint64_t forget_ns = 1'200'000'000'000;          // an unused stale one goes (RFC 1122 2.3.2.1)
+  std::uint64_t failed_retry_ns = 10'000'000'000;       // a dead one that routes want is asked again
+  std::uint64_t defend_ns = 10'000'000'000;             // between announcements against a conflict (RFC 5227 2.4)
+  std::size_t queue = 4;                                // packets that wait for one neighbour: the newest
+  std::size_t incomplete = 8192;                        // neighbours that are asked for at a time
+  std::size_t total = 131072;
+};
+
+class Neighbors {
+ public:
+  enum class State : std::uint8_t { incomplete, reachable, stale, probe, failed, fixed };
+  static std::string_view name(State state);
+
+  struct Entry {
+    State state = State::incomplete;
+    MacAddress mac;
+    bool wanted = false;  // a route's next hop
+    unsigned attempts = 0;
+    std::uint64_t deadline_ns = 0;
+    std::uint64_t confirmed_ns = 0;
+    std::uint64_t used_ns = 0;
+    std::uint64_t used_packets = 0;  // the adjacency's counter when last looked at
+    std::deque<rte_mbuf*> waiting;   // Ethernet room and IPv4 packet
+  };
+  struct Counters {
+    std::uint64_t requests_sent = 0;
+    std::uint64_t replies_sent = 0;
+    std::uint64_t learned = 0;
+    std::uint64_t conflicts = 0;  // someone else claims one of our addresses
+  };
+  struct Hooks {
+    // The neighbour's MAC is known, changed, or lost (for a while or for good).
+    std::function<void(NeighborKey, NextHops::LinkState, MacAddress)> changed;
+    // A packet that waited in vain.
+    std::function<void(rte_mbuf*, InterfaceId egress, dataplane::DropReason)> drop;
+    // Packets sent to the neighbour so far: to know whether it is in use.
+    std::function<std::uint64_t(NeighborKey)> packets_to;
+  };
+
+  Neighbors(const Interfaces& interfaces, Output& output, NeighborLimits limits)
+      : interfaces_(interfaces), output_(output), limits_(limits) {}
+  ~Neighbors();
+  Neighbors(const Neighbors&) = delete;
+  Neighbors& operator=(const Neighbors&) = delete;
+  void set_hooks(Hooks hooks) { hooks_ = std::move(hooks); }
+  void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
+
+  // An ARP frame from `ingress`. Takes the buffer, and says how it ended (the reason if it was of no use).
+  std::optional<dataplane::DropReason> handle_arp(rte_mbuf* m, const Interface& ingress);
+  // The packet waits until the neighbour answers, or is dropped through the hook. Takes the buffer.
+  void resolve(NeighborKey key, rte_mbuf* m);
+  void want(NeighborKey key, bool wanted);
+  void set_fixed(NeighborKey key, MacAddress mac);
+  void remove_fixed(NeighborKey key);
+  void flush(InterfaceId interface, bool fixed_too);  // link down, or the interface goes
+  void announce(const Interface& interface);          // gratuitous ARP for its addresses (RFC 5227 3)
+  void tick();                                        // timers that are due
+
+  [[nodiscard]] std::pair<NextHops::LinkState, MacAddress> known(NeighborKey key) const;
+  [[nodiscard]] const std::map<NeighborKey, Entry>& entries() const { return entries_; }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] std::size_t waiting_packets() const;
+
+ private:
+  using Entries = std::map<NeighborKey, Entry>;
+
+  Entries::iterator make(NeighborKey key);  // incomplete, first request sent; end() when full
+  void ask(NeighborKey key, Entry& entry);
+  void learn(Entries::iterator at, MacAddress mac, State state);
+  void fail(Entries::iterator at);
+  void expire(Entries::iterator at);
+  void check_use(Entries::iterator at);
+  void erase(Entries::iterator at);
+  void set_deadline(Entries::iterator at, std::uint64_t deadline_ns);
+  void drop_waiting(NeighborKey key, Entry& entry, dataplane::DropReason reason);
+  void send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender, MacAddress target_mac,
+                Ipv4Address target, MacAddress destination);
+  void reply(const wire::Arp& request, const Interface& ingress);
+
+  const Interfaces& interfaces_;
+  Output& output_;
+  NeighborLimits limits_;
+  Hooks hooks_;
+  std::uint64_t now_ns_ = 0;
+  Entries entries_;
+  std::set<std::pair<std::uint64_t, NeighborKey>> deadlines_;
+  std::size_t incomplete_ = 0;
+  std::uint64_t last_defence_ns_ = 0;
+  Counters counters_;
+};
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,107 @@
+#include "controlplane/output.h"
+
+#include <rte_ethdev.h>
+
+#include <cstring>
+
+#include "dataplane/flow_hash.h"
+#include "dataplane/fragment.h"
+#include "net/checksum.h"
+
+namespace millrace::controlplane {
+
+using dataplane::NextHop;
+using dataplane::TxPath;
+
+rte_mbuf* Output::allocate(std::uint16_t bytes) {
+  rte_mbuf* m = rte_pktmbuf_alloc(pool_);
+  if (m == nullptr || rte_pktmbuf_append(m, bytes) == nullptr) {
+    rte_pktmbuf_free(m);
+    ++counters_.lost;
+    return nullptr;
+  }
+  std::memset(rte_pktmbuf_mtod(m, void*), 0, bytes);
+  dataplane::meta(m) = {};
+  return m;
+}
+
+void Output::lose(rte_mbuf* m) {
+  rte_pktmbuf_free(m);
+  ++counters_.lost;
+}
+
+void Output::send_frame(rte_mbuf* m, const Interface& egress) { transmit(m, egress); }
+
+void Output::transmit(rte_mbuf* m, const Interface& egress) {
+  const TxPath& path = paths_[egress.port.value()];
+  if (path.kind == TxPath::Kind::none) return lose(m);
+  if (path.kind == TxPath::Kind::handoff) {
+    dataplane::PacketMeta& meta = dataplane::meta(m);
+    meta = {};
+    meta.out_port = egress.port;
+    meta.egress = egress.id;
+    meta.from_control = true;
+    if (rte_ring_sp_enqueue(path.ring, m) != 0) return lose(m);
+    ++counters_.sent;
+    return;
+  }
+  if (m->nb_segs > 1 && !path.multi_segment && rte_pktmbuf_linearize(m) != 0) return lose(m);
+  const std::uint32_t bytes = m->pkt_len;
+  if (rte_eth_tx_burst(egress.port.value(), path.queue, &m, 1) != 1) return lose(m);
+  ++counters_.sent;
+  ++counters_.sent_direct;
+  direct_[egress.id.value()].tx_packets.add(1);
+  direct_[egress.id.value()].tx_bytes.add(bytes);
+}
+
+void Output::send_packet(rte_mbuf* m, FibId fib) {
+  const auto* ip = rte_pktmbuf_mtod(m, const wire::Ipv4*);
+  const Ipv4Address destination(ip->destination);
+  const NextHop next_hop = tables_.next_hop(tables_.fib(fib).lookup(destination.value()));
+  if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return lose(m);
+  dataplane::meta(m).from_control = true;
+  if (next_hop.kind() == NextHop::Kind::forward) return send_over(m, tables_.adjacency(next_hop.index()));
+  if (next_hop.kind() == NextHop::Kind::group) {
+    const std::uint32_t hash = dataplane::ipv4_flow_hash(m, *dataplane::ipv4(m), tables_.flow_seed());
+    return send_over(m, tables_.adjacency(tables_.bucket(next_hop.index() + hash % dataplane::kBuckets)));
+  }
+  if (next_hop.kind() == NextHop::Kind::glean) {
+    return hooks_.unresolved({InterfaceId(static_cast<std::uint16_t>(next_hop.index())), destination}, m);
+  }
+  ++counters_.no_route;
+  rte_pktmbuf_free(m);
+}
+
+void Output::send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency) {
+  if (!adjacency.complete()) return hooks_.unresolved({adjacency.interface, adjacency.address}, m);
+  const Interface* egress = interfaces_.find(adjacency.interface);
+  if (egress == nullptr) return lose(m);
+  MacAddress to;
+  std::memcpy(to.bytes.data(), adjacency.l2_header.data(), to.bytes.size());
+  send_packet_to(m, *egress, to);
+}
+
+void Output::send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddress& to) {
+  wire::Ipv4* ip = dataplane::ipv4(m);
+  const bool forwarded = !dataplane::meta(m).from_control;
+  const bool too_long = ip->total_length.host() > egress.config.mtu;
+  if (too_long && ip->dont_fragment()) {
+    if (!forwarded) return lose(m);
+    dataplane::meta(m).mtu = static_cast<std::uint16_t>(egress.config.mtu);
+    return hooks_.drop(m, egress.id, dataplane::DropReason::fragmentation_needed);
+  }
+  if (forwarded) {
+    ip->ttl = static_cast<std::uint8_t>(ip->ttl - 1);
+    ip->checksum = Be16(checksum_after_ttl_decrement(ip->checksum.host()));
+  }
+  *dataplane::ethernet(m) = {to, egress.mac, Be16(wire::kEtherTypeIpv4)};
+  if (!too_long) return transmit(m, egress);
+  rte_mbuf* fragments[dataplane::kMaxFragments];
+  const auto result =
+      dataplane::fragment_ipv4(m, static_cast<std::uint16_t>(egress.config.mtu), pool_, fragments);
+  if (result.count == 0) return lose(m);
+  for (unsigned i = 0; i < result.count; ++i) transmit(fragments[i], egress);
+  rte_pktmbuf_free(m);
+}
+
+}  // namespace millrace::controlplane

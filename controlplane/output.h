@@ -1,0 +1,70 @@
+// What the control thread sends: frames on an interface, or packets by the FIB. Control thread only.
+//
+// A port with a queue to spare has one for us; else the frame goes through a ring (single producer: us; single
+// consumer: the worker that owns the port's queue). A frame that cannot go is counted, never waited for.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+
+#include "controlplane/interfaces.h"
+#include "controlplane/next_hops.h"
+#include "dataplane/counters.h"
+#include "dataplane/tables.h"
+#include "dataplane/worker.h"
+
+namespace millrace::controlplane {
+
+class Output {
+ public:
+  struct Counters {
+    std::uint64_t sent = 0;         // frames given to a port or a worker
+    std::uint64_t sent_direct = 0;  // of these, put into our own queue: no worker counts them
+    std::uint64_t lost = 0;         // queue or ring full, no buffer, or the port is gone
+    std::uint64_t no_route = 0;     // packets of ours without a way out
+  };
+  struct Hooks {
+    std::function<void(NeighborKey, rte_mbuf*)> unresolved;
+    std::function<void(rte_mbuf*, InterfaceId egress, dataplane::DropReason)> drop;  // a packet that we forwarded
+  };
+
+  Output(const dataplane::Tables& tables, const Interfaces& interfaces) : tables_(tables), interfaces_(interfaces) {}
+  void set_pool(rte_mempool* pool) { pool_ = pool; }
+  void set_hooks(Hooks hooks) { hooks_ = std::move(hooks); }
+  void set_path(PortId port, dataplane::TxPath path) { paths_[port.value()] = path; }
+
+  // A fresh buffer with `bytes` appended behind room for headers; nullptr (counted) if there is none.
+  rte_mbuf* allocate(std::uint16_t bytes);
+  // A complete Ethernet frame. Takes the buffer.
+  void send_frame(rte_mbuf* m, const Interface& egress);
+  // A complete IPv4 packet with room for an Ethernet header before it: looked up in the interface's FIB, fragmented if
+  // it must be, queued for resolution if its next hop is not known. Takes the buffer.
+  void send_packet(rte_mbuf* m, FibId fib);
+  // Behind resolution: the neighbour's MAC is known. What a worker punted (not meta.from_control) was not forwarded yet:
+  // its TTL goes down here.
+  void send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddress& to);
+
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  // Frames in our own queues, by interface: what no worker counts.
+  [[nodiscard]] const dataplane::InterfaceCounters& interface_counters(InterfaceId id) const {
+    return direct_[id.value()];
+  }
+
+ private:
+  void send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency);
+  void transmit(rte_mbuf* m, const Interface& egress);
+  void lose(rte_mbuf* m);
+
+  const dataplane::Tables& tables_;
+  const Interfaces& interfaces_;
+  rte_mempool* pool_ = nullptr;
+  Hooks hooks_;
+  std::array<dataplane::TxPath, dataplane::kMaxPorts> paths_{};
+  std::vector<dataplane::InterfaceCounters> direct_{dataplane::kMaxInterfaces};
+  Counters counters_;
+};
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,156 @@
+#include "controlplane/route_text.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace millrace::controlplane {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxNextHops = 64;
+
+std::string_view take_word(std::string_view& line) {
+  constexpr std::string_view kSpace = " \t\r";
+  line.remove_prefix(std::min(line.find_first_not_of(kSpace), line.size()));
+  const std::string_view word = line.substr(0, line.find_first_of(kSpace));
+  line.remove_prefix(word.size());
+  return word;
+}
+
+Result<Ipv4Prefix> parse_prefix(std::string_view text) {
+  if (const auto prefix = Ipv4Prefix::parse(text)) return *prefix;
+  if (const auto loose = Ipv4Prefix::parse(text, false)) {
+    return Error{"\"" + std::string(text) + "\" has host bits set (did you mean " + loose->to_string() + "?)"};
+  }
+  return Error{"\"" + std::string(text) + "\" is not an IPv4 prefix such as 203.0.113.0/24"};
+}
+
+std::optional<config::RouteType> parse_type(std::string_view text) {
+  if (text == "blackhole") return config::RouteType::blackhole;
+  if (text == "unreachable") return config::RouteType::unreachable;
+  if (text == "prohibit") return config::RouteType::prohibit;
+  if (text == "unicast") return config::RouteType::unicast;
+  return std::nullopt;
+}
+
+Result<void> add_next_hop(config::RouteConfig& route, std::string_view text) {
+  const auto address = Ipv4Address::parse(text);
+  if (!address) return Error{"\"" + std::string(text) + "\" is not an IPv4 address"};
+  if (route.via.size() == kMaxNextHops) return Error{"more than " + std::to_string(kMaxNextHops) + " next hops"};
+  route.via.push_back(*address);
+  return {};
+}
+
+void normalise(config::RouteConfig& route) {
+  std::sort(route.via.begin(), route.via.end());
+  route.via.erase(std::unique(route.via.begin(), route.via.end()), route.via.end());
+}
+
+Result<unsigned> number(const json& value, const char* key, unsigned min, unsigned max) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() < min || value.get<std::uint64_t>() > max) {
+    return Error{std::string("\"") + key + "\" is not a number from " + std::to_string(min) + " to " +
+                 std::to_string(max)};
+  }
+  return value.get<unsigned>();
+}
+
+Result<void> read_via(const json& value, config::RouteConfig& route) {
+  if (value.is_string()) return add_next_hop(route, value.get_ref<const std::string&>());
+  if (!value.is_array() || value.empty()) return Error{"\"via\" is neither an address nor a list of addresses"};
+  for (const json& item : value) {
+    if (!item.is_string()) return Error{"\"via\" holds something that is not an address"};
+    if (auto added = add_next_hop(route, item.get_ref<const std::string&>()); !added) return added;
+  }
+  return {};
+}
+
+Result<void> read_key(const std::string& key, const json& value, RouteRequest& request) {
+  const auto text = [&]() -> std::string { return value.is_string() ? value.get<std::string>() : std::string(); };
+  if (key == "prefix") {
+    const auto prefix = parse_prefix(text());
+    if (!prefix) return Error{prefix.error()};
+    request.prefix = *prefix;
+    return {};
+  }
+  if (key == "via") return read_via(value, request.route);
+  if (key == "type") {
+    const auto type = parse_type(text());
+    if (!type) return Error{"\"type\" is not unicast, blackhole, unreachable or prohibit"};
+    request.route.type = *type;
+    return {};
+  }
+  if (key == "action") {
+    if (text() != "add" && text() != "del") return Error{"\"action\" is neither add nor del"};
+    request.remove = text() == "del";
+    return {};
+  }
+  if (key == "owner") {
+    request.owner = text();
+    if (!value.is_string() || request.owner.size() > 64) return Error{"\"owner\" is not a string of up to 64 characters"};
+    return {};
+  }
+  if (key != "distance" && key != "metric") return Error{"unknown key \"" + key + "\""};
+  const bool distance = key == "distance";
+  const auto parsed = number(value, key.c_str(), distance ? 1 : 0, distance ? 255 : 0xffffffffU);
+  if (!parsed) return Error{parsed.error()};
+  (distance ? request.route.distance : request.route.metric) = *parsed;
+  return {};
+}
+
+}  // namespace
+
+bool is_blank(std::string_view line) {
+  const std::string_view word = take_word(line);
+  return word.empty() || word.front() == '#';
+}
+
+Result<RouteRequest> parse_route_line(std::string_view line) {
+  RouteRequest request;
+  std::string_view word = take_word(line);
+  if (word == "del") {
+    request.remove = true;
+    word = take_word(line);
+  }
+  const auto prefix = parse_prefix(word);
+  if (!prefix) return Error{prefix.error()};
+  request.prefix = *prefix;
+  word = take_word(line);
+  if (request.remove) {
+    if (!word.empty()) return Error{"unexpected \"" + std::string(word) + "\" after the prefix"};
+    return request;
+  }
+  if (word == "via") {
+    for (word = take_word(line); !word.empty(); word = take_word(line)) {
+      if (auto added = add_next_hop(request.route, word); !added) return Error{added.error()};
+    }
+    if (request.route.via.empty()) return Error{"no next hop after \"via\""};
+    normalise(request.route);
+    return request;
+  }
+  const auto type = parse_type(word);
+  if (!type || *type == config::RouteType::unicast) {
+    return Error{"expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"};
+  }
+  request.route.type = *type;
+  if (word = take_word(line); !word.empty()) return Error{"unexpected \"" + std::string(word) + "\" at the end"};
+  return request;
+}
+
+Result<RouteRequest> parse_route_json(const json& object) {
+  if (!object.is_object()) return Error{"a route is a JSON object"};
+  if (!object.contains("prefix")) return Error{"\"prefix\" is missing"};
+  RouteRequest request;
+  for (const auto& [key, value] : object.items()) {
+    if (auto read = read_key(key, value, request); !read) return Error{read.error()};
+  }
+  normalise(request.route);
+  if (request.remove) return request;
+  const bool unicast = request.route.type == config::RouteType::unicast;
+  if (unicast && request.route.via.empty()) return Error{"neither \"via\" nor a \"type\" without next hops"};
+  if (!unicast && !request.route.via.empty()) return Error{"\"via\" goes with unicast routes only"};
+  return request;
+}
+
+}  // namespace millrace::controlplane

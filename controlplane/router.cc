@@ -1,0 +1,283 @@
+#include "controlplane/router.h"
+
+#include <pthread.h>
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio.hpp>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "controlplane/api.h"
+#include "controlplane/control.h"
+#include "controlplane/http_server.h"
+#include "controlplane/metrics.h"
+#include "dataplane/eal.h"
+
+// A test library that watches what worker threads call (tests/guard); absent in a router.
+extern "C" [[gnu::weak]] void millrace_guard_enter_worker();
+extern "C" [[gnu::weak]] void millrace_guard_leave_worker();
+
+namespace millrace::controlplane {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr auto kTick = std::chrono::milliseconds(5);
+constexpr unsigned kTicksPerLinkCheck = 20;
+// Punted packets handled before the loop sees to its other work.
+constexpr unsigned kPuntBudget = 256;
+
+std::uint64_t monotonic_ns() {
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
+// "1-3,5" as the kernel writes it.
+std::vector<unsigned> read_core_list(const char* path) {
+  std::vector<unsigned> cores;
+  std::ifstream file(path);
+  unsigned first = 0;
+  while (file >> first) {
+    unsigned last = first;
+    if (file.peek() == '-') {
+      file.get();
+      file >> last;
+    }
+    for (unsigned core = first; core <= last; ++core) cores.push_back(core);
+    if (file.peek() == ',') file.get();
+  }
+  return cores;
+}
+
+// What the file says; else all isolated cores; else the last one.
+std::vector<unsigned> worker_cores(const config::Config& config) {
+  if (config.dataplane.workers) return *config.dataplane.workers;
+  std::vector<unsigned> cores = read_core_list("/sys/devices/system/cpu/isolated");
+  if (cores.empty()) cores = {std::thread::hardware_concurrency() - 1};
+  std::erase(cores, config.control.core);
+  return cores;
+}
+
+dataplane::EalOptions eal_options(const config::Config& config, const std::vector<unsigned>& cores) {
+  dataplane::EalOptions options;
+  options.control_core = config.control.core;
+  options.worker_cores = cores;
+  options.memory_bytes = config.dataplane.memory_bytes;
+  switch (config.dataplane.hugepages) {
+    case config::Hugepages::automatic: options.hugepages = dataplane::EalOptions::Huge::automatic; break;
+    case config::Hugepages::size_1g: options.hugepages = dataplane::EalOptions::Huge::size_1g; break;
+    case config::Hugepages::size_2m: options.hugepages = dataplane::EalOptions::Huge::size_2m; break;
+    case config::Hugepages::none: options.hugepages = dataplane::EalOptions::Huge::none; break;
+  }
+  for (const auto& [name, interface] : config.interfaces) {
+    if (dataplane::is_pci_address(interface.device)) options.pci_devices.push_back(interface.device);
+  }
+  return options;
+}
+
+Result<void> check_cores(const std::vector<unsigned>& cores, unsigned control) {
+  if (cores.empty()) return Error{"no core is left for a worker: set dataplane.workers (control.core has one)"};
+  const unsigned count = std::thread::hardware_concurrency();
+  for (const unsigned core : cores) {
+    if (core >= count) return Error{"dataplane.workers: this machine has no core " + std::to_string(core)};
+  }
+  if (control >= count) return Error{"control.core: this machine has no core " + std::to_string(control)};
+  return {};
+}
+
+struct WorkerThread {
+  Control* control;
+  unsigned id;
+};
+
+int run_worker(void* argument) {
+  const auto* self = static_cast<const WorkerThread*>(argument);
+  pthread_setname_np(pthread_self(), ("mr-worker-" + std::to_string(self->id)).c_str());
+  prctl(PR_SET_TIMERSLACK, 1000UL);  // naps end on time
+  self->control->reclaimer().register_worker(self->id);
+  if (&millrace_guard_enter_worker != nullptr) millrace_guard_enter_worker();
+  self->control->worker(self->id).run();
+  if (&millrace_guard_leave_worker != nullptr) millrace_guard_leave_worker();
+  self->control->reclaimer().unregister_worker(self->id);
+  return 0;
+}
+
+}  // namespace
+
+struct Router::Impl {
+  std::vector<unsigned> cores;
+  std::unique_ptr<dataplane::Eal> eal;
+  asio::io_context io{1};
+  std::unique_ptr<Control> control;
+  LagHistogram lag;
+  std::vector<WorkerThread> worker_threads;
+  std::unique_ptr<Api> api;
+  std::unique_ptr<HttpServer> server;
+  asio::signal_set signals{io};
+  asio::steady_timer ticker{io};
+  asio::posix::stream_descriptor doorbell{io};
+  asio::steady_timer::time_point next_tick;
+  unsigned ticks = 0;
+
+  Result<void> start(const config::Config& config, const std::string& file);
+  Result<void> start_control(const config::Config& config);
+  void start_workers();
+  void on_control(const std::function<void(Control&)>& work);
+  void tick();
+  void wait_for_punts();
+  void handle_punts();
+  void stop();
+};
+
+Result<void> Router::Impl::start(const config::Config& config, const std::string& file) {
+  cores = worker_cores(config);
+  if (auto checked = check_cores(cores, config.control.core); !checked) return checked;
+  auto started = dataplane::Eal::start(eal_options(config, cores));
+  if (!started) return Error{started.error()};
+  eal = std::move(*started);
+  spdlog::info("hugepages: {}{}", eal->hugepages(),
+               eal->hugepages() == "none" ? " (big tables are slower without; see docs/configuration.md)" : "");
+  RouterInfo info;
+  info.config_file = file;
+  info.hugepages = eal->hugepages();
+  info.worker_cores = cores;
+  info.tsc_hz = rte_get_tsc_hz();
+  info.started_ns = monotonic_ns();
+  info.now_ns = monotonic_ns;
+  info.lag = &lag;
+  api = std::make_unique<Api>([this](const auto& work) { on_control(work); }, std::move(info));
+  auto opened = HttpServer::open({config.control.api, config.control.metrics}, *api);
+  if (!opened) return Error{opened.error()};
+  server = std::move(*opened);
+  if (auto control_started = start_control(config); !control_started) return control_started;
+  start_workers();
+  server->start();
+  return {};
+}
+
+Result<void> Router::Impl::start_control(const config::Config& config) {
+  ControlOptions options;
+  options.workers = static_cast<unsigned>(cores.size());
+  options.adaptive_idle = config.dataplane.idle == config::Idle::adaptive;
+  options.fib.pages = config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent
+                                                                            : lpm::Pages::automatic;
+  options.flow_seed = std::random_device{}();
+  auto made = Control::make(options, {});
+  if (!made) return Error{made.error()};
+  control = std::move(*made);
+  control->set_time(monotonic_ns());
+  return control->apply(config);
+}
+
+void Router::Impl::start_workers() {
+  for (unsigned i = 0; i < cores.size(); ++i) worker_threads.push_back({control.get(), i});
+  for (unsigned i = 0; i < cores.size(); ++i) {
+    rte_eal_remote_launch(run_worker, &worker_threads[i], cores[i]);
+  }
+}
+
+// Runs `work` between two events of the loop and waits for it. Called on the API thread.
+void Router::Impl::on_control(const std::function<void(Control&)>& work) {
+  std::mutex mutex;
+  std::condition_variable done;
+  bool finished = false;
+  asio::post(io, [&] {
+    control->set_time(monotonic_ns());
+    work(*control);
+    const std::lock_guard lock(mutex);
+    finished = true;
+    done.notify_one();
+  });
+  std::unique_lock lock(mutex);
+  done.wait(lock, [&] { return finished; });
+}
+
+void Router::Impl::tick() {
+  const auto now = std::chrono::steady_clock::now();
+  lag.record(static_cast<std::uint64_t>(std::max<std::int64_t>(0, (now - next_tick).count())));
+  control->set_time(monotonic_ns());
+  control->tick();
+  if (++ticks % kTicksPerLinkCheck == 0) control->refresh_links();
+  next_tick = std::max(next_tick + kTick, now);
+  ticker.expires_at(next_tick);
+  ticker.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+// The doorbell rings when a worker finds us asleep; then the rings are emptied, a budget at a time.
+void Router::Impl::wait_for_punts() {
+  doorbell.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;
+    std::uint64_t rung = 0;
+    [[maybe_unused]] const auto size = read(doorbell.native_handle(), &rung, sizeof rung);
+    handle_punts();
+    wait_for_punts();
+  });
+}
+
+void Router::Impl::handle_punts() {
+  control->set_time(monotonic_ns());
+  if (control->handle_punts(kPuntBudget)) {
+    asio::post(io, [this] { handle_punts(); });
+    return;
+  }
+  control->doorbell().sleep();
+  // What came between the last look and sleep() rang nobody.
+  if (control->handle_punts(kPuntBudget)) asio::post(io, [this] { handle_punts(); });
+}
+
+void Router::Impl::stop() {
+  ticker.cancel();
+  boost::system::error_code ignored;
+  doorbell.cancel(ignored);
+  signals.cancel(ignored);
+  // A request under way may still need the control thread: serve it until the API has ended.
+  server->stop([this] {
+    io.restart();
+    io.run_for(std::chrono::milliseconds(1));
+  });
+  server.reset();
+  doorbell.release();  // the descriptor is the Control's
+  for (std::size_t i = 0; i < control->worker_count(); ++i) control->worker(i).request_stop();
+  rte_eal_mp_wait_lcore();
+}
+
+Router::Router(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Router::~Router() = default;
+
+Result<std::unique_ptr<Router>> Router::start(const config::Config& config, const std::string& config_file) {
+  auto impl = std::make_unique<Impl>();
+  if (auto started = impl->start(config, config_file); !started) return Error{started.error()};
+  return std::unique_ptr<Router>(new Router(std::move(impl)));
+}
+
+void Router::run() {
+  Impl& r = *impl_;
+  r.signals.add(SIGINT);
+  r.signals.add(SIGTERM);
+  r.signals.async_wait([&r](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    spdlog::info("signal {}: stopping", signal);
+    r.io.stop();
+  });
+  r.doorbell.assign(r.control->doorbell().fd());
+  r.next_tick = std::chrono::steady_clock::now();
+  r.wait_for_punts();
+  r.tick();
+  spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION, r.cores.size(),
+               r.control->desired().interfaces.size(), r.control->rib().prefixes());
+  sd_notify(0, "READY=1");
+  r.io.run();
+  sd_notify(0, "STOPPING=1");
+  r.stop();
+}
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,63 @@
+// What a worker counts. written by: one worker; read by: the control thread, at any time.
+//
+// Once nothing is in flight, over all interfaces and workers:
+//
+//   received + originated + fragments_added = transmitted + punted + dropped
+//
+// received: frames from ports. originated: frames that the control thread gave us to send. fragments_added: n - 1 for
+// a packet that left as n fragments. transmitted: frames that a port's queue took. punted: frames given to the control
+// thread to answer, learn from or resolve. dropped: the sum over all reasons.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/drop_reason.h"
+#include "dataplane/packet.h"
+
+namespace millrace::dataplane {
+
+// One writer; readers see some recent value. Costs the writer a plain addition.
+class Counter {
+ public:
+  void add(std::uint64_t n) {
+    __atomic_store_n(&value_, __atomic_load_n(&value_, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+  }
+  [[nodiscard]] std::uint64_t get() const { return __atomic_load_n(&value_, __ATOMIC_RELAXED); }
+
+ private:
+  std::uint64_t value_ = 0;
+};
+
+struct alignas(64) InterfaceCounters {
+  Counter rx_packets;
+  Counter rx_bytes;
+  Counter tx_packets;  // put into a transmit buffer; those that the port did not take are in `unsent_*` as well
+  Counter tx_bytes;
+  Counter unsent_packets;
+  Counter unsent_bytes;
+  Counter punted;
+  std::array<Counter, kDropReasonCount> dropped;  // by ingress interface; tx_queue_full and tx_gone by egress
+};
+
+struct alignas(64) AdjacencyCounters {
+  Counter packets;
+  Counter bytes;  // of IP
+  std::uint64_t unused[6];
+};
+static_assert(sizeof(AdjacencyCounters) == 64, "no two adjacencies share a line");
+
+struct alignas(64) WorkerCounters {
+  Counter originated;
+  Counter fragments_added;
+  Counter loops;
+  Counter busy_loops;   // loops that found a packet
+  Counter busy_cycles;  // TSC cycles of those
+  Counter idle_cycles;  // of the others, naps included
+  Counter naps;
+  Counter rx_bursts;  // receive calls that brought packets
+  std::array<Counter, kPuntClassCount> policed;  // over a class's rate, or its ring was full
+};
+
+}  // namespace millrace::dataplane

@@ -1,0 +1,35 @@
+// A hash of what stays the same for all packets of a flow, so that they take one path in order (RFC 2992).
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/packet.h"
+
+namespace millrace::dataplane {
+
+inline std::uint32_t crc32c(std::uint32_t crc, std::uint64_t data) {
+  return static_cast<std::uint32_t>(__builtin_ia32_crc32di(crc, data));
+}
+
+// 5-tuple; a fragment, which may lack the ports, by addresses and protocol alone, the first one too: all fragments of
+// a datagram stay together. `seed` differs between routers.
+inline std::uint32_t ipv4_flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std::uint32_t seed) {
+  std::uint64_t addresses;
+  std::memcpy(&addresses, &ip.source, 8);
+  std::uint64_t rest = ip.protocol;
+  const unsigned ports_at = static_cast<unsigned>(sizeof(wire::Ethernet)) + ip.header_length();
+  const bool has_ports = ip.protocol == wire::kProtocolTcp || ip.protocol == wire::kProtocolUdp;
+  if (has_ports && !ip.is_fragment() && ip.total_length.host() >= ip.header_length() + 4 &&
+      rte_pktmbuf_data_len(m) >= ports_at + 4) {
+    std::uint32_t ports;
+    std::memcpy(&ports, rte_pktmbuf_mtod_offset(m, const char*, ports_at), 4);
+    rest |= std::uint64_t{ports} << 32;
+  }
+  const std::uint32_t hash = crc32c(crc32c(seed, addresses), rest);
+  return hash ^ (hash >> 16);  // CRC is linear: fold its high half onto the bits that pick a bucket
+}
+
+}  // namespace millrace::dataplane

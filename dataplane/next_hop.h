@@ -1,0 +1,82 @@
+// What a FIB entry names, and what a packet finally leaves by.
+//
+//   FIB entry -> NextHopId -> NextHop (8 bytes) --- forward ---------> Adjacency (64 bytes)
+//                                               --- group -> bucket -> Adjacency
+//                                               --- local, glean, drop: no adjacency
+//
+// written by: the control thread; read by: workers. A NextHop and a bucket change in place by one aligned store, so
+// that a neighbour or link event touches these and never prefixes. An Adjacency never changes while a worker can see
+// it: a new one is filled in a free slot, the stores above move to it (release; pairs with the acquire in load()),
+// and the old slot is used again a grace period later (lpm/reclaimer.h).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/drop_reason.h"
+#include "net/address.h"
+#include "net/strong_id.h"
+#include "net/wire.h"
+
+namespace millrace::dataplane {
+
+class NextHop {
+ public:
+  enum class Kind : std::uint8_t {
+    drop,     // index: a DropReason. All zero bits is this kind: an unused id is "no route" by `no_route()`
+    forward,  // index: an adjacency
+    group,    // index: the first of kBuckets buckets, each an adjacency
+    local,    // one of our own addresses
+    glean,    // a connected subnet; index: its interface. The destination itself is the neighbour to resolve
+  };
+
+  constexpr NextHop() : NextHop(drop(DropReason::no_route)) {}
+  static constexpr NextHop drop(DropReason reason) { return {Kind::drop, static_cast<std::uint32_t>(reason)}; }
+  static constexpr NextHop forward(AdjacencyId adjacency) { return {Kind::forward, adjacency.value()}; }
+  static constexpr NextHop group(std::uint32_t first_bucket) { return {Kind::group, first_bucket}; }
+  static constexpr NextHop local() { return {Kind::local, 0}; }
+  static constexpr NextHop glean(InterfaceId interface) { return {Kind::glean, interface.value()}; }
+
+  [[nodiscard]] constexpr Kind kind() const { return static_cast<Kind>(bits_ >> 32); }
+  [[nodiscard]] constexpr std::uint32_t index() const { return static_cast<std::uint32_t>(bits_); }
+  friend constexpr bool operator==(NextHop, NextHop) = default;
+
+  static NextHop load(const NextHop& slot) {
+    NextHop value;
+    value.bits_ = __atomic_load_n(&slot.bits_, __ATOMIC_ACQUIRE);
+    return value;
+  }
+  static void store(NextHop& slot, NextHop value) { __atomic_store_n(&slot.bits_, value.bits_, __ATOMIC_RELEASE); }
+
+ private:
+  constexpr NextHop(Kind kind, std::uint32_t index)
+      : bits_((static_cast<std::uint64_t>(kind) << 32) | index) {}
+  std::uint64_t bits_;
+};
+static_assert(sizeof(NextHop) == 8);
+
+// A group's flows are spread over this many buckets; members take turns in them.
+inline constexpr std::uint32_t kBuckets = 64;
+
+struct alignas(64) Adjacency {
+  enum Flags : std::uint8_t {
+    kComplete = 1,        // the L2 header is known; without it packets punt to be resolved
+    kEgressFeatures = 2,  // the interface's egress mask is not empty
+  };
+  std::array<std::uint8_t, 16> l2_header{};  // destination, source, type; 14 bytes used
+  Ipv4Address address;                       // whose MAC it is
+  std::uint32_t counter = 0;                 // index of AdjacencyCounters: stays when the slot changes
+  std::uint16_t mtu = 0;                     // bytes of IP
+  InterfaceId interface;
+  PortId port;
+  std::uint8_t flags = 0;
+
+  [[nodiscard]] bool complete() const { return (flags & kComplete) != 0; }
+  void set_l2_header(const MacAddress& destination, const MacAddress& source, std::uint16_t type) {
+    const wire::Ethernet header{destination, source, Be16(type)};
+    __builtin_memcpy(l2_header.data(), &header, sizeof header);
+  }
+};
+static_assert(sizeof(Adjacency) == 64, "one cache line");
+
+}  // namespace millrace::dataplane

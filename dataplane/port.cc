@@ -1,0 +1,188 @@
+#include "dataplane/port.h"
+
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <regex>
+
+#include "dataplane/packet.h"
+#include "dataplane/worker.h"
+#include "net/wire.h"
+
+namespace millrace::dataplane {
+namespace {
+
+constexpr unsigned kCache = 256;
+constexpr std::uint16_t kDescriptors = 1024;
+// Frames may carry two VLAN tags and the CRC beside the MTU.
+constexpr std::uint16_t kL2Overhead = sizeof(wire::Ethernet) + 2 * 4 + 4;
+
+Error dpdk_error(const std::string& what, int code) {
+  return Error{what + ": " + rte_strerror(code < 0 ? -code : code)};
+}
+
+// Buffers can wait in: receive rings of this port; transmit rings, one a worker on this port and on another that this
+// one's packets leave by; per-thread caches (1.5 x their size); punt rings; bursts at hand.
+unsigned pool_size(const PortOptions& options, unsigned rx_queues) {
+  unsigned punt_rings = 0;
+#define PUNT_CLASS(name, text, rate, ring) punt_rings += ring;
+#include "dataplane/punt.def"
+#undef PUNT_CLASS
+  const unsigned threads = options.workers + 1;
+  return rx_queues * kDescriptors + 2 * options.workers * kDescriptors + threads * kCache * 3 / 2 +
+         options.workers * (punt_rings + 4 * kBurst);
+}
+
+}  // namespace
+
+Result<Pool> make_pool(const std::string& name, unsigned buffers, std::uint16_t data_room, int numa_node) {
+  rte_mempool* pool =
+      rte_pktmbuf_pool_create_by_ops(name.c_str(), buffers, kCache, kMetaBytes, data_room, numa_node, "ring_mt_rts");
+  if (pool == nullptr) return dpdk_error("no memory for " + std::to_string(buffers) + " packet buffers", rte_errno);
+  return Pool(pool);
+}
+
+bool is_pci_address(const std::string& device) {
+  static const std::regex pattern("([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7]");
+  return std::regex_match(device, pattern);
+}
+
+Result<std::unique_ptr<Port>> Port::open(const PortOptions& options) {
+  std::unique_ptr<Port> port(new Port);
+  port->name_ = options.name;
+  if (auto probed = port->probe(options.device); !probed) return Error{probed.error()};
+  if (auto configured = port->configure(options); !configured) return Error{configured.error()};
+  return port;
+}
+
+// A PCI device is probed by its address; a vdev gets the name DRIVER_INTERFACE, so that it is ours alone.
+Result<void> Port::probe(const std::string& device) {
+  std::string args;
+  if (is_pci_address(device)) {
+    bus_ = "pci";
+    device_name_ = device;
+  } else {
+    const auto comma = device.find(',');
+    bus_ = "vdev";
+    device_name_ = device.substr(0, comma) + "_" + name_;
+    if (comma != std::string::npos) args = device.substr(comma + 1);
+  }
+  std::uint16_t present = 0;
+  if (rte_eth_dev_get_port_by_name(device.c_str(), &present) == 0) {
+    device_name_ = device;  // there already: probed when DPDK started, or made by the process itself
+    probed_ = true;
+  } else {
+    if (const int error = rte_eal_hotplug_add(bus_.c_str(), device_name_.c_str(), args.c_str()); error != 0) {
+      return dpdk_error("device \"" + device + "\" cannot be opened", error);
+    }
+    probed_ = true;
+  }
+  if (rte_eth_dev_get_port_by_name(device_name_.c_str(), &id_) != 0) {
+    return Error{"device \"" + device + "\" is not a network port"};
+  }
+  if (id_ >= kMaxPorts) return Error{"more than " + std::to_string(kMaxPorts) + " ports"};
+  return {};
+}
+
+Result<void> Port::configure(const PortOptions& options) {
+  rte_eth_dev_info dev{};
+  if (const int error = rte_eth_dev_info_get(id_, &dev); error != 0) return dpdk_error("no device info", error);
+  driver_ = dev.driver_name;
+  rx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.rx_queues), 1, dev.max_rx_queues);
+  tx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.tx_queues), 1, dev.max_tx_queues);
+  // A ring device, among others, wants as many of one as of the other.
+  rte_eth_conf conf{};
+  if (rx_queues_ > 1 && dev.flow_type_rss_offloads != 0) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf =
+        dev.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+  }
+  conf.rxmode.offloads = dev.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+  multi_segment_ = (dev.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+  if (multi_segment_) conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+  if (const int error = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf); error != 0) {
+    return dpdk_error("port cannot be configured", error);
+  }
+  if (auto mtu = set_mtu(options.mtu); !mtu && bus_ == "pci") return mtu;
+  const int numa_node = rte_eth_dev_socket_id(id_);
+  if (auto queues = setup_queues(options, numa_node); !queues) return queues;
+  rte_ether_addr address{};
+  rte_eth_macaddr_get(id_, &address);
+  std::memcpy(mac_.bytes.data(), address.addr_bytes, mac_.bytes.size());
+  if (const int error = rte_eth_dev_start(id_); error != 0) return dpdk_error("port cannot be started", error);
+  started_ = true;
+  rte_eth_promiscuous_enable(id_);  // the interface's set of MACs decides, in software; not every port can
+  return {};
+}
+
+// Ports without scatter need a whole frame in one buffer. Some drivers (af_packet with a large framesz) accept only
+// buffers of a size that they do not tell beforehand: try the next larger one then.
+Result<void> Port::setup_queues(const PortOptions& options, int numa_node) {
+  std::uint16_t rx_descriptors = kDescriptors;
+  std::uint16_t tx_descriptors = kDescriptors;
+  rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx_descriptors, &tx_descriptors);
+  for (std::uint16_t queue = 0; queue < tx_queues_; ++queue) {
+    const int error = rte_eth_tx_queue_setup(id_, queue, tx_descriptors, static_cast<unsigned>(numa_node), nullptr);
+    if (error != 0) return dpdk_error("transmit queue cannot be set up", error);
+  }
+  rte_eth_dev_info dev{};
+  rte_eth_dev_info_get(id_, &dev);
+  const bool scatter = (dev.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+  int error = 0;
+  for (const unsigned room : {2048U, 4096U, 9728U, 16384U, 32768U}) {
+    if (!scatter && room < options.mtu + unsigned{kL2Overhead}) continue;
+    const auto data_room = static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM);
+    auto pool = make_pool(pool_name(), pool_size(options, rx_queues_), data_room, numa_node);
+    if (!pool) return Error{pool.error()};
+    error = 0;
+    for (std::uint16_t queue = 0; queue < rx_queues_ && error == 0; ++queue) {
+      error = rte_eth_rx_queue_setup(id_, queue, rx_descriptors, static_cast<unsigned>(numa_node), nullptr, pool->get());
+    }
+    pool_ = std::move(*pool);
+    if (error == 0) return {};
+  }
+  return dpdk_error("receive queue cannot be set up", error);
+}
+
+Result<void> Port::set_mtu(std::uint16_t mtu) {
+  const int error = rte_eth_dev_set_mtu(id_, mtu);
+  // A virtual port may have no MTU of its own to set, or know a smaller one than what its other side takes.
+  if (error == 0 || error == -ENOTSUP || bus_ == "vdev") return {};
+  return dpdk_error("MTU " + std::to_string(mtu) + " is refused by the port", error);
+}
+
+bool Port::link_up() const {
+  rte_eth_link link{};
+  return rte_eth_link_get_nowait(id_, &link) != 0 || link.link_status == RTE_ETH_LINK_UP;
+}
+
+PortStats Port::stats() const {
+  rte_eth_stats stats{};
+  if (rte_eth_stats_get(id_, &stats) != 0) return {};
+  return {stats.imissed + stats.rx_nombuf, stats.ierrors, stats.oerrors};
+}
+
+void Port::stop() {
+  if (started_) rte_eth_dev_stop(id_);
+  started_ = false;
+}
+
+// Pool names are unique in the process: a pool may outlive its port, and the port come back meanwhile.
+std::string Port::pool_name() const {
+  static unsigned made = 0;
+  return "mr" + std::to_string(made++) + "_" + name_;
+}
+
+Port::~Port() {
+  stop();
+  if (!probed_) return;
+  rte_eth_dev_close(id_);
+  rte_eal_hotplug_remove(bus_.c_str(), device_name_.c_str());
+}
+
+}  // namespace millrace::dataplane

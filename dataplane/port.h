@@ -1,0 +1,90 @@
+// A port: one DPDK ethdev and the buffer pool that it receives into. Hardware only; layer 3 is the interface's.
+//
+// Owned and changed by the control thread. Workers use its queues by number, through their plans: a port may be
+// stopped only a grace period after the last plan that named it.
+#pragma once
+
+#include <rte_mempool.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/mac.h"
+#include "net/result.h"
+#include "net/strong_id.h"
+
+namespace millrace::dataplane {
+
+struct FreePool {
+  void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
+};
+using Pool = std::unique_ptr<rte_mempool, FreePool>;
+
+// A pool of packet buffers with PacketMeta in each. Enqueues and dequeues use RTS rings: a preempted thread in the
+// middle of one does not hold the others up. `data_room` includes the headroom.
+Result<Pool> make_pool(const std::string& name, unsigned buffers, std::uint16_t data_room, int numa_node);
+
+struct PortOptions {
+  std::string name;    // the interface's; part of the vdev's name
+  std::string device;  // PCI address or devargs
+  unsigned rx_queues = 1;  // wanted; the port may have fewer
+  unsigned tx_queues = 2;  // wanted: one a worker and one for the control thread
+  std::uint16_t mtu = 1500;
+  unsigned workers = 1;  // how many threads keep buffers in caches, rings and transmit queues
+};
+
+bool is_pci_address(const std::string& device);
+
+struct PortStats {
+  std::uint64_t rx_missed = 0;
+  std::uint64_t rx_errors = 0;
+  std::uint64_t tx_errors = 0;
+};
+
+class Port {
+ public:
+  // Probes, configures and starts the device.
+  static Result<std::unique_ptr<Port>> open(const PortOptions& options);
+  ~Port();  // stops, closes and removes the device; the pool goes to whoever took it, or with the port
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+
+  [[nodiscard]] PortId id() const { return PortId(id_); }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& driver() const { return driver_; }
+  [[nodiscard]] MacAddress mac() const { return mac_; }
+  [[nodiscard]] std::uint16_t rx_queues() const { return rx_queues_; }
+  [[nodiscard]] std::uint16_t tx_queues() const { return tx_queues_; }
+  [[nodiscard]] bool multi_segment() const { return multi_segment_; }
+  [[nodiscard]] rte_mempool* pool() const { return pool_.get(); }
+  [[nodiscard]] bool link_up() const;
+  [[nodiscard]] PortStats stats() const;
+  Result<void> set_mtu(std::uint16_t mtu);
+  void stop();  // no more frames in or out; the device stays
+  // Buffers of this port may wait in queues elsewhere when it goes: the pool has to live until all are back.
+  Pool take_pool() { return std::move(pool_); }
+
+ private:
+  Port() = default;
+  Result<void> probe(const std::string& device);
+  Result<void> configure(const PortOptions& options);
+  Result<void> setup_queues(const PortOptions& options, int numa_node);
+  [[nodiscard]] std::string pool_name() const;
+
+  std::string name_;
+  std::string device_name_;
+  std::string bus_;
+  bool probed_ = false;
+  bool started_ = false;
+  std::uint16_t id_ = 0;
+  std::string driver_;
+  MacAddress mac_;
+  std::uint16_t rx_queues_ = 0;
+  std::uint16_t tx_queues_ = 0;
+  bool multi_segment_ = false;
+  Pool pool_;
+};
+
+}  // namespace millrace::dataplane

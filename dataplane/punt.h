@@ -1,0 +1,68 @@
+// The way from a worker to the control thread: a policed ring for each class.
+//
+// Rings: single producer (the worker), single consumer (the control thread). The doorbell wakes the control thread
+// when it sleeps: an eventfd, written at most once per burst and only after the consumer said that it sleeps.
+#pragma once
+
+#include <rte_ring.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "dataplane/packet.h"
+
+namespace millrace::dataplane {
+
+// One for all workers. written by: workers (ring) and the control thread (sleep).
+class Doorbell {
+ public:
+  Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+  ~Doorbell() { close(fd_); }
+  Doorbell(const Doorbell&) = delete;
+  Doorbell& operator=(const Doorbell&) = delete;
+
+  [[nodiscard]] int fd() const { return fd_; }
+  // Worker, after it put something into a ring. The exchange pairs with sleep(): either the consumer's look at the
+  // rings sees the packet, or this sees that it sleeps.
+  void ring() {
+    if (!sleeping_.exchange(false, std::memory_order_seq_cst)) return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = write(fd_, &one, sizeof one);  // full: the consumer is awake anyway
+  }
+  // Control thread: from now on, ring() wakes it. It has to look at the rings once more after this.
+  void sleep() { sleeping_.exchange(true, std::memory_order_seq_cst); }
+
+ private:
+  int fd_;
+  alignas(64) std::atomic<bool> sleeping_{true};
+};
+
+// A token bucket on the TSC. written and read by: one worker.
+class Policer {
+ public:
+  Policer() = default;
+  Policer(std::uint64_t packets_per_second, std::uint64_t tsc_hz)
+      : cycles_per_packet_(tsc_hz / packets_per_second), burst_(tsc_hz / kBurstsPerSecond), credit_(burst_) {}
+  bool take(std::uint64_t now_tsc) {
+    credit_ += now_tsc - last_tsc_;
+    last_tsc_ = now_tsc;
+    if (credit_ > burst_) credit_ = burst_;
+    if (credit_ < cycles_per_packet_) return false;
+    credit_ -= cycles_per_packet_;
+    return true;
+  }
+
+ private:
+  static constexpr std::uint64_t kBurstsPerSecond = 20;  // a bucket holds what comes in 50 ms
+  std::uint64_t cycles_per_packet_ = 1;
+  std::uint64_t burst_ = 1;
+  std::uint64_t credit_ = 1;
+  std::uint64_t last_tsc_ = 0;
+};
+
+using PuntRings = std::array<rte_ring*, kPuntClassCount>;
+
+}  // namespace millrace::dataplane

@@ -1,0 +1,72 @@
+#include "dataplane/table_writer.h"
+
+namespace millrace::dataplane {
+
+TableWriter::TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::Ipv4TableBuilder::Limits limits,
+                         std::uint32_t flow_seed)
+    : tables_(tables), reclaimer_(reclaimer) {
+  fibs_[0] = std::make_unique<lpm::Ipv4TableBuilder>(reclaimer, limits);
+  tables_.fibs_[0].emplace(fibs_[0]->lookup());
+  tables_.flow_seed_ = flow_seed;
+}
+
+TableWriter::~TableWriter() {
+  while (reclaimer_.poll() != 0) {  // what is retired gives its ids back to pools of ours
+  }
+  for (auto& slot : tables_.interfaces_) delete slot.exchange(nullptr);
+  const OwnAddresses* last = tables_.own_addresses_.exchange(&OwnAddresses::none());
+  if (last != &OwnAddresses::none()) delete last;
+}
+
+void TableWriter::retire_id(IdPool& pool, std::uint32_t id) {
+  reclaimer_.retire(
+      [](void* ids, std::uint64_t what) { static_cast<IdPool*>(ids)->give_back(static_cast<std::uint32_t>(what)); },
+      &pool, id, now_ns_);
+}
+
+std::optional<NextHopId> TableWriter::allocate_next_hop() {
+  const auto id = next_hop_ids_.take();
+  if (!id) return std::nullopt;
+  set_next_hop(NextHopId(*id), NextHop());
+  return NextHopId(*id);
+}
+
+void TableWriter::set_next_hop(NextHopId id, NextHop next_hop) {
+  NextHop::store(tables_.next_hops_.as<NextHop>()[id.value()], next_hop);
+}
+
+void TableWriter::release_next_hop(NextHopId id) { retire_id(next_hop_ids_, id.value()); }
+
+std::optional<AdjacencyId> TableWriter::add_adjacency(const Adjacency& adjacency) {
+  const auto id = adjacency_ids_.take();
+  if (!id) return std::nullopt;
+  tables_.adjacencies_.as<Adjacency>()[*id] = adjacency;
+  return AdjacencyId(*id);
+}
+
+void TableWriter::release_adjacency(AdjacencyId id) { retire_id(adjacency_ids_, id.value()); }
+
+void TableWriter::release_counter(std::uint32_t id) { retire_id(counter_ids_, id); }
+
+std::optional<std::uint32_t> TableWriter::allocate_group() {
+  const auto id = group_ids_.take();
+  if (!id) return std::nullopt;
+  return *id * kBuckets;
+}
+
+void TableWriter::set_bucket(std::uint32_t index, AdjacencyId adjacency) {
+  __atomic_store_n(&tables_.buckets_.as<std::uint32_t>()[index], adjacency.value(), __ATOMIC_RELEASE);
+}
+
+void TableWriter::release_group(std::uint32_t first_bucket) { retire_id(group_ids_, first_bucket / kBuckets); }
+
+void TableWriter::set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view) {
+  retire_object(tables_.interfaces_[id.value()].exchange(view.release(), std::memory_order_acq_rel));
+}
+
+void TableWriter::set_own_addresses(std::unique_ptr<const OwnAddresses> addresses) {
+  const OwnAddresses* old = tables_.own_addresses_.exchange(addresses.release(), std::memory_order_acq_rel);
+  if (old != &OwnAddresses::none()) retire_object(old);
+}
+
+}  // namespace millrace::dataplane

@@ -1,0 +1,95 @@
+// The only way to change what workers read. Used by the control thread alone; it never waits for a worker.
+//
+// Whatever a change makes unreachable is retired: its slot or memory comes back a grace period later.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "dataplane/tables.h"
+#include "lpm/ipv4_table.h"
+#include "lpm/reclaimer.h"
+
+namespace millrace::dataplane {
+
+// Numbers below a limit, given out and taken back. `used_first`: those that came back go out again first (small
+// tables); else fresh ones do, so that what is counted by number is not soon mixed up.
+class IdPool {
+ public:
+  enum class Order : std::uint8_t { used_first, fresh_first };
+  explicit IdPool(std::uint32_t limit, std::uint32_t first = 0, Order order = Order::used_first)
+      : limit_(limit), next_(first), first_(first), order_(order) {}
+  std::optional<std::uint32_t> take() {
+    if (next_ != limit_ && (free_.empty() || order_ == Order::fresh_first)) return next_++;
+    if (free_.empty()) return std::nullopt;
+    const std::uint32_t id = free_.back();
+    free_.pop_back();
+    return id;
+  }
+  void give_back(std::uint32_t id) { free_.push_back(id); }
+  [[nodiscard]] std::size_t used() const { return next_ - first_ - free_.size(); }
+
+ private:
+  std::uint32_t limit_;
+  std::uint32_t next_;
+  std::uint32_t first_;
+  Order order_;
+  std::vector<std::uint32_t> free_;
+};
+
+class TableWriter {
+ public:
+  // One FIB (FibId 0) is there from the start. Throws std::bad_alloc without address space.
+  TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::Ipv4TableBuilder::Limits limits, std::uint32_t flow_seed);
+  ~TableWriter();  // workers are gone by then
+
+  void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
+
+  [[nodiscard]] lpm::Ipv4TableBuilder& fib(FibId id) { return *fibs_[id.value()]; }
+  Result<void> insert(FibId fib, Ipv4Prefix prefix, NextHopId id) { return this->fib(fib).insert(prefix, id, now_ns_); }
+  void erase(FibId fib, Ipv4Prefix prefix) { this->fib(fib).erase(prefix, now_ns_); }
+
+  // An id starts as "no route". Release it after the last FIB entry that names it is gone.
+  std::optional<NextHopId> allocate_next_hop();
+  void set_next_hop(NextHopId id, NextHop next_hop);
+  void release_next_hop(NextHopId id);
+  [[nodiscard]] std::size_t next_hops_used() const { return next_hop_ids_.used(); }
+
+  // Fills a free slot; nothing names it yet.
+  std::optional<AdjacencyId> add_adjacency(const Adjacency& adjacency);
+  void release_adjacency(AdjacencyId id);
+  [[nodiscard]] std::size_t adjacencies_used() const { return adjacency_ids_.used(); }
+  // A place for counters that outlives slots.
+  std::optional<std::uint32_t> allocate_counter() { return counter_ids_.take(); }
+  void release_counter(std::uint32_t id);
+
+  // kBuckets buckets; returns the first one.
+  std::optional<std::uint32_t> allocate_group();
+  void set_bucket(std::uint32_t index, AdjacencyId adjacency);
+  void release_group(std::uint32_t first_bucket);
+
+  void set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view);  // nullptr: gone
+  void set_own_addresses(std::unique_ptr<const OwnAddresses> addresses);
+
+  template <class T>
+  void retire_object(const T* object) {
+    if (object != nullptr) reclaimer_.retire_object(object, now_ns_);
+  }
+
+ private:
+  void retire_id(IdPool& pool, std::uint32_t id);
+
+  Tables& tables_;
+  lpm::Reclaimer& reclaimer_;
+  std::uint64_t now_ns_ = 0;
+  std::array<std::unique_ptr<lpm::Ipv4TableBuilder>, kMaxFibs> fibs_;
+  IdPool next_hop_ids_{kMaxNextHops, 1};  // 0 is kNoRoute
+  IdPool adjacency_ids_{kMaxAdjacencies};
+  IdPool counter_ids_{kMaxAdjacencies};
+  IdPool group_ids_{kMaxGroups};
+};
+
+}  // namespace millrace::dataplane

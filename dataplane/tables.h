@@ -1,0 +1,108 @@
+// All that workers read and never write: FIBs, next hops, adjacencies, interfaces, own addresses.
+//
+// written by: the control thread (through table_writer.h); read by: workers. Interfaces and the set of own
+// addresses are immutable objects behind a pointer that is swapped (release; pairs with the acquires here); the old
+// object is freed a grace period later. A worker may keep a pointer that it loaded until it is next quiescent.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "dataplane/feature.h"
+#include "dataplane/next_hop.h"
+#include "lpm/ipv4_lookup.h"
+#include "lpm/page_memory.h"
+#include "net/address.h"
+#include "net/mac.h"
+#include "net/strong_id.h"
+
+namespace millrace::dataplane {
+
+inline constexpr std::size_t kMaxInterfaces = 4096;
+inline constexpr std::size_t kMaxFibs = 16;
+inline constexpr std::size_t kMaxNextHops = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxAdjacencies = std::size_t{1} << 18;
+inline constexpr std::size_t kMaxGroups = std::size_t{1} << 16;
+
+// A layer-3 interface as workers see it. The port is hardware; several interfaces may share one.
+struct InterfaceView {
+  InterfaceId id;
+  PortId port;
+  FibId fib;
+  std::uint16_t mtu = 1500;  // bytes of IP
+  MacAddress mac;
+  FeatureMask ingress_features = 0;
+  FeatureMask egress_features = 0;
+  std::vector<MacAddress> more_macs;  // further unicast MACs (VRRP) and joined multicast MACs
+
+  [[nodiscard]] bool accepts(const MacAddress& destination) const {
+    return destination == mac || destination.is_broadcast() ||
+           std::find(more_macs.begin(), more_macs.end(), destination) != more_macs.end();
+  }
+};
+
+// The addresses that no packet may come from (RFC 1812 5.3.7): our own, and the broadcast and network addresses of
+// connected subnets. Nearly every source passes the filter: 512 bytes of bits, of which few are set.
+class OwnAddresses {
+ public:
+  enum class Kind : std::uint8_t { own, broadcast };
+  static const OwnAddresses& none();  // the empty set, never freed
+
+  void add(Ipv4Address address, Kind kind) {
+    filter_[bit(address) / 64] |= std::uint64_t{1} << (bit(address) % 64);
+    const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
+    if (at == entries_.end() || at->address != address) entries_.insert(at, {address, kind});
+  }
+  [[nodiscard]] std::optional<Kind> find(Ipv4Address address) const {
+    if ((filter_[bit(address) / 64] >> (bit(address) % 64) & 1) == 0) [[likely]] return std::nullopt;
+    const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
+    if (at == entries_.end() || at->address != address) return std::nullopt;
+    return at->kind;
+  }
+
+ private:
+  struct Entry {
+    Ipv4Address address;
+    Kind kind;
+  };
+  static bool before(const Entry& e, Ipv4Address a) { return e.address < a; }
+  static unsigned bit(Ipv4Address a) { return (a.value() * 0x9e3779b1U) >> 20; }  // the top 12 bits of a product
+
+  std::array<std::uint64_t, 64> filter_{};
+  std::vector<Entry> entries_;
+};
+
+class Tables {
+ public:
+  // Throws std::bad_alloc if the kernel refuses the address space (memory itself arrives with use).
+  Tables();
+
+  [[nodiscard]] const InterfaceView* interface(InterfaceId id) const {
+    return interfaces_[id.value()].load(std::memory_order_acquire);
+  }
+  [[nodiscard]] const lpm::Ipv4Lookup& fib(FibId id) const { return *fibs_[id.value()]; }
+  [[nodiscard]] NextHop next_hop(NextHopId id) const { return NextHop::load(next_hops_.as<NextHop>()[id.value()]); }
+  [[nodiscard]] const Adjacency& adjacency(std::uint32_t index) const { return adjacencies_.as<Adjacency>()[index]; }
+  [[nodiscard]] std::uint32_t bucket(std::uint32_t index) const {
+    return __atomic_load_n(&buckets_.as<std::uint32_t>()[index], __ATOMIC_ACQUIRE);
+  }
+  [[nodiscard]] const OwnAddresses& own_addresses() const { return *own_addresses_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint32_t flow_seed() const { return flow_seed_; }
+
+ private:
+  friend class TableWriter;  // dataplane/table_writer.h: the only way to change anything here
+
+  std::array<std::atomic<const InterfaceView*>, kMaxInterfaces> interfaces_{};
+  std::array<std::optional<lpm::Ipv4Lookup>, kMaxFibs> fibs_;
+  lpm::PageMemory next_hops_;
+  lpm::PageMemory adjacencies_;
+  lpm::PageMemory buckets_;
+  std::atomic<const OwnAddresses*> own_addresses_;
+  std::uint32_t flow_seed_ = 0;  // fixed at start; differs between routers, so that two in a row do not polarise
+};
+
+}  // namespace millrace::dataplane

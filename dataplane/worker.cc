@@ -1,0 +1,188 @@
+#include "dataplane/worker.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_rcu_qsbr.h>
+#include <time.h>
+
+namespace millrace::dataplane {
+namespace {
+
+constexpr std::uint64_t kPuntRates[] = {
+#define PUNT_CLASS(name, text, rate, ring) rate,
+#include "dataplane/punt.def"
+#undef PUNT_CLASS
+};
+
+// Idle loops before the first nap (some ten microseconds), and the longest nap.
+constexpr unsigned kPatience = 200;
+constexpr long kNapNs = 50'000;
+
+}  // namespace
+
+Worker::Worker(const WorkerSetup& setup)
+    : setup_(setup),
+      interface_counters_(kMaxInterfaces * sizeof(InterfaceCounters), lpm::Pages::normal),
+      adjacency_counters_(kMaxAdjacencies * sizeof(AdjacencyCounters), lpm::Pages::normal) {
+  for (std::size_t i = 0; i < kPuntClassCount; ++i) policers_[i] = Policer(kPuntRates[i], setup.tsc_hz);
+}
+
+void Worker::run() {
+  std::uint64_t before = rte_rdtsc();
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const bool busy = step();
+    if (!busy && setup_.adaptive_idle && ++idle_loops_ >= kPatience) idle();
+    const std::uint64_t after = rte_rdtsc();
+    (busy ? counters_.busy_cycles : counters_.idle_cycles).add(after - before);
+    before = after;
+    if (busy) idle_loops_ = 0;
+  }
+  flush_all();
+}
+
+bool Worker::step() {
+  now_tsc_ = rte_rdtsc();
+  current_ = plan_.load(std::memory_order_acquire);
+  bool busy = false;
+  if (current_ != nullptr) {
+    for (const auto& rx : current_->rx) busy |= poll(rx);
+    for (rte_ring* ring : current_->handoff_in) busy |= drain_handoff(ring);
+    flush_all();
+  }
+  if (free_count_ != 0) {
+    rte_pktmbuf_free_bulk(free_.data(), free_count_);
+    free_count_ = 0;
+  }
+  if (punted_) {
+    punted_ = false;
+    setup_.doorbell->ring();
+  }
+  counters_.loops.add(1);
+  if (busy) counters_.busy_loops.add(1);
+  rte_rcu_qsbr_quiescent(setup_.qsbr, setup_.id);
+  return busy;
+}
+
+// Sleeps while nothing arrives. Offline, so that no grace period waits for a sleeper.
+void Worker::idle() {
+  const timespec nap{0, kNapNs};
+  rte_rcu_qsbr_thread_offline(setup_.qsbr, setup_.id);
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);
+  rte_rcu_qsbr_thread_online(setup_.qsbr, setup_.id);
+  counters_.naps.add(1);
+}
+
+bool Worker::poll(const WorkerPlan::RxQueue& rx) {
+  std::array<rte_mbuf*, kBurst> frames;
+  const unsigned count = rte_eth_rx_burst(rx.port.value(), rx.queue, frames.data(), kBurst);
+  if (count == 0) return false;
+  counters_.rx_bursts.add(1);
+  std::uint64_t bytes = 0;
+  for (unsigned i = 0; i < count; ++i) bytes += frames[i]->pkt_len;
+  this->count(rx.interface).rx_packets.add(count);
+  this->count(rx.interface).rx_bytes.add(bytes);
+  const InterfaceView* in = tables().interface(rx.interface);
+  if (in == nullptr) [[unlikely]] {
+    for (unsigned i = 0; i < count; ++i) drop(frames[i], rx.interface, DropReason::interface_gone);
+    return true;
+  }
+  receive(*this, *in, frames.data(), count);
+  return true;
+}
+
+// Frames that are complete: made by the control thread, or rewritten by a worker without a queue of its own there.
+bool Worker::drain_handoff(rte_ring* ring) {
+  std::array<void*, kBurst> frames;
+  const unsigned count = rte_ring_sc_dequeue_burst(ring, frames.data(), kBurst, nullptr);
+  for (unsigned i = 0; i < count; ++i) {
+    auto* m = static_cast<rte_mbuf*>(frames[i]);
+    const PacketMeta& what = meta(m);
+    if (what.from_control) counters_.originated.add(1);
+    put(m, what.out_port, what.egress);
+  }
+  return count != 0;
+}
+
+void Worker::free_later(rte_mbuf* m) {
+  free_[free_count_++] = m;
+  if (free_count_ == free_.size()) {
+    rte_pktmbuf_free_bulk(free_.data(), free_count_);
+    free_count_ = 0;
+  }
+}
+
+// True if the control thread will see the packet; it is still the caller's if not.
+bool Worker::hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
+  meta(m).ingress = ingress;
+  if (rte_ring_sp_enqueue(setup_.punt_rings[static_cast<std::size_t>(to)], m) != 0) return false;
+  punted_ = true;
+  return true;
+}
+
+void Worker::drop(rte_mbuf* m, InterfaceId ingress, DropReason reason) {
+  count(ingress).dropped[static_cast<std::size_t>(reason)].add(1);
+  if (has_icmp_error(reason)) {
+    meta(m).reason = reason;
+    if (policers_[static_cast<std::size_t>(PuntClass::error)].take(now_tsc_) &&
+        hand_over(m, ingress, PuntClass::error)) {
+      return;
+    }
+    counters_.policed[static_cast<std::size_t>(PuntClass::error)].add(1);
+  }
+  free_later(m);
+}
+
+void Worker::punt(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
+  const bool in_rate = policers_[static_cast<std::size_t>(to)].take(now_tsc_);
+  if (in_rate && hand_over(m, ingress, to)) return count(ingress).punted.add(1);
+  counters_.policed[static_cast<std::size_t>(to)].add(1);
+  drop(m, ingress, in_rate ? DropReason::punt_queue_full : DropReason::punt_policed);
+}
+
+void Worker::transmit(rte_mbuf* m, const Adjacency& adjacency) { put(m, adjacency.port, adjacency.interface); }
+
+void Worker::put(rte_mbuf* m, PortId port, InterfaceId egress) {
+  const TxPath& path = current_->tx[port.value()];
+  if (path.kind != TxPath::Kind::queue) [[unlikely]] {
+    if (path.kind == TxPath::Kind::none) return drop(m, egress, DropReason::tx_gone);
+    meta(m).out_port = port;
+    meta(m).egress = egress;
+    meta(m).from_control = false;
+    if (rte_ring_sp_enqueue(path.ring, m) != 0) drop(m, egress, DropReason::handoff_full);
+    return;
+  }
+  if (m->nb_segs > 1 && !path.multi_segment && rte_pktmbuf_linearize(m) != 0) [[unlikely]] {
+    return drop(m, egress, DropReason::tx_segments);
+  }
+  InterfaceCounters& counters = count(egress);
+  counters.tx_packets.add(1);
+  counters.tx_bytes.add(m->pkt_len);
+  TxBuffer& buffer = tx_[port.value()];
+  dirty_ports_ |= std::uint64_t{1} << port.value();
+  buffer.packets[buffer.count] = m;
+  buffer.egress[buffer.count] = egress;
+  if (++buffer.count == kBurst) flush(port);
+}
+
+void Worker::flush(PortId port) {
+  TxBuffer& buffer = tx_[port.value()];
+  dirty_ports_ &= ~(std::uint64_t{1} << port.value());
+  const std::uint16_t queue = current_->tx[port.value()].queue;
+  const unsigned sent =
+      rte_eth_tx_burst(port.value(), queue, buffer.packets.data(), static_cast<std::uint16_t>(buffer.count));
+  for (unsigned i = sent; i < buffer.count; ++i) {
+    InterfaceCounters& counters = count(buffer.egress[i]);
+    counters.unsent_packets.add(1);
+    counters.unsent_bytes.add(buffer.packets[i]->pkt_len);
+    drop(buffer.packets[i], buffer.egress[i], DropReason::tx_queue_full);
+  }
+  buffer.count = 0;
+}
+
+void Worker::flush_all() {
+  for (std::uint64_t left = dirty_ports_; left != 0; left &= left - 1) {
+    flush(PortId(static_cast<std::uint16_t>(__builtin_ctzll(left))));
+  }
+}
+
+}  // namespace millrace::dataplane

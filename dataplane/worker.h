@@ -1,0 +1,146 @@
+// A worker: one pinned core that polls its receive queues and runs every packet to completion.
+//
+//   step():  rx burst -> receive() -> ipv4_burst() -> transmit() ... flush   (one loop; quiescent once)
+//
+// It shares nothing that it writes but its punt rings (one producer: it) and the counters that others read. It does
+// not allocate from the heap, lock, log or throw. System calls: the port drivers' own, the nap of idle(), and the
+// doorbell.
+#pragma once
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/counters.h"
+#include "dataplane/feature.h"
+#include "dataplane/punt.h"
+#include "dataplane/tables.h"
+#include "lpm/page_memory.h"
+#include "net/strong_id.h"
+
+struct rte_rcu_qsbr;
+
+namespace millrace::dataplane {
+
+inline constexpr std::size_t kMaxPorts = 64;
+inline constexpr std::size_t kMaxWorkers = 64;
+inline constexpr unsigned kBurst = 32;
+
+// How frames of one worker leave by one port: its own queue, or a ring to the worker that owns one.
+struct TxPath {
+  enum class Kind : std::uint8_t { none, queue, handoff };
+  Kind kind = Kind::none;
+  bool multi_segment = false;  // the port takes chained buffers
+  std::uint16_t queue = 0;
+  rte_ring* ring = nullptr;  // handoff: single producer (this worker), single consumer (the owner)
+};
+
+// What a worker polls and where it sends: immutable, swapped by the control thread (release; pairs with the acquire
+// in step()), freed a grace period later.
+struct WorkerPlan {
+  struct RxQueue {
+    PortId port;
+    std::uint16_t queue;
+    InterfaceId interface;  // who gets untagged frames
+  };
+  std::vector<RxQueue> rx;
+  std::array<TxPath, kMaxPorts> tx{};
+  std::vector<rte_ring*> handoff_in;  // frames to send as they are: from the control thread and other workers
+};
+
+// What a worker needs to start. All of it outlives the worker.
+struct WorkerSetup {
+  unsigned id = 0;
+  const Tables* tables = nullptr;
+  const FeatureTable* features = nullptr;
+  rte_rcu_qsbr* qsbr = nullptr;
+  Doorbell* doorbell = nullptr;
+  PuntRings punt_rings{};
+  std::uint64_t tsc_hz = 1;
+  bool adaptive_idle = true;
+};
+
+class Worker {
+ public:
+  explicit Worker(const WorkerSetup& setup);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // The control side.
+  [[nodiscard]] const WorkerPlan* swap_plan(const WorkerPlan* plan) {
+    return plan_.exchange(plan, std::memory_order_acq_rel);
+  }
+  void request_stop() { stop_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] const WorkerCounters& counters() const { return counters_; }
+  [[nodiscard]] const InterfaceCounters& interface_counters(InterfaceId id) const {
+    return interface_counters_.as<InterfaceCounters>()[id.value()];
+  }
+  [[nodiscard]] const AdjacencyCounters& adjacency_counters(std::uint32_t index) const {
+    return adjacency_counters_.as<AdjacencyCounters>()[index];
+  }
+
+  // The worker side. run() registers nothing: the caller made it a reader of the tables (online).
+  void run();   // until request_stop(); leaves the transmit buffers empty
+  bool step();  // one loop; true if it found a packet
+
+  // For packet steps.
+  [[nodiscard]] const Tables& tables() const { return *setup_.tables; }
+  [[nodiscard]] const FeatureTable& features() const { return *setup_.features; }
+  [[nodiscard]] InterfaceCounters& count(InterfaceId id) {
+    return interface_counters_.as<InterfaceCounters>()[id.value()];
+  }
+  [[nodiscard]] AdjacencyCounters& count_adjacency(std::uint32_t index) {
+    return adjacency_counters_.as<AdjacencyCounters>()[index];
+  }
+  [[nodiscard]] WorkerCounters& count() { return counters_; }
+  // Each ends the packet's way here: it is counted and no longer the caller's.
+  void drop(rte_mbuf* m, InterfaceId ingress, DropReason reason);
+  void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to);  // what the class needs is in meta(m)
+  void transmit(rte_mbuf* m, const Adjacency& adjacency);
+  // Frees at the end of the burst.
+  void free_later(rte_mbuf* m);
+
+ private:
+  struct alignas(64) TxBuffer {
+    unsigned count = 0;
+    std::array<rte_mbuf*, kBurst> packets{};
+    std::array<InterfaceId, kBurst> egress{};
+  };
+
+  bool poll(const WorkerPlan::RxQueue& rx);
+  bool drain_handoff(rte_ring* ring);
+  void put(rte_mbuf* m, PortId port, InterfaceId egress);
+  void flush(PortId port);
+  void flush_all();
+  bool hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to);
+  void idle();
+
+  WorkerSetup setup_;
+  std::atomic<const WorkerPlan*> plan_{nullptr};
+  std::atomic<bool> stop_{false};
+
+  // written by: this worker alone, from here on.
+  alignas(64) const WorkerPlan* current_ = nullptr;
+  std::uint64_t now_tsc_ = 0;
+  unsigned idle_loops_ = 0;
+  bool punted_ = false;
+  unsigned free_count_ = 0;
+  std::array<rte_mbuf*, 64> free_{};
+  std::array<Policer, kPuntClassCount> policers_;
+  std::uint64_t dirty_ports_ = 0;  // bit p: the buffer of port p is not empty
+  std::array<TxBuffer, kMaxPorts> tx_;
+  WorkerCounters counters_;
+  lpm::PageMemory interface_counters_;
+  lpm::PageMemory adjacency_counters_;
+};
+static_assert(kMaxPorts <= 64, "one bit a port in dirty_ports_");
+
+// The packet steps (ethernet.cc, ipv4_forward.cc). `frames` came on `in`; each ends transmitted, punted or dropped.
+void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count);
+void ipv4_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count);
+
+}  // namespace millrace::dataplane

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Configures (the first time) and builds one kind of build; does nothing where that is up to date.
+#   scripts/build.sh [release|test|asan|tsan|fuzz] [ninja target...]
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+usage() {
+  cat <<'USAGE'
+usage: scripts/build.sh [KIND] [NINJA TARGET...]
+  release  build/       what one installs and measures: optimised, LTO, no tests (the default)
+  test     build-test/  optimised with assertions and tests
+  asan     build-asan/  AddressSanitizer and UBSan, with tests
+  tsan     build-tsan/  ThreadSanitizer, with tests
+  fuzz     build-fuzz/  the libFuzzer targets, with clang, AddressSanitizer and UBSan
+USAGE
+}
+
+kind=${1:-release}
+[[ $# -eq 0 ]] || shift
+options=()
+case $kind in
+  release) dir=build; options+=(--buildtype=release -Db_lto=true -Dtests=false) ;;
+  test) dir=build-test; options+=(--buildtype=debugoptimized -Db_ndebug=false) ;;
+  asan) dir=build-asan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=address,undefined) ;;
+  tsan) dir=build-tsan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=thread) ;;
+  fuzz)
+    dir=build-fuzz
+    options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true)
+    launcher=$(command -v ccache || true)
+    export CC="${launcher:+$launcher }clang" CXX="${launcher:+$launcher }clang++"
+    ;;
+  -h | --help) usage; exit 0 ;;
+  *) usage >&2; exit 2 ;;
+esac
+[[ ${CI:-} != true ]] || options+=(--werror)
+
+# Meson takes ccache by itself where it is installed.
+if [[ ! -f $dir/build.ninja ]]; then
+  meson setup "${options[@]}" "$dir" >"$dir.setup.log" 2>&1 ||
+    { cat "$dir.setup.log" >&2; rm -f "$dir.setup.log"; die "meson setup failed"; }
+  rm -f "$dir.setup.log"
+fi
+if [[ $kind == fuzz && $# -eq 0 ]]; then
+  # Only the fuzzers: the daemon and the tests are not run from this build.
+  mapfile -t fuzzers < <(ninja -C "$dir" -t targets all | sed -nE 's#^(tests/fuzz/[a-z0-9_]+_fuzz): cpp_LINKER.*#\1#p')
+  [[ ${#fuzzers[@]} -gt 0 ]] || die "tests/fuzz declares no fuzz target"
+  set -- "${fuzzers[@]}"
+fi
+ninja -C "$dir" "$@"

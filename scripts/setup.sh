@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs what building and testing Millrace needs, on Debian 12 and Ubuntu 24.04.
+#   scripts/setup.sh [--hugepages N]
+# Where nothing is missing it changes nothing and needs neither network nor root.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+packages=(
+  # build
+  git meson ninja-build ccache pkg-config gcc g++
+  libdpdk-dev libyaml-cpp-dev libspdlog-dev libboost-dev nlohmann-json3-dev libcli11-dev
+  zlib1g-dev libcap-dev libsystemd-dev
+  # unit and behaviour tests, benchmarks, fuzzing, lint
+  libgtest-dev libgmock-dev libbenchmark-dev
+  clang clang-format clang-tidy libclang-rt-dev
+  # demo and system tests
+  iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux
+  python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
+)
+
+usage() {
+  cat <<USAGE
+usage: scripts/setup.sh [--hugepages N]
+  --hugepages N   also reserve N hugepages of 2 MB and mount hugetlbfs where it is not mounted
+USAGE
+}
+
+missing_packages() {
+  local package
+  for package in "${packages[@]}"; do
+    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || printf '%s\n' "$package"
+  done
+}
+
+install_packages() {
+  local missing
+  mapfile -t missing < <(missing_packages)
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  say "to install: ${missing[*]}"
+  need_root "to install packages"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update || die "apt-get update failed: is there a network?"
+  apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
+}
+
+# 2 MB pages only: 1 GB pages are best reserved on the kernel's command line.
+reserve_hugepages() {
+  local wanted=$1 got
+  local control=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
+  [[ -w $control ]] || die "this kernel offers no 2 MB hugepages, or this is not root"
+  [[ $(<"$control") -ge $wanted ]] || printf '%s\n' "$wanted" >"$control"
+  got=$(<"$control")
+  [[ $got -ge $wanted ]] || die "only $got of $wanted hugepages could be reserved: memory is short or fragmented"
+  if ! grep -qE '^[^ ]+ [^ ]+ hugetlbfs [^ ]*pagesize=2M' /proc/mounts; then
+    mkdir -p /dev/hugepages
+    mount -t hugetlbfs -o pagesize=2M none /dev/hugepages || die "cannot mount hugetlbfs on /dev/hugepages"
+  fi
+  say "$got hugepages of 2 MB are reserved"
+}
+
+hugepages=0
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --hugepages) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--hugepages wants a number of 2 MB pages"; hugepages=$2; shift 2 ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+install_packages
+[[ $hugepages == 0 ]] || reserve_hugepages "$hugepages"

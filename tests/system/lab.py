@@ -1,0 +1,567 @@
+"""Network namespaces, kernel hosts, raw wires and running routers for the system tests.
+
+A `Lab` has one namespace for the router's ends of the veth pairs and one for each host. A `Host` is a kernel stack
+with an address; a `Wire` is the bare other end of a router port, where a test writes and reads whole frames. A
+`Router` is a running millraced. Everything is made in namespaces of the lab's own and goes with it.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import http.client
+import json
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("MILLRACE_BUILD", "build-test")
+DAEMON = BUILD / "controlplane/millraced"
+CLIENT = BUILD / "cli/millrace"
+PREFIX = "mr-test-"
+MAX_NAMESPACES = 12  # of one lab
+
+START_SECONDS = 60
+STOP_SECONDS = 10
+SETTLE_SECONDS = 2  # from the last packet to counters that add up
+MBUF_SECONDS = 6  # packets may wait that long for a neighbour that does not answer
+
+_ETH_P_ALL = 3
+_PACKET_OUTGOING = 4
+_CLONE_NEWNET = 0x40000000
+_SO_RCVBUFFORCE = 33
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def sh(*command, check=True, timeout=60, **options):
+    """Runs a command to its end; a failure carries what it printed."""
+    result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, **options)
+    if check and result.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit status {result.returncode}\n{result.stdout}")
+    return result
+
+
+def wait_for(condition, seconds, what):
+    """Polls until `condition` returns something true, and returns that; `what` names it in the failure."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+        time.sleep(0.02)
+
+
+class Namespace:
+    """A network namespace of our own, without IPv6 so that only tests put packets on its wires."""
+
+    def __init__(self, name):
+        self.name = name
+        self._processes = []
+        sh("ip", "netns", "add", name)
+        self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *words):
+        return sh("ip", "-n", self.name, *words)
+
+    def run(self, *command, **options):
+        return sh("ip", "netns", "exec", self.name, *command, **options)
+
+    def popen(self, *command, **options):
+        """Started inside; `ip netns exec` becomes the program, so that the process id is the program's."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen(["ip", "netns", "exec", self.name, *map(str, command)], **options)
+        self._processes.append(process)
+        return process
+
+    @contextlib.contextmanager
+    def entered(self):
+        """This thread inside the namespace: a socket opened here stays here."""
+        with open("/proc/thread-self/ns/net") as back, open(f"/run/netns/{self.name}") as there:
+            if _libc.setns(there.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"setns {self.name}")
+            try:
+                yield
+            finally:
+                if _libc.setns(back.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns back")
+
+    def socket(self, *arguments):
+        with self.entered():
+            return socket.socket(*arguments)
+
+    def close(self):
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+        sh("ip", "netns", "del", self.name, check=False)
+
+
+class Port:
+    """The other end of one router port: `eth0` of a namespace of its own; `name` is the router's interface."""
+
+    def __init__(self, lab, name, mtu):
+        self.lab, self.name = lab, name
+        self.netns = lab.namespace(name)
+        router_side = lab.router_netns
+        sh("ip", "-n", router_side.name, "link", "add", name, "mtu", mtu, "type", "veth", "peer", "name", "eth0",
+           "netns", self.netns.name)
+        self.netns.ip("link", "set", "eth0", "mtu", mtu)
+        # Checksums and segments have to be real on the wire.
+        self.netns.run("ethtool", "-K", "eth0", "tx", "off", "gso", "off", "tso", "off", "gro", "off")
+        router_side.ip("link", "set", name, "up")
+        self.netns.ip("link", "set", "eth0", "up")
+        self.mac = self._mac(self.netns, "eth0")
+        self.router_mac = self._mac(router_side, name)
+
+    @staticmethod
+    def _mac(netns, device):
+        return json.loads(netns.run("ip", "-j", "link", "show", "dev", device).stdout)[0]["address"]
+
+    def set_carrier(self, up):
+        self.netns.ip("link", "set", "eth0", "up" if up else "down")
+
+
+class Host(Port):
+    """A kernel host with one address, and Millrace as its default gateway."""
+
+    def __init__(self, lab, name, address, gateway, mtu):
+        super().__init__(lab, name, mtu)
+        self.address = address.split("/")[0]
+        self.netns.ip("address", "add", address, "dev", "eth0")
+        if gateway:
+            self.netns.ip("route", "add", "default", "via", gateway)
+
+    def run(self, *command, **options):
+        return self.netns.run(*command, **options)
+
+    def ping(self, destination, *options, count=10, interval=0.02, deadline=30):
+        """The summary of ping: Ping(sent, received, text)."""
+        result = self.run("ping", "-n", "-c", count, "-i", interval, "-W", 2, "-w", deadline, *options, destination,
+                          check=False, timeout=deadline + 10)
+        found = re.search(r"(\d+) packets transmitted, (\d+) received", result.stdout)
+        assert found, result.stdout
+        return Ping(int(found.group(1)), int(found.group(2)), result.stdout)
+
+    def warm(self, *destinations):
+        """Neighbours on the way get resolved, so that what follows measures forwarding alone."""
+        for destination in destinations:
+            wait_for(lambda: self.ping(destination, count=1, deadline=2).received == 1, 10,
+                     f"first answer from {destination} to {self.name}")
+
+    def neighbor_mac(self, address):
+        entries = json.loads(self.run("ip", "-j", "neigh", "show", "to", address, "dev", "eth0").stdout or "[]")
+        return entries[0].get("lladdr") if entries else None
+
+
+@dataclasses.dataclass
+class Ping:
+    sent: int
+    received: int
+    text: str
+
+    @property
+    def lost(self):
+        return self.sent - self.received
+
+
+class Wire(Port):
+    """The bare end of a router port: whole frames in and out, no kernel stack that answers."""
+
+    def __init__(self, lab, name, mtu):
+        super().__init__(lab, name, mtu)
+        self._socket = self.netns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
+        self._socket.bind(("eth0", _ETH_P_ALL))
+
+    def send(self, *frames):
+        for frame in frames:
+            self._socket.send(bytes(frame))
+
+    def drain(self):
+        """Forgets what has come so far."""
+        for _ in self.frames(0):
+            pass
+
+    def frames(self, seconds):
+        """Frames from the router as bytes, until `seconds` from now (0: only those already here)."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ready, _, _ = select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                return
+            frame, address = self._socket.recvfrom(65536)
+            if address[2] != _PACKET_OUTGOING:
+                yield frame
+
+    def expect(self, wanted, seconds=3.0, what="a frame"):
+        """The first frame for which `wanted(frame)` holds."""
+        seen = []
+        for frame in self.frames(seconds):
+            if wanted(frame):
+                return frame
+            seen.append(frame.hex())
+        raise AssertionError(f"{what} did not come to {self.name} within {seconds} s; frames seen: {seen[-8:]}")
+
+    def expect_none(self, wanted, seconds=0.5, what="a frame"):
+        for frame in self.frames(seconds):
+            assert not wanted(frame), f"{what} came to {self.name}: {frame.hex()}"
+
+    def close(self):
+        self._socket.close()
+
+
+class Pinger:
+    """Steady echo requests from a host; knows exactly which ones were lost.
+
+    Unlike ping(8) stopped by a signal, it waits for the answers to its last requests.
+    """
+
+    def __init__(self, host, destination, interval=0.01):
+        self._socket = host.netns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 << 20)
+        self._socket.connect((destination, 0))
+        self._interval = interval
+        self._identifier = (id(self) >> 4) & 0xFFFF
+        self._sent, self._answered, self._stop = 0, set(), threading.Event()
+        self._threads = [threading.Thread(target=target, daemon=True) for target in (self._send, self._receive)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _send(self):
+        following = time.monotonic()
+        while not self._stop.is_set():
+            header = struct.pack("!BBHHH", 8, 0, 0, self._identifier, self._sent & 0xFFFF) + struct.pack("!Q", self._sent)
+            self._socket.send(header[:2] + struct.pack("!H", internet_checksum(header)) + header[4:])
+            self._sent += 1
+            following = max(following + self._interval, time.monotonic() - 0.1)
+            time.sleep(max(0.0, following - time.monotonic()))
+
+    def _receive(self):
+        self._socket.settimeout(0.1)
+        quiet_since = None
+        while True:
+            try:
+                packet = self._socket.recv(2048)
+            except TimeoutError:
+                packet = b""
+            message = packet[(packet[0] & 15) * 4:] if packet else b""
+            if len(message) >= 16 and message[0] == 0 and struct.unpack("!H", message[4:6])[0] == self._identifier:
+                self._answered.add(struct.unpack("!Q", message[8:16])[0])
+            if self._stop.is_set():
+                quiet_since = quiet_since or time.monotonic()
+                if len(self._answered) == self._sent or time.monotonic() - quiet_since > 1.5:
+                    return
+
+    def stop(self):
+        if not self._stop.is_set():
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
+            self._socket.close()
+
+    @property
+    def sent(self):
+        return self._sent
+
+    @property
+    def lost(self):
+        """The sequence numbers without an answer; only meaningful once stopped."""
+        return [number for number in range(self._sent) if number not in self._answered]
+
+
+def internet_checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data[:len(data) & ~1]))
+    if len(data) & 1:
+        total += data[-1] << 8
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Router:
+    """A millraced in the lab's router namespace, with a configuration file and a socket of its own."""
+
+    def __init__(self, lab, config, name="router"):
+        self.lab = lab
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mr-"))  # short: socket paths have 107 bytes at most
+        self.name = name
+        self.file = self.directory / "millrace.yaml"
+        self.socket = str(self.directory / "api.sock")
+        self._log = self.directory / "log"
+        self._process = None
+        self._baseline = {}
+        self.write(config)
+
+    def text(self, config):
+        """A configuration as YAML; mappings get this router's socket."""
+        if isinstance(config, str):
+            return config
+        whole = dict(config)
+        whole["control"] = {"core": 0, "api": self.socket, **config.get("control", {})}
+        return yaml.safe_dump(whole, sort_keys=False)
+
+    def write(self, config, file=None):
+        path = pathlib.Path(file) if file else self.file
+        path.write_text(self.text(config))
+        return path
+
+    # --- the process
+
+    def command(self):
+        preload = os.environ.get("MILLRACE_PRELOAD")
+        return [*(["env", f"LD_PRELOAD={preload}"] if preload else []), str(DAEMON), "-c", str(self.file)]
+
+    def start(self):
+        """Starts the daemon and returns once its API answers."""
+        with self._log.open("ab") as log:
+            self._process = self.lab.router_netns.popen(*self.command(), stdout=log, stderr=subprocess.STDOUT)
+        wait_for(self._ready, START_SECONDS, lambda: f"{self.name} answers on its socket\n{self.log}")
+        self._baseline = self.mbufs()
+        return self
+
+    def _ready(self):
+        assert self.alive, f"{self.name} ended with exit status {self._process.returncode}\n{self.log}"
+        try:
+            return self.api("GET", "/v1/status")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    @property
+    def alive(self):
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def running(self):
+        """Started, and not stopped by the test itself."""
+        return self._process is not None
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @property
+    def log(self):
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def send_signal(self, number):
+        self._process.send_signal(number)
+
+    def wait(self, seconds=STOP_SECONDS):
+        """The exit status."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs after {seconds} s\n{self.log}") from None
+
+    def stop(self, number=signal.SIGTERM):
+        """An orderly stop has exit status 0."""
+        if not self.running:
+            return
+        if self.alive:
+            self.send_signal(number)
+        status = self.wait()
+        self._process = None
+        assert status == 0, f"{self.name} ended with exit status {status}\n{self.log[-6000:]}"
+
+    def kill(self):
+        if self.running:
+            if self.alive:
+                self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self):
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # --- API and CLI
+
+    def api(self, method, path, body=None, headers=None, timeout=60):
+        """One request on the UNIX socket: (status, headers, bytes)."""
+        if isinstance(body, (dict, list)):
+            body, headers = json.dumps(body), {"Content-Type": "application/json", **(headers or {})}
+        if isinstance(body, str):
+            body = body.encode()
+        connection = UnixConnection(self.socket, timeout)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
+        finally:
+            connection.close()
+
+    def get(self, path):
+        """The JSON of a GET that has to succeed."""
+        status, _, body = self.api("GET", path)
+        assert status == 200, f"GET {path}: {status} {body[:2000]!r}"
+        return json.loads(body)
+
+    def apply(self, config):
+        """Applies over the API; the answer's JSON. Fails where the daemon refuses."""
+        status, _, body = self.api("POST", "/v1/config:apply", self.text(config), {"Content-Type": "application/yaml"})
+        assert status == 200, f"apply: {status} {body.decode()}\n{self.text(config)}"
+        return json.loads(body)
+
+    def cli(self, *words, check=True, timeout=120):
+        """The millrace command, with its output and errors apart."""
+        command = [str(CLIENT), "--socket", self.socket, *map(str, words)]
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+        if check:
+            assert result.returncode == 0, f"{' '.join(command)}: exit status {result.returncode}\n{result.stdout}{result.stderr}"
+        return result
+
+    def accounting(self):
+        return self.get("/v1/status")["accounting"]
+
+    def mbufs(self):
+        return {pool["name"]: pool["available"] for pool in self.get("/v1/status")["mbuf_pools"]}
+
+    def drops(self):
+        """Drop reason -> packets, over all interfaces."""
+        total = {}
+        for row in self.get("/v1/drops?all=1")["drops"]:
+            total[row["reason"]] = total.get(row["reason"], 0) + row["packets"]
+        return total
+
+    def neighbors(self):
+        return {row["address"]: row for row in self.get("/v1/neighbors")["neighbors"]}
+
+    def interface(self, name):
+        return next(row for row in self.get("/v1/interfaces")["interfaces"] if row["name"] == name)
+
+    @contextlib.contextmanager
+    def dropping(self, **expected):
+        """Inside, exactly so many packets more are dropped for each reason that is named."""
+        before = self.drops()
+        yield
+        for reason, packets in expected.items():
+            assert reason in before, f"the daemon knows no drop reason {reason}"
+            wait_for(lambda: self.drops()[reason] - before[reason] == packets, 3,
+                     lambda: f"{packets} more dropped as {reason}; it was {self.drops()[reason] - before[reason]}")
+
+    # --- what has to hold after every scenario
+
+    def check_settled(self):
+        """Alive, every packet accounted for, every mbuf back."""
+        assert self.alive, f"{self.name} died: exit status {self._process.returncode}\n{self.log[-6000:]}"
+        wait_for(lambda: self.accounting()["difference"] == 0, SETTLE_SECONDS,
+                 lambda: f"accounting adds up: {self.accounting()}")
+        wait_for(lambda: not self._missing_mbufs(), MBUF_SECONDS,
+                 lambda: f"every mbuf is back; missing {self._missing_mbufs()}, baseline {self._baseline}")
+
+    def _missing_mbufs(self):
+        now = self.mbufs()
+        return {name: count - now.get(name, 0) for name, count in self._baseline.items()
+                if now.get(name, count) < count}
+
+
+class Lab:
+    _count = 0
+
+    def __init__(self):
+        remove_stale_namespaces()
+        Lab._count += 1
+        self.name = f"{PREFIX}{os.getpid()}-{Lab._count}"
+        self._namespaces, self._ports, self.routers = [], [], []
+        self.router_netns = self.namespace("router")
+
+    def namespace(self, name):
+        assert len(self._namespaces) < MAX_NAMESPACES, "a lab is small"
+        netns = Namespace(f"{self.name}-{name}")
+        self._namespaces.append(netns)
+        return netns
+
+    def host(self, name, address, gateway=None, mtu=1500):
+        self._ports.append(Host(self, name, address, gateway, mtu))
+        return self._ports[-1]
+
+    def wire(self, name, mtu=1500):
+        self._ports.append(Wire(self, name, mtu))
+        return self._ports[-1]
+
+    @staticmethod
+    def config(interfaces, routes=(), neighbors=(), dataplane=None, control=None):
+        """A configuration: interfaces are NAME -> [addresses], or NAME -> mapping to set more than addresses."""
+        whole = {"dataplane": {"workers": [(os.cpu_count() or 1) - 1], "hugepages": "none", "memory": "512M",
+                               "idle": "adaptive", **(dataplane or {})},
+                 "control": dict(control or {}),
+                 "interfaces": {}}
+        for name, settings in interfaces.items():
+            settings = settings if isinstance(settings, dict) else {"addresses": list(settings)}
+            whole["interfaces"][name] = {"device": f"net_af_packet,iface={name}", **settings}
+        if routes:
+            whole["routes"] = list(routes)
+        if neighbors:
+            whole["neighbors"] = list(neighbors)
+        return whole
+
+    def router(self, config, name="router", start=True):
+        router = Router(self, config, name)
+        self.routers.append(router)
+        return router.start() if start else router
+
+    def check_settled(self):
+        for router in self.routers:
+            if router.running:
+                router.check_settled()
+
+    def close(self):
+        """Stops every router in an orderly way, then takes everything down, also where that failed."""
+        try:
+            for router in self.routers:
+                router.stop()
+        finally:
+            for router in self.routers:
+                router.close()
+            for port in self._ports:
+                if isinstance(port, Wire):
+                    port.close()
+            for netns in self._namespaces:
+                netns.close()
+
+
+def remove_stale_namespaces():
+    """Those of test runs that were killed: the process id in their name is gone. What still runs inside ends first."""
+    for line in sh("ip", "netns", "list").stdout.splitlines():
+        name = line.split()[0] if line else ""
+        found = re.fullmatch(re.escape(PREFIX) + r"(\d+)-.*", name)
+        if found and not pathlib.Path(f"/proc/{found.group(1)}").exists():
+            for pid in sh("ip", "netns", "pids", name, check=False).stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            sh("ip", "netns", "del", name, check=False)

@@ -1,0 +1,170 @@
+"""Any bytes on the wire: no crash, no lost mbuf, every packet accounted for (router-rules 40)."""
+
+import os
+import random
+import time
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, fragment
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
+
+from lab import ROOT, internet_checksum
+from packets import from_to, udp, with_header
+
+SECONDS = float(os.environ.get("MILLRACE_HOSTILE_SECONDS", "10"))
+HERE, THERE = "10.1.0.2", "10.2.0.2"
+NARROW_MTU = 600
+
+
+class Net:
+    def __init__(self, lab):
+        self.left = lab.host("left", "192.0.2.2/24", "192.0.2.1")
+        self.inside, self.outside = lab.wire("in"), lab.wire("out")
+        self.router = lab.router(lab.config(
+            interfaces={"left": ["192.0.2.1/24"], "in": ["10.1.0.1/24"],
+                        "out": {"mtu": NARROW_MTU, "addresses": ["10.2.0.1/24"]}},
+            routes=[{"prefix": "10.20.0.0/16", "via": THERE},
+                    {"prefix": "10.21.0.0/16", "via": ["10.2.0.3", "10.2.0.4"]},
+                    {"prefix": "10.22.0.0/16", "type": "prohibit"}],
+            neighbors=[{"address": HERE, "mac": self.inside.mac, "interface": "in"},
+                       {"address": THERE, "mac": self.outside.mac, "interface": "out"}]))
+
+
+@pytest.fixture
+def net(lab):
+    return Net(lab)
+
+
+def templates(wire):
+    """Frames that reach every part of the router, to be mutated."""
+    ether = Ether(src=wire.mac, dst=wire.router_mac)
+    over = Raw(bytes(range(256)) * 5)
+    frames = [ether / IP(src=HERE, dst=dst, ttl=ttl) / UDP(sport=1, dport=2) / Raw(b"x" * size)
+              for dst in ("10.20.1.1", "10.21.1.1", "10.22.1.1", "10.1.0.1", "10.2.0.77", "10.99.0.1", "224.0.0.1")
+              for ttl in (64, 1) for size in (0, 18, 600, 1400)]
+    frames += [ether / IP(src=HERE, dst="10.20.1.1", flags="DF") / UDP() / over,
+               ether / IP(src=HERE, dst="10.20.1.1", options=[IPOption(b"\x94\x04\x00\x00")]) / UDP() / over,
+               ether / IP(src=HERE, dst="10.20.1.1", options=[IPOption(b"\x83\x07\x04\x0a\x02\x00\x02\x00")]) / UDP(),
+               ether / IP(src=HERE, dst="10.20.1.1", options=[IPOption(b"\x9e\x28" + b"o" * 38)]) / UDP() / over,
+               ether / IP(src=HERE, dst="10.1.0.1") / ICMP(type=8) / over,
+               ether / IP(src=HERE, dst="10.1.0.1") / ICMP(type=3, code=4) / IP(src=HERE, dst="10.20.1.1") / UDP(),
+               ether / IP(src=HERE, dst="10.1.0.1") / TCP(dport=179, flags="S"),
+               ether / IP(src=HERE, dst="10.20.1.1") / TCP(dport=179, flags="S") / over,
+               ether / Dot1Q(vlan=5) / IP(src=HERE, dst="10.20.1.1") / UDP(),
+               ether / ARP(op=1, psrc="10.1.0.7", pdst="10.1.0.1"),
+               ether / ARP(op=2, psrc="10.1.0.7", pdst="10.1.0.1"),
+               ether / Raw(b"")]
+    frames += [ether / part for part in fragment(IP(src=HERE, dst="10.20.1.1") / UDP() / Raw(b"f" * 4000), 1400)]
+    return [bytes(frame) for frame in frames]
+
+
+def seeds():
+    """The fuzz corpus of the packet step, where it is: each file is one frame, or says how to make some."""
+    folder = ROOT / "tests/fuzz/corpus"
+    files = sorted(path for path in folder.glob("*packet*/*") if path.is_file()) if folder.is_dir() else []
+    return [data for path in files if 14 <= len(data := path.read_bytes()[:1514])]
+
+
+class Mutator:
+    def __init__(self, seed, frames):
+        self.rng, self.frames = random.Random(seed), frames
+
+    def frame(self):
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.05:
+            return rng.randbytes(rng.randint(14, 1514))
+        changed = bytearray(rng.choice(self.frames))
+        if kind < 0.25:  # a lie about the length, true otherwise
+            if len(changed) >= 34:
+                changed[16:18] = rng.choice([20, 21, 0, 19, 65535, len(changed) - 14, len(changed) - 13,
+                                             rng.randrange(65536)]).to_bytes(2, "big")
+        elif kind < 0.9:
+            # Mostly in the headers, where it hurts.
+            limit = len(changed) if rng.random() < 0.2 else min(len(changed), 54)
+            start = 0 if rng.random() < 0.1 else min(12, limit - 1)
+            for _ in range(rng.randint(1, 4)):
+                changed[rng.randrange(start, limit)] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)])
+        if rng.random() < 0.2:
+            del changed[rng.randint(14, len(changed)):]
+        elif rng.random() < 0.1:
+            changed += bytes(rng.randint(0, 1514 - len(changed))) if len(changed) < 1514 else b""
+        if rng.random() < 0.7 and len(changed) >= 34:  # so that it gets past the checksum
+            length = (changed[14] & 15) * 4
+            if 20 <= length <= len(changed) - 14:
+                changed[24:26] = b"\0\0"
+                changed[24:26] = internet_checksum(bytes(changed[14:14 + length])).to_bytes(2, "big")
+        return bytes(changed[:1514])
+
+
+def test_random_and_mutated_frames(net):
+    seed = int(os.environ.get("MILLRACE_SEED", "0")) or random.randrange(1 << 32)
+    print(f"MILLRACE_SEED={seed}, {SECONDS:.0f} s")
+    mutator = Mutator(seed, templates(net.inside) + seeds())
+    sent, deadline = 0, time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        net.inside.send(*[mutator.frame() for _ in range(64)])
+        sent += 64
+        if sent % 6400 == 0:
+            net.outside.drain()
+            net.inside.drain()
+            assert net.router.alive, net.router.log[-6000:]
+    print(f"{sent:,} frames sent; {net.router.accounting()}")
+    net.router.check_settled()
+    assert net.router.accounting()["received"] > sent // 2
+    ping = net.left.ping("192.0.2.1", count=5)
+    assert ping.lost == 0, ping.text
+
+
+@pytest.mark.parametrize("flags", [0, 0x2000, 0x4000, 0x1FFF])
+@pytest.mark.parametrize("total_length", [20, 21, 27, 28, 600, 601, 1499, 1500, 1501, 4000, 65535])
+def test_a_total_length_that_lies_to_the_fragmenter(net, total_length, flags):
+    """A 1,514-byte frame that says it is 20 bytes long, or longer than it is, on its way to a smaller MTU."""
+    frame = with_header(udp(net.inside, HERE, "10.20.1.1", b"c" * 1472), total_length=total_length, flags_fragment=flags)
+    assert len(frame) == 1514
+    before = net.router.drops()
+    net.inside.send(*[frame] * 40)
+    got = [f for f in net.outside.frames(0.4) if from_to(HERE)(f)]
+    sizes = [int.from_bytes(f[16:18], "big") for f in got]
+    assert all(size <= NARROW_MTU and len(f) == 14 + size for f, size in zip(got, sizes))
+    if total_length > 1500:
+        assert got == [] and net.router.drops()["ip_total_length_long"] - before["ip_total_length_long"] == 40
+    elif flags == 0x4000 and total_length > NARROW_MTU:
+        assert got == [] and net.router.drops()["fragmentation_needed"] - before["fragmentation_needed"] == 40
+    elif flags == 0x1FFF and total_length > NARROW_MTU:
+        pass  # its fragments would lie beyond 65,535 bytes: any counted fate will do
+    else:
+        payload = -(-(total_length - 20) // ((NARROW_MTU - 20) // 8 * 8)) if total_length > NARROW_MTU else 1
+        assert len(got) == 40 * payload
+        assert sum(size - 20 for size in sizes) == 40 * (total_length - 20)
+
+
+def test_runts_and_giants(net):
+    """Every length a veth carries, once with nothing sensible inside and once with a valid header."""
+    valid = udp(net.inside, HERE, "10.20.1.1", b"r" * 1472)
+    for length in range(14, 1515):
+        net.inside.send(random.Random(length).randbytes(length), valid[:length],
+                        with_header(valid[:length], total_length=length - 14) if length >= 34 else valid[:length])
+    net.router.check_settled()
+
+
+def test_a_flood_of_errors_is_limited_and_counted(net):
+    expired = udp(net.inside, HERE, "10.20.1.1", ttl=1)
+    for _ in range(100):
+        net.inside.send(*[expired] * 100)
+    time.sleep(0.5)
+    errors = sum(1 for frame in net.inside.frames(0.5) if frame[23:24] == b"\x01")
+    assert 0 < errors < 10_000
+    ping = net.left.ping("192.0.2.1", count=10)
+    assert ping.lost == 0, ping.text
+
+
+def test_a_sweep_over_unresolved_neighbours_is_bounded(net):
+    """Every address of a /24 that nobody answers for, again and again: forwarding goes on, buffers come back."""
+    for _ in range(20):
+        net.inside.send(*[udp(net.inside, HERE, f"10.2.0.{host}") for host in range(3, 255)])
+    net.outside.drain()
+    net.inside.send(udp(net.inside, HERE, "10.20.1.1", b"straight"))
+    got = net.outside.expect(from_to(HERE, "10.20.1.1"), what="a packet with a resolved next hop")
+    assert b"straight" in got

@@ -1,0 +1,201 @@
+// config/millrace.schema.json and the parser say the same: keys, required keys, words, ranges, defaults. The
+// samples of tests/data/config are here for the parser, and in tests/system for the schema.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "config/parse.h"
+
+namespace millrace::config {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+fs::path source_root() {
+#ifdef MILLRACE_SOURCE_DIR
+  return MILLRACE_SOURCE_DIR;
+#else
+  // As the compiler was given it: relative to the build folder, where tests run.
+  return fs::absolute(__FILE__).parent_path().parent_path().parent_path();
+#endif
+}
+
+const json& schema() {
+  static const json document = json::parse(std::ifstream(source_root() / "config/millrace.schema.json"));
+  return document;
+}
+
+const json& resolved(const json& node) {
+  if (!node.contains("$ref")) return node;
+  return schema().at(json::json_pointer(node["$ref"].get<std::string>().substr(1)));
+}
+
+// The schema of a mapping, by its path in known_keys().
+const json& mapping(const std::string& path) {
+  const json& top = schema().at("properties");
+  if (path.empty()) return schema();
+  if (path.ends_with(".*"))
+    return resolved(top.at(path.substr(0, path.size() - 2)).at("additionalProperties"));
+  if (path.ends_with("[]")) return resolved(top.at(path.substr(0, path.size() - 2)).at("items"));
+  return top.at(path);
+}
+
+// A whole file that is right if `value` is, as the value of `key` in the mapping at `path`.
+std::string file_with(const std::string& path, const std::string& key, const std::string& value) {
+  const std::string setting = key + ": " + value;
+  if (path == "interfaces.*") return "interfaces: {a: {device: net_null, " + setting + "}}";
+  if (path == "routes[]" && key == "type") return "routes: [{prefix: 10.0.0.0/8, " + setting + "}]";
+  if (path == "routes[]") return "routes: [{prefix: 10.0.0.0/8, type: blackhole, " + setting + "}]";
+  return path + ": {" + setting + "}";
+}
+
+std::vector<std::string> sorted(std::vector<std::string> words) {
+  std::ranges::sort(words);
+  return words;
+}
+
+std::vector<std::string> words_in(const json& object_or_array) {
+  std::vector<std::string> words;
+  if (object_or_array.is_array()) return sorted(object_or_array.get<std::vector<std::string>>());
+  for (const auto& item : object_or_array.items()) words.push_back(item.key());
+  return sorted(words);
+}
+
+bool accepts(const std::string& text) {
+  return parse(text, "schema").ok();
+}
+
+// Calls `visit(path, key, schema)` for each setting, and for each alternative of one.
+template <class Visit>
+void for_each_setting(Visit visit) {
+  for (const KnownKeys& known : known_keys()) {
+    if (known.path.empty()) continue;
+    for (const auto& [key, node] : mapping(known.path).at("properties").items()) {
+      visit(known.path, key, node);
+      for (const json& alternative : node.value("anyOf", json::array())) visit(known.path, key, alternative);
+    }
+  }
+}
+
+TEST(ConfigSchema, ListsTheParsersKeysAndNoOthers) {
+  for (const KnownKeys& known : known_keys()) {
+    const json& node = mapping(known.path);
+    EXPECT_EQ(words_in(node.at("properties")), sorted(known.keys)) << "'" << known.path << "'";
+    EXPECT_EQ(words_in(node.value("required", json::array())), sorted(known.required))
+        << "'" << known.path << "'";
+    EXPECT_EQ(node.at("additionalProperties"), false) << "'" << known.path << "'";
+  }
+}
+
+TEST(ConfigSchema, EverySettingHasATitleAndADescription) {
+  for_each_setting([](const std::string& path, const std::string& key, const json& node) {
+    if (mapping(path)["properties"][key] != node) return;  // an alternative within a setting
+    EXPECT_TRUE(node.contains("title") && node.contains("description")) << path << " " << key;
+  });
+}
+
+TEST(ConfigSchema, HasTheWordsThatTheParserTakes) {
+  int enums = 0;
+  for_each_setting([&](const std::string& path, const std::string& key, const json& node) {
+    if (!node.contains("enum")) return;
+    ++enums;
+    for (const json& word : node["enum"])
+      EXPECT_TRUE(accepts(file_with(path, key, word.get<std::string>())))
+          << path << " " << key << " " << word;
+    EXPECT_FALSE(accepts(file_with(path, key, "another"))) << path << " " << key;
+  });
+  EXPECT_EQ(enums, 4);  // hugepages, idle, queues, type
+}
+
+TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
+  int ranges = 0;
+  for_each_setting([&](const std::string& path, const std::string& key, const json& node) {
+    if (!node.contains("minimum")) return;
+    ++ranges;
+    const auto min = node["minimum"].get<std::int64_t>();
+    const auto max = node["maximum"].get<std::int64_t>();
+    EXPECT_TRUE(accepts(file_with(path, key, std::to_string(min)))) << path << " " << key;
+    EXPECT_TRUE(accepts(file_with(path, key, std::to_string(max)))) << path << " " << key;
+    EXPECT_FALSE(accepts(file_with(path, key, std::to_string(min - 1)))) << path << " " << key;
+    EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
+  });
+  EXPECT_EQ(ranges, 5);  // core, queues, mtu, distance, metric
+}
+
+// Writing every default out must change nothing.
+TEST(ConfigSchema, HasTheModelsDefaults) {
+  int defaults = 0;
+  for_each_setting([&](const std::string& path, const std::string& key, const json& node) {
+    if (!node.contains("default")) return;
+    ++defaults;
+    const std::string value =
+        node["default"].is_string() ? node["default"].get<std::string>() : node["default"].dump();
+    const auto with = parse(file_with(path, key, value), "schema");
+    ASSERT_TRUE(with.ok()) << path << " " << key << ": " << with.problems.front().to_string();
+    Config expected;
+    if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
+    if (path == "routes[]") expected.routes[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
+    EXPECT_EQ(with.config, expected) << path << " " << key;
+  });
+  EXPECT_EQ(defaults, 11);
+}
+
+TEST(ConfigSchema, ExamplesAreAccepted) {
+  for_each_setting([&](const std::string& path, const std::string& key, const json& node) {
+    if (path == "routes[]" || path == "neighbors[]") return;  // they need the rest of a file
+    for (const json& example : node.value("examples", json::array())) {
+      const std::string value = example.dump();
+      if (key == "device") {
+        EXPECT_TRUE(accepts("interfaces: {a: {device: " + value + "}}")) << value;
+      } else {
+        EXPECT_TRUE(accepts(file_with(path, key, value))) << path << " " << key << " " << value;
+      }
+    }
+  });
+}
+
+std::vector<fs::path> samples(const char* folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(source_root() / "tests/data/config" / folder))
+    files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
+TEST(ConfigSamples, GoodOnesParse) {
+  const auto files = samples("good");
+  EXPECT_GE(files.size(), 5U);
+  for (const fs::path& file : files) {
+    for (const Problem& problem : parse_file(file).problems) ADD_FAILURE() << problem.to_string();
+  }
+}
+
+// The first line of a bad sample is "# expect LINE:COLUMN part of the message".
+TEST(ConfigSamples, BadOnesGiveTheProblemThatTheyAnnounce) {
+  const auto files = samples("bad");
+  EXPECT_GE(files.size(), 15U);
+  for (const fs::path& file : files) {
+    std::string line;
+    std::getline(std::ifstream(file) >> std::ws, line);
+    const std::string expected = line.substr(std::string("# expect ").size());
+    const auto space = expected.find(' ');
+    const auto problems = parse_file(file).problems;
+    const bool found = std::ranges::any_of(problems, [&](const Problem& problem) {
+      return std::to_string(problem.line) + ":" + std::to_string(problem.column) ==
+                 expected.substr(0, space) &&
+             problem.message.find(expected.substr(space + 1)) != std::string::npos;
+    });
+    EXPECT_TRUE(found) << file << ": " << line
+                       << (problems.empty() ? "" : "\n" + problems.front().to_string());
+  }
+}
+
+}  // namespace
+}  // namespace millrace::config
