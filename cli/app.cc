@@ -130,7 +130,7 @@ std::string at_least_one(const std::string& text) {
 void add_filter(CLI::App& app, Filter& filter) {
   app.add_option("PREFIX", filter.prefix, "Only this prefix")->type_name("");
   app.add_flag("--orlonger", filter.orlonger, "Also the prefixes within PREFIX");
-  app.add_option("--limit", filter.limit, "At most N lines (default: all)")
+  app.add_option("--limit", filter.limit, "Stop after N (default: show all)")
       ->type_name("N")
       ->check(at_least_one);
 }
@@ -138,9 +138,9 @@ void add_filter(CLI::App& app, Filter& filter) {
 void Tree::add_show_routes(Parent show) {
   CLI::App& routes = add(show, "routes", "Routes of the RIB, from every source");
   add_filter(routes, words_.filter);
-  routes.add_option("--source", words_.filter.source, "Only routes of this source: connected, static or api")
+  routes.add_option("--source", words_.filter.source, "Only routes from connected, static, api or neighbor")
       ->type_name("SOURCE")
-      ->check(CLI::IsMember({"connected", "static", "api"}));
+      ->check(CLI::IsMember({"connected", "static", "api", "neighbor"}));
   chosen(routes, [this](Context& context) { show_routes(context, words_.filter); });
 }
 

@@ -77,7 +77,8 @@ void route_del(Context& context, const std::string& prefix) {
 void route_lookup(Context& context, const std::string& address) {
   const Json answer = context.api.get(target("/v1/fib/lookup", {{"address", address}}));
   if (context.json) return print_json(context.out, answer);
-  context.out << text_of(answer, "explanation") << '\n';
+  for (const std::string& line : wrap(text_of(answer, "explanation"), Table::kWidth))
+    context.out << line << '\n';
   if (!flag_of(answer, "matched")) return;
   context.out << '\n';
   print_match(context.out, answer);

@@ -160,9 +160,9 @@ void show_counters(Context& context) {
   out << '\n';
   print_or_say(out, interface_traffic(part_of(answer, "interfaces")), "no interfaces");
   out << '\n';
-  Table punt({{"PUNT-CLASS"}, number("RECEIVED")});
+  Table punt({{"PUNT-CLASS"}, number("RECEIVED"), number("POLICED")});
   for (const Json& row : part_of(answer, "punt")) {
-    punt.row({text_of(row, "class"), count_of(row, "received")});
+    punt.row({text_of(row, "class"), count_of(row, "received"), count_of(row, "policed")});
   }
   print_or_say(out, std::move(punt), "no punt classes");
   out << '\n';

@@ -75,7 +75,7 @@ void print_table(Context& context, const char* path, const char* key, const Filt
   if (paged.shown == 0) {
     context.out << "no " << (std::string_view(key) == "routes" ? "routes" : "FIB entries") << '\n';
   } else if (!paged.next.empty()) {
-    context.out << "... more follow: " << grouped(paged.shown) << " shown, " << grouped(paged.total)
+    context.out << "... stopped at the limit: " << grouped(paged.shown) << " shown, " << grouped(paged.total)
                 << " in the whole table\n";
   }
 }

@@ -113,6 +113,7 @@ Result<void> Port::configure(const PortOptions& options) {
   if (auto queues = setup_queues(options, numa_node); !queues) return queues;
   rte_ether_addr address{};
   rte_eth_macaddr_get(id_, &address);
+  if (rte_is_zero_ether_addr(&address)) rte_eth_random_addr(address.addr_bytes);  // a port without one: ring, null
   std::memcpy(mac_.bytes.data(), address.addr_bytes, mac_.bytes.size());
   if (const int error = rte_eth_dev_start(id_); error != 0) return dpdk_error("port cannot be started", error);
   started_ = true;

@@ -83,7 +83,7 @@ def test_filters_narrow_the_routes(running):
     assert prefixes("--source", "static") == ["10.20.0.0/16", "10.30.0.0/16", "10.40.0.0/16"]
     assert len(prefixes("--limit", "2")) == 2
     assert running.cli("show", "routes", "10.99.0.0/16").stdout == "no routes\n"
-    assert "more follow: 1 shown" in running.cli("show", "routes", "--limit", "1").stdout
+    assert "stopped at the limit: 1 shown" in running.cli("show", "routes", "--limit", "1").stdout
 
 
 def test_lookup_explains(running):
@@ -91,7 +91,7 @@ def test_lookup_explains(running):
     for word in ("10.20.0.0/16", "static", THERE, "out", "resolved"):
         assert word in text, text
     assert running.cli("route", "lookup", "10.50.0.1").returncode == 0
-    refused(running.cli("route", "lookup", "bogus", check=False), "bogus")
+    refused(running.cli("route", "lookup", "bogus", check=False), "address")
 
 
 @pytest.mark.parametrize("what", [["status"], *(["show", table] for table in SHOW), ["show", "drops", "--all"],
@@ -313,6 +313,12 @@ def test_a_configuration_comes_from_the_standard_input(running):
     assert result.returncode == 1 and result.stderr.startswith("<stdin>:"), result
 
 
+def test_a_file_over_the_limit_is_refused_in_words(running, tmp_path):
+    file = tmp_path / "big.yaml"
+    file.write_bytes(b"#" * (65 << 20))
+    refused(running.cli("check", file, check=False), "millrace: ", "large")
+
+
 # --- completion
 
 def test_bash_completes_commands_options_and_values(running):
@@ -329,7 +335,7 @@ def test_bash_completes_commands_options_and_values(running):
     """
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
     assert result.stderr == ""
-    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api", "lookup",
+    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api neighbor", "lookup",
                                           "blackhole"]
 
 

@@ -4,8 +4,10 @@ Response objects in the document allow no other properties, so that a field that
 """
 
 import dataclasses
+import http.client
 import json
 import re
+import socket
 import urllib.parse
 
 import jsonschema
@@ -56,7 +58,7 @@ def objects_within(schema, seen=()):
         if schema["$ref"] in seen:
             return
         seen, schema = (*seen, schema["$ref"]), resolved(schema)
-    if schema.get("type") == "object":
+    if "object" in schema.get("type", ""):
         yield schema
     items = [schema["items"]] if "items" in schema else []
     for inner in [*schema.get("properties", {}).values(), *schema.get("oneOf", []), *items]:
@@ -172,7 +174,8 @@ CASES = [
     Case("listRoutes", query={"prefix": "10.0.0.0/8", "orlonger": 1}),
     Case("listRoutes", query={"prefix": "10.99.0.0/16"}),
     Case("listRoutes", 400, query={"prefix": "bogus"}),
-    Case("listRoutes", 400, query={"prefix": "10.0.0.1/8"}),
+    Case("listRoutes", query={"prefix": "10.0.0.1/8", "orlonger": 1}),
+    Case("listRoutes", query={"source": "neighbor"}),
     Case("listRoutes", 400, query={"source": "bogus"}),
     Case("listRoutes", 400, query={"limit": 0}),
     Case("listRoutes", 400, query={"limit": 10001}),
@@ -231,6 +234,7 @@ CASES = [
     Case("replaceRoutes", query={"owner": "test"}, body=f"10.90.0.0/16 via {THERE}\n", type=TEXT),
     Case("replaceRoutes", query={"owner": "test"}, body={"routes": []}),
     Case("replaceRoutes", 400, body={"routes": []}),
+    Case("replaceRoutes", 400, query={"owner": "x" * 65}, body={"routes": []}),
     Case("checkConfig", query={"file": "a.yaml"}, body=good_config, type=YAML),
     Case("checkConfig", 422, query={"file": "a.yaml"}, body=bad_config, type=YAML),
     Case("checkConfig", 422, query={"file": "a.yaml"}, body="{", type=YAML),
@@ -336,8 +340,26 @@ def test_an_unknown_path_is_a_problem(running, path, method):
 
 
 def test_a_body_over_the_limit_is_a_problem(running):
-    status, headers, body = running.api("POST", "/v1/routes:batch", b"\n" * (MAX_BODY + 1), {"Content-Type": TEXT})
-    assert status == 413, body[:500]
-    assert headers["Content-Type"].startswith("application/problem+json")
-    validator({"$ref": "#/components/schemas/Problem"}).validate(json.loads(body))
+    """It is refused by its length, before any of it has come."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(10)
+        client.connect(running.socket)
+        client.sendall(b"POST /v1/routes:batch HTTP/1.1\r\nHost: millrace\r\nContent-Type: text/plain\r\n"
+                       b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1))
+        response = http.client.HTTPResponse(client)
+        response.begin()
+        assert response.status == 413
+        assert response.getheader("Content-Type").startswith("application/problem+json")
+        validator({"$ref": "#/components/schemas/Problem"}).validate(json.loads(response.read()))
     assert running.get("/v1/status")
+
+
+def test_an_owner_of_any_bytes_does_not_break_the_lists(running):
+    """Names come back in JSON, which is UTF-8 whatever was sent."""
+    case = Case("replaceRoutes", query={"owner": b"\xff\x1b[31m\x00"}, body="10.91.0.0/16 blackhole\n", type=TEXT)
+    status, _, _ = send(running, case)
+    assert status in (200, 400)
+    check_answer(Case("listRoutes"), *send(running, Case("listRoutes")))
+    lookup = Case("lookUp", query={"address": "10.91.0.1"})
+    check_answer(lookup, *send(running, lookup))
+    send(running, dataclasses.replace(case, body=""))

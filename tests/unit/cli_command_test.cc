@@ -130,7 +130,7 @@ TEST_F(CliCommand, AsksForNoMoreThanTheLimit) {
   const Outcome outcome = run_words({"show", "fib", "0.0.0.0/0", "--orlonger", "--limit", "2"});
   ASSERT_EQ(script_.requests.size(), 1U);
   EXPECT_EQ(requested(0), "/v1/fib?prefix=0.0.0.0/0&orlonger=1&limit=2");
-  EXPECT_NE(outcome.out.find("... more follow: 2 shown, 9 in the whole table\n"), std::string::npos);
+  EXPECT_NE(outcome.out.find("... stopped at the limit: 2 shown, 9 in the whole table\n"), std::string::npos);
 }
 
 TEST_F(CliCommand, SaysSoWhenAListIsEmpty) {
@@ -244,7 +244,7 @@ TEST_F(CliCommand, CompletesEveryCommand) {
   for (const char* const path : {"'millrace')", "'millrace show routes')", "'millrace route lookup')"}) {
     EXPECT_NE(script.find(path), std::string::npos) << path;
   }
-  EXPECT_NE(script.find("compgen -W 'connected static api'"), std::string::npos);
+  EXPECT_NE(script.find("compgen -W 'connected static api neighbor'"), std::string::npos);
 }
 
 }  // namespace
