@@ -38,12 +38,12 @@ std::string call(const char* action, const std::string& file) {
   return target("/v1/config:" + std::string(action), {{"file", file == "-" ? "<stdin>" : file}});
 }
 
+// Whether one of them needs a restart, as its text says too.
 bool print_changes(std::ostream& out, const Json& answer) {
   bool restart = false;
   for (const Json& change : part_of(answer, "changes")) {
-    const bool needs_restart = flag_of(change, "needs_restart");
-    out << text_of(change, "text") << (needs_restart ? "  (needs a restart)" : "") << '\n';
-    restart = restart || needs_restart;
+    out << text_of(change, "text") << '\n';
+    restart = restart || flag_of(change, "needs_restart");
   }
   return restart;
 }

@@ -157,6 +157,7 @@ bool Control::handle_punts(unsigned budget) {
 void Control::handle_punt(rte_mbuf* m, PuntClass c) {
   ++punts_handled_[static_cast<std::size_t>(c)];
   dataplane::PacketMeta& meta = dataplane::meta(m);
+  meta.from_control = false;  // a buffer that carried a packet of ours before still says so
   const InterfaceId ingress_id = meta.ingress;
   const Interface* ingress = interfaces_.find(ingress_id);
   if (ingress == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
@@ -170,7 +171,6 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
       if (const auto reason = icmp_.deliver(m, *ingress)) drop(m, ingress_id, *reason);
       return;
     case PuntClass::unresolved:
-      meta.from_control = false;
       if (interfaces_.find(meta.egress) == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
       return neighbors_.resolve({meta.egress, meta.next_hop_address}, m);
     case PuntClass::error:

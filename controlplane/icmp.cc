@@ -75,7 +75,9 @@ void Icmp::echo_reply(rte_mbuf* m, const Interface& ingress) {
   auto* icmp = rte_pktmbuf_mtod_offset(m, wire::Icmp*, kL2 + ip->header_length());
   icmp->type = wire::kIcmpEchoReply;
   const std::uint32_t sum = static_cast<std::uint16_t>(~icmp->checksum.host()) + std::uint32_t{0xf7ff};  // ~0x0800
-  icmp->checksum = Be16(static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16))));
+  const auto checksum = static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16)));
+  // Zero is right only if the rest adds up to all ones; all ones is right then, too, and also for a message of zeroes.
+  icmp->checksum = Be16(checksum == 0 ? std::uint16_t{0xffff} : checksum);
   std::swap(ip->source, ip->destination);
   ip->ttl = kTtl;
   ip->identification = Be16(++identification_);

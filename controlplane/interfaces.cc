@@ -17,9 +17,11 @@ std::optional<Ipv4Address> Interface::source_for(Ipv4Address peer) const {
   return config.addresses.front().address;
 }
 
-bool Interface::on_subnet(Ipv4Address address) const {
-  return std::any_of(config.addresses.begin(), config.addresses.end(),
-                     [&](const auto& own) { return own.subnet().contains(address); });
+bool Interface::is_neighbor_address(Ipv4Address address) const {
+  return std::any_of(config.addresses.begin(), config.addresses.end(), [&](const auto& own) {
+    const bool special = own.has_broadcast() && (address == own.broadcast() || address == own.subnet().address());
+    return own.subnet().contains(address) && !special;
+  });
 }
 
 Interface* Interfaces::add(const std::string& name, const config::InterfaceConfig& config) {

@@ -33,7 +33,8 @@ struct Interface {
   [[nodiscard]] bool has_address(Ipv4Address address) const;
   // The own address to speak from to `peer`: of the subnet that it is in, else the first one.
   [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address peer) const;
-  [[nodiscard]] bool on_subnet(Ipv4Address address) const;
+  // Whether a host on this link can have the address: of one of its subnets, and not the network or broadcast one.
+  [[nodiscard]] bool is_neighbor_address(Ipv4Address address) const;
 };
 
 class Interfaces {

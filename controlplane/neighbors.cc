@@ -294,7 +294,7 @@ std::optional<DropReason> Neighbors::handle_arp(rte_mbuf* m, const Interface& in
     reply(arp, ingress);
     return std::nullopt;
   }
-  if (!ingress.on_subnet(sender) || sender.is_multicast() || sender.is_broadcast()) return DropReason::arp_ignored;
+  if (!ingress.is_neighbor_address(sender)) return DropReason::arp_ignored;
 
   const NeighborKey key{ingress.id, sender};
   auto at = entries_.find(key);

@@ -69,7 +69,7 @@ class Ipv4Burst {
       case NextHop::Kind::glean:
         return glean(m, InterfaceId(static_cast<std::uint16_t>(next_hop.index())));
       case NextHop::Kind::drop:
-        return drop(m, static_cast<DropReason>(next_hop.index()));
+        return drop(m, is_link_local(*ipv4(m)) ? DropReason::link_local : static_cast<DropReason>(next_hop.index()));
     }
   }
 

@@ -5,6 +5,10 @@
 #include <rte_ethdev.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -24,6 +28,16 @@ constexpr std::uint16_t kL2Overhead = sizeof(wire::Ethernet) + 2 * 4 + 4;
 
 Error dpdk_error(const std::string& what, int code) {
   return Error{what + ": " + rte_strerror(code < 0 ? -code : code)};
+}
+
+// Whether the kernel interface is up and has carrier. One that is gone has none; a kernel that does not say, has.
+bool kernel_carrier(unsigned index) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  if (fd < 0) return true;
+  const bool exists = if_indextoname(index, request.ifr_name) != nullptr && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+  close(fd);
+  return exists && (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 // Buffers can wait in: receive rings of this port; transmit rings, one a worker on this port and on another that this
@@ -93,6 +107,7 @@ Result<void> Port::configure(const PortOptions& options) {
   rte_eth_dev_info dev{};
   if (const int error = rte_eth_dev_info_get(id_, &dev); error != 0) return dpdk_error("no device info", error);
   driver_ = dev.driver_name;
+  kernel_interface_ = dev.if_index;
   rx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.rx_queues), 1, dev.max_rx_queues);
   tx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.tx_queues), 1, dev.max_tx_queues);
   // A ring device, among others, wants as many of one as of the other.
@@ -158,6 +173,7 @@ Result<void> Port::set_mtu(std::uint16_t mtu) {
 }
 
 bool Port::link_up() const {
+  if (kernel_interface_ != 0 && !kernel_carrier(kernel_interface_)) return false;
   rte_eth_link link{};
   return rte_eth_link_get_nowait(id_, &link) != 0 || link.link_status == RTE_ETH_LINK_UP;
 }

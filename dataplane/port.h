@@ -59,6 +59,7 @@ class Port {
   [[nodiscard]] std::uint16_t tx_queues() const { return tx_queues_; }
   [[nodiscard]] bool multi_segment() const { return multi_segment_; }
   [[nodiscard]] rte_mempool* pool() const { return pool_.get(); }
+  // Carrier: the port's; where the port is a view on a kernel interface, that one's (net_af_packet says "up" always).
   [[nodiscard]] bool link_up() const;
   [[nodiscard]] PortStats stats() const;
   Result<void> set_mtu(std::uint16_t mtu);
@@ -79,6 +80,7 @@ class Port {
   bool probed_ = false;
   bool started_ = false;
   std::uint16_t id_ = 0;
+  unsigned kernel_interface_ = 0;  // its index; 0: none
   std::string driver_;
   MacAddress mac_;
   std::uint16_t rx_queues_ = 0;

@@ -8,6 +8,7 @@ with an address; a `Wire` is the bare other end of a router port, where a test w
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import http.client
 import json
 import os
@@ -207,7 +208,12 @@ class Wire(Port):
             ready, _, _ = select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 return
-            frame, address = self._socket.recvfrom(65536)
+            try:
+                frame, address = self._socket.recvfrom(65536)
+            except OSError as error:  # said once after the link was down
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue
             if address[2] != _PACKET_OUTGOING:
                 yield frame
 

@@ -69,7 +69,8 @@ def test_status_is_a_page_with_the_books(running):
 
 def test_routes_are_shown_with_their_next_hops(running):
     text = running.cli("show", "routes").stdout
-    assert re.search(rf"^\*\s+10\.20\.0\.0/16\s+static\s+\d+\s+\d+\s+{re.escape(THERE)} out\s+resolved", text, re.M), text
+    via = re.escape(THERE)
+    assert re.search(rf"^\*\s+10\.20\.0\.0/16\s+static\s+\d+\s+\d+\s+{via} out\s+resolved", text, re.M), text
     assert re.search(r"^\*\s+10\.40\.0\.0/16\s+static\s+\d+\s+\d+\s+blackhole\s", text, re.M), text
     assert re.search(r"^\*\s+10\.1\.0\.0/24\s+connected\s", text, re.M), text
 
@@ -168,8 +169,9 @@ def test_a_full_disk_is_news(running):
 # --- routes
 
 def test_a_route_comes_and_goes(running):
-    assert running.cli("route", "add", "10.70.0.0/16", "via", THERE, "--owner", "cli").stdout == "added 10.70.0.0/16\n"
-    assert running.cli("route", "add", "10.70.0.0/16", "via", THERE, "--owner", "cli").stdout == "unchanged 10.70.0.0/16\n"
+    for result in ("added", "unchanged"):
+        said = running.cli("route", "add", "10.70.0.0/16", "via", THERE, "--owner", "cli").stdout
+        assert said == f"{result} 10.70.0.0/16\n"
     assert running.cli("route", "add", "10.70.0.0/16", "blackhole").stdout == "replaced 10.70.0.0/16\n"
     assert re.search(r"10\.70\.0\.0/16\s+api\s+\d+\s+\d+\s+blackhole", running.cli("show", "routes").stdout)
     assert running.cli("route", "del", "10.70.0.0/16").stdout == "removed 10.70.0.0/16\n"
@@ -335,8 +337,8 @@ def test_bash_completes_commands_options_and_values(running):
     """
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
     assert result.stderr == ""
-    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api neighbor", "lookup",
-                                          "blackhole"]
+    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api neighbor",
+                                          "lookup", "blackhole"]
 
 
 def test_every_command_is_completed_and_has_help(running):

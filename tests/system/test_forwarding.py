@@ -355,7 +355,7 @@ def test_limited_broadcast_is_not_forwarded(net):
     (b"\x89\x07\x04\x0a\x02\x00\x02\x00", "ip_option_refused"),  # strict source route
     (b"\x07\x07\x04\x00\x00\x00\x00\x00", "ip_option_refused"),  # record route
     (b"\x44\x08\x05\x00\x00\x00\x00\x00", "ip_option_refused"),  # timestamp
-    (b"\x83\x20\x04\x00\x00\x00\x00\x00", "ip_option_malformed"),  # runs past the header
+    (b"\x9e\x20\x04\x00\x00\x00\x00\x00", "ip_option_malformed"),  # runs past the header
     (b"\x94\x04\x00\x00\x00\x00\x00\x00", None),  # router alert: ignored in transit
     (b"\x9e\x04\x00\x00\x00\x00\x00\x00", None),  # unknown: ignored
 ], ids=["LSRR", "SSRR", "record route", "timestamp", "malformed", "router alert", "unknown"])
