@@ -56,15 +56,13 @@ std::string line_of(Place at) {
 
 // workers
 
+// A worker may share the control thread's core: on a machine with one core it has to.
 void check_workers(const Draft& draft, Problems& problems) {
   std::unordered_map<unsigned, Place> seen;
   for (const auto& [core, at] : draft.workers) {
     const auto [first, is_new] = seen.emplace(core, at);
     if (!is_new)
       problems.add(at, "core " + std::to_string(core) + " has a worker already", "one core runs one worker");
-    else if (core == draft.control.core)
-      problems.add(at, "core " + std::to_string(core) + " is the control core",
-                   "give control.core another core than the workers'");
   }
 }
 

@@ -40,7 +40,10 @@ Query parse_query(std::string_view text) {
 
 }  // namespace
 
-// Strings of a request may not be UTF-8; the answer is.
+ApiResponse ok(const json& body) {
+  return {200, "application/json", {}, {}, body.dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
 ApiResponse problem(int status, std::string_view title, const std::string& detail) {
   const json body = {{"title", title}, {"status", status}, {"detail", detail}};
   return {status, "application/problem+json", {}, {}, body.dump(-1, ' ', false, json::error_handler_t::replace)};

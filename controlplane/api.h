@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -98,7 +99,8 @@ class Api {
   std::uint32_t next_mark_ = 1;
 };
 
-// Shared by the files of the API.
+// Shared by the files of the API. Strings that came in a request may not be UTF-8; what goes out is.
+ApiResponse ok(const nlohmann::json& body);
 ApiResponse problem(int status, std::string_view title, const std::string& detail);
 ApiResponse config_problems(const std::vector<config::Problem>& problems);
 

@@ -11,8 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-ApiResponse ok(const json& body) { return {200, "application/json", {}, {}, body.dump()}; }
-
 constexpr std::string_view kPuntNames[] = {
 #define PUNT_CLASS(name, text, rate, ring) #name,
 #include "dataplane/punt.def"

@@ -10,8 +10,6 @@ namespace {
 using nlohmann::json;
 using dataplane::NextHop;
 
-ApiResponse ok(const json& body) { return {200, "application/json", {}, {}, body.dump()}; }
-
 std::string_view kind_name(NextHop::Kind kind) {
   static constexpr std::string_view kNames[] = {"drop", "forward", "group", "local", "glean"};
   return kNames[static_cast<std::size_t>(kind)];
@@ -153,7 +151,8 @@ Result<Page> parse_page(const Query& query) {
 }
 
 bool beyond(const Page& page, Ipv4Prefix prefix) {
-  return page.within && prefix.address() > page.within->last();
+  if (!page.within) return false;
+  return page.orlonger ? prefix.address() > page.within->last() : prefix > *page.within;
 }
 
 // Fills `rows` slice by slice. `slice(c, from, past_from, rows)` walks at most Api::kSlice prefixes and returns the last
@@ -197,8 +196,11 @@ ApiResponse Api::get_routes(const ApiRequest&, const Query& query) {
     return ended ? std::nullopt : reached;
   });
   on_control_([&](Control& c) {
-    total = c.rib().count(RouteSource::connected) + c.rib().count(RouteSource::static_config) +
-            c.rib().count(RouteSource::api);
+    for (const RouteSource source : kRouteSources) {
+      if (page->source.empty() ? source != RouteSource::neighbor : name(source) == page->source) {
+        total += c.rib().count(source);
+      }
+    }
   });
   return ok({{"routes", std::move(rows)}, {"total", total}, {"next", std::move(next)}});
 }
@@ -276,7 +278,11 @@ std::string explain(const json& answer) {
 ApiResponse Api::get_lookup(const ApiRequest&, const Query& query) {
   const auto given = query.find("address");
   const auto address = given == query.end() ? std::nullopt : Ipv4Address::parse(given->second);
-  if (!address) return problem(400, "Bad parameter", "address: an IPv4 address is needed");
+  if (!address) {
+    return problem(400, "Bad parameter",
+                   given == query.end() ? "address: an IPv4 address is needed"
+                                        : "address: \"" + given->second + "\" is not an IPv4 address");
+  }
   json answer;
   on_control_([&](Control& c) {
     const auto [prefix, route] = c.rib().match(*address);

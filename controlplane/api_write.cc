@@ -8,8 +8,6 @@ namespace {
 
 using nlohmann::json;
 
-ApiResponse ok(const json& body) { return {200, "application/json", {}, {}, body.dump(-1, ' ', false, json::error_handler_t::replace)}; }
-
 std::string file_of(const std::map<std::string, std::string, std::less<>>& query) {
   const auto file = query.find("file");
   return file == query.end() || file->second.empty() ? "config" : file->second;

@@ -91,7 +91,8 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
   }
   for (const std::string& name : closed) remove_interface(name);
   if (!closed.empty()) publish_plans();
-  std::string error = closed.empty() || wait_for_removed_ports() ? "" : "a device is still in use: try again";
+  // A device that was given up a moment ago may still be open, too.
+  std::string error = wanted.empty() || wait_for_removed_ports() ? "" : "a device is still in use: try again";
 
   for (const std::string& name : wanted) {
     if (!error.empty()) break;

@@ -76,7 +76,13 @@ void Neighbors::resolve(NeighborKey key, rte_mbuf* m) {
   if (on != nullptr && entry.state != State::incomplete && entry.state != State::failed) {
     return output_.send_packet_to(m, *on, entry.mac);  // answered while the packet was on its way here
   }
-  if (entry.state == State::failed) return hooks_.drop(m, key.interface, DropReason::neighbor_failed);
+  if (entry.state == State::failed) {
+    // Traffic asks for it again before its own retry, but not more often than a request may be sent.
+    if (entry.deadline_ns - limits_.failed_retry_ns + limits_.retry_ns > now_ns_) {
+      return hooks_.drop(m, key.interface, DropReason::neighbor_failed);
+    }
+    start_over(at);
+  }
   entry.waiting.push_back(m);
   if (entry.waiting.size() <= limits_.queue) return;
   rte_mbuf* oldest = entry.waiting.front();
@@ -147,6 +153,14 @@ void Neighbors::fail(Entries::iterator at) {
   erase(at);
 }
 
+void Neighbors::start_over(Entries::iterator at) {
+  at->second.state = State::incomplete;
+  ++incomplete_;
+  at->second.attempts = 1;
+  ask(at->first, at->second);
+  set_deadline(at, now_ns_ + limits_.retry_ns);
+}
+
 // A stale neighbour that is in use is probed; one that nobody used for long is forgotten.
 void Neighbors::check_use(Entries::iterator at) {
   Entry& entry = at->second;
@@ -181,12 +195,7 @@ void Neighbors::expire(Entries::iterator at) {
     case State::stale:
       return check_use(at);
     case State::failed:  // wanted: ask again, as if new
-      if (!entry.wanted) return erase(at);
-      entry.state = State::incomplete;
-      ++incomplete_;
-      entry.attempts = 1;
-      ask(at->first, entry);
-      return set_deadline(at, now_ns_ + limits_.retry_ns);
+      return entry.wanted ? start_over(at) : erase(at);
     case State::fixed:
       return set_deadline(at, 0);
   }

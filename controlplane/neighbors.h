@@ -99,6 +99,7 @@ class Neighbors {
   void ask(NeighborKey key, Entry& entry);
   void learn(Entries::iterator at, MacAddress mac, State state);
   void fail(Entries::iterator at);
+  void start_over(Entries::iterator at);  // from failed to incomplete
   void expire(Entries::iterator at);
   void check_use(Entries::iterator at);
   void erase(Entries::iterator at);

@@ -21,6 +21,8 @@ namespace millrace::controlplane {
 
 enum class RouteSource : std::uint8_t { connected, static_config, api, neighbor };
 inline constexpr std::array<std::string_view, 4> kRouteSourceNames = {"connected", "static", "api", "neighbor"};
+inline constexpr std::array kRouteSources = {RouteSource::connected, RouteSource::static_config, RouteSource::api,
+                                             RouteSource::neighbor};
 inline constexpr std::string_view name(RouteSource source) { return kRouteSourceNames[static_cast<std::size_t>(source)]; }
 
 // Host routes of learned neighbours give way to everything else.

@@ -61,7 +61,7 @@ std::vector<unsigned> worker_cores(const config::Config& config) {
   if (config.dataplane.workers) return *config.dataplane.workers;
   std::vector<unsigned> cores = read_core_list("/sys/devices/system/cpu/isolated");
   if (cores.empty()) cores = {std::thread::hardware_concurrency() - 1};
-  std::erase(cores, config.control.core);
+  if (cores.size() > 1) std::erase(cores, config.control.core);
   return cores;
 }
 
@@ -83,7 +83,6 @@ dataplane::EalOptions eal_options(const config::Config& config, const std::vecto
 }
 
 Result<void> check_cores(const std::vector<unsigned>& cores, unsigned control) {
-  if (cores.empty()) return Error{"no core is left for a worker: set dataplane.workers (control.core has one)"};
   const unsigned count = std::thread::hardware_concurrency();
   for (const unsigned core : cores) {
     if (core >= count) return Error{"dataplane.workers: this machine has no core " + std::to_string(core)};
@@ -142,6 +141,9 @@ Result<void> Router::Impl::start(const config::Config& config, const std::string
   auto started = dataplane::Eal::start(eal_options(config, cores));
   if (!started) return Error{started.error()};
   eal = std::move(*started);
+  if (std::find(cores.begin(), cores.end(), config.control.core) != cores.end()) {
+    spdlog::warn("a worker shares core {} with the control thread: both are slower for it", config.control.core);
+  }
   spdlog::info("hugepages: {}{}", eal->hugepages(),
                eal->hugepages() == "none" ? " (big tables are slower without; see docs/configuration.md)" : "");
   RouterInfo info;
@@ -179,7 +181,7 @@ Result<void> Router::Impl::start_control(const config::Config& config) {
 void Router::Impl::start_workers() {
   for (unsigned i = 0; i < cores.size(); ++i) worker_threads.push_back({control.get(), i});
   for (unsigned i = 0; i < cores.size(); ++i) {
-    rte_eal_remote_launch(run_worker, &worker_threads[i], cores[i]);
+    rte_eal_remote_launch(run_worker, &worker_threads[i], dataplane::Eal::worker_lcore(i));
   }
 }
 

@@ -30,15 +30,17 @@ Result<std::string> choose_pages(const EalOptions& options) {
   return std::string(has_2m ? "2M" : "none");
 }
 
-std::string core_list(const EalOptions& options) {
-  std::string list = std::to_string(options.control_core);
-  for (unsigned core : options.worker_cores) list += "," + std::to_string(core);
+// lcore 0 is the control thread, 1 and on are workers, each pinned to its core.
+std::string lcores(const EalOptions& options) {
+  std::string list = "0@" + std::to_string(options.control_core);
+  for (unsigned i = 0; i < options.worker_cores.size(); ++i) {
+    list += "," + std::to_string(Eal::worker_lcore(i)) + "@" + std::to_string(options.worker_cores[i]);
+  }
   return list;
 }
 
 std::vector<std::string> arguments(const EalOptions& options, const std::string& pages) {
-  std::vector<std::string> args{"millraced", "-l", core_list(options), "--main-lcore",
-                                std::to_string(options.control_core), "-m",
+  std::vector<std::string> args{"millraced", "--lcores", lcores(options), "--main-lcore", "0", "-m",
                                 std::to_string(options.memory_bytes >> 20), "--no-telemetry", "--log-level=*:warning"};
   if (pages == "none") {
     args.insert(args.end(), {"--no-huge", "--no-shconf"});

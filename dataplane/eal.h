@@ -25,6 +25,8 @@ class Eal {
   Eal(const Eal&) = delete;
   Eal& operator=(const Eal&) = delete;
 
+  // The lcore of the i-th worker: threads are numbered apart from cores, so that two may share one.
+  static constexpr unsigned worker_lcore(unsigned i) { return i + 1; }
   [[nodiscard]] const std::string& hugepages() const { return hugepages_; }  // "1G", "2M" or "none"
 
  private:

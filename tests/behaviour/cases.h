@@ -62,4 +62,22 @@ struct IcmpError {
 Bytes icmp_error(Lab& lab, const std::string& interface, const MacAddress& to, const Bytes& offending,
                  const IcmpError& error);
 
+// Tests that send from host A on a, most of them to host B on b.
+class TwoSubnetsTest : public LabTest {
+ protected:
+  Lab& two() { return lab_ ? *lab_ : start(kTwoSubnets); }
+  Bytes in(const Ipv4Packet& packet) { return towards(two(), "a", kHostA, packet); }
+  Case forwards_frame(const std::string& what, const Bytes& frame) {
+    return {what, frame, sent("b", forwarded(frame, kHostB, two().mac("b")))};
+  }
+  Case forwards(const std::string& what, const Ipv4Packet& packet) { return forwards_frame(what, in(packet)); }
+  Case drops(const std::string& what, const Ipv4Packet& packet, DropReason reason) {
+    return {what, in(packet), dropped(reason)};
+  }
+  // Dropped, and host A is told.
+  Case refuses(const std::string& what, const Ipv4Packet& packet, DropReason reason, const IcmpError& error) {
+    return {what, in(packet), refused(reason, "a", icmp_error(two(), "a", kHostA, in(packet), error))};
+  }
+};
+
 }  // namespace millrace::behaviour

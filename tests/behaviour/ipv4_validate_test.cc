@@ -4,18 +4,7 @@
 namespace millrace::behaviour {
 namespace {
 
-class Ipv4Validation : public LabTest {
- protected:
-  Lab& two() { return lab_ ? *lab_ : start(kTwoSubnets); }
-  Bytes in(const Ipv4Packet& packet) { return towards(two(), "a", kHostA, packet); }
-  Case forwards(const std::string& what, const Bytes& frame) {
-    return {what, frame, sent("b", forwarded(frame, kHostB, two().mac("b")))};
-  }
-  Case forwards(const std::string& what, const Ipv4Packet& packet) { return forwards(what, in(packet)); }
-  Case drops(const std::string& what, const Ipv4Packet& packet, DropReason reason) {
-    return {what, in(packet), behaviour::dropped(reason)};
-  }
-};
+class Ipv4Validation : public TwoSubnetsTest {};
 
 Bytes cut(const Bytes& frame, std::size_t length) { return slice(frame, 0, length); }
 
@@ -23,16 +12,16 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_FrameLengthAgainstTheHeader) {
   const Bytes whole = in({.payload = {}});
   ASSERT_EQ(whole.size(), 34U);
   verify(two(), "a",
-         {{"rule 1: no IP at all", cut(whole, 14), behaviour::dropped(DropReason::ip_truncated)},
-          {"rule 1: one byte of IP", cut(whole, 15), behaviour::dropped(DropReason::ip_truncated)},
-          {"rule 1: 19 bytes of IP", cut(whole, 33), behaviour::dropped(DropReason::ip_truncated)},
-          forwards("rule 1: 20 bytes of IP", whole)});
+         {{"rule 1: no IP at all", cut(whole, 14), dropped(DropReason::ip_truncated)},
+          {"rule 1: one byte of IP", cut(whole, 15), dropped(DropReason::ip_truncated)},
+          {"rule 1: 19 bytes of IP", cut(whole, 33), dropped(DropReason::ip_truncated)},
+          forwards_frame("rule 1: 20 bytes of IP", whole)});
 }
 
 TEST_F(Ipv4Validation, RuntFrames) {
   const Bytes whole = in({});
   for (std::size_t length = 1; length < 14; ++length) {
-    verify(two(), "a", {"runt of " + std::to_string(length), cut(whole, length), behaviour::dropped(DropReason::runt_frame)});
+    verify(two(), "a", {"runt of " + std::to_string(length), cut(whole, length), dropped(DropReason::runt_frame)});
   }
 }
 
@@ -107,9 +96,9 @@ TEST_F(Ipv4Validation, HeadersThatCannotBeJoined) {
   const Bytes whole = in({.options = Bytes(8, 1)});
   for (const std::size_t first : {13U, 14U, 33U, 34U, 41U}) {
     verify(two(), "a", {"first segment of " + std::to_string(first) + " without room behind it", whole,
-                        behaviour::dropped(DropReason::header_not_contiguous), {.segments = {first}, .no_tailroom = true}});
+                        dropped(DropReason::header_not_contiguous), {.segments = {first}, .no_tailroom = true}});
   }
-  Case c = forwards("the header just fits", whole);
+  Case c = forwards_frame("the header just fits", whole);
   c.layout = {.segments = {42}, .no_tailroom = true};
   verify(two(), "a", c);
 }
@@ -143,7 +132,7 @@ TEST_F(Ipv4Validation, Rfc1624_ChecksumsOfZeroAndAllOnes) {
 TEST_F(Ipv4Validation, ChecksumCoversTheOptions) {
   Bytes frame = in({.options = {0x94, 4, 0, 0}});
   frame[kEthernet + 23] ^= 1;
-  verify(two(), "a", {"rule 1: an option's byte changed", frame, behaviour::dropped(DropReason::ip_bad_checksum)});
+  verify(two(), "a", {"rule 1: an option's byte changed", frame, dropped(DropReason::ip_bad_checksum)});
 }
 
 TEST_F(Ipv4Validation, Rfc1812_4_2_2_3_FlagsAndTosPassUntouched) {
@@ -234,9 +223,7 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_7_MartianDestinations) {
 }
 
 TEST_F(Ipv4Validation, Rfc1812_5_3_7_DestinationsBesideTheMartians) {
-  lab_ = std::make_unique<Lab>(kTwoSubnets + "");
-  two().must_apply(kTwoSubnets + "control: {icmp_error_rate: 2000/s}\n");
-  two().reset(R"(
+  start(R"(
 interfaces:
   a: {device: @a, addresses: [10.0.1.1/24]}
   b: {device: @b, addresses: [10.0.2.1/24]}
@@ -281,35 +268,35 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_4_LinkLayerDestinations) {
   MacAddress near = two().mac("a");
   near.bytes[5] ^= 1;
   verify(two(), "a",
-         {{"rule 8: broadcast frame", to("ff:ff:ff:ff:ff:ff"), behaviour::dropped(DropReason::l2_broadcast)},
-          {"rule 8: multicast frame", to("01:00:5e:00:00:01"), behaviour::dropped(DropReason::l2_broadcast)},
-          {"rule 8: another's MAC", to("02:00:00:00:00:99"), behaviour::dropped(DropReason::not_our_mac)},
-          {"rule 8: one bit off", ethernet(near, kHostA, 0x0800, packet), behaviour::dropped(DropReason::not_our_mac)},
+         {{"rule 8: broadcast frame", to("ff:ff:ff:ff:ff:ff"), dropped(DropReason::l2_broadcast)},
+          {"rule 8: multicast frame", to("01:00:5e:00:00:01"), dropped(DropReason::l2_broadcast)},
+          {"rule 8: another's MAC", to("02:00:00:00:00:99"), dropped(DropReason::not_our_mac)},
+          {"rule 8: one bit off", ethernet(near, kHostA, 0x0800, packet), dropped(DropReason::not_our_mac)},
           {"rule 8: the other interface's MAC", ethernet(two().mac("b"), kHostA, 0x0800, packet),
-           behaviour::dropped(DropReason::not_our_mac)},
+           dropped(DropReason::not_our_mac)},
           forwards("rule 8: ours", Ipv4Packet{})});
 }
 
 TEST_F(Ipv4Validation, Rfc1812_5_3_4_WhatABroadcastFrameCarriesIsNotAnswered) {
   const Ipv4Packet echo{.destination = ip("10.0.1.1"), .protocol = 1, .payload = icmp(8, 0, 1, pattern(8))};
   verify(two(), "a",
-         {{"echo to us", frame(kBroadcastMac, kHostA, echo), behaviour::dropped(DropReason::l2_broadcast)},
-          {"TTL 1", frame(kBroadcastMac, kHostA, Ipv4Packet{.ttl = 1}), behaviour::dropped(DropReason::l2_broadcast)},
+         {{"echo to us", frame(kBroadcastMac, kHostA, echo), dropped(DropReason::l2_broadcast)},
+          {"TTL 1", frame(kBroadcastMac, kHostA, Ipv4Packet{.ttl = 1}), dropped(DropReason::l2_broadcast)},
           {"the better reason wins", frame(kBroadcastMac, kHostA, Ipv4Packet{.destination = ip("224.0.0.5")}),
-           behaviour::dropped(DropReason::destination_multicast)}});
+           dropped(DropReason::destination_multicast)}});
 }
 
 TEST_F(Ipv4Validation, EtherTypes) {
   const Bytes packet = Ipv4Packet{}.bytes();
   const auto of = [&](std::uint16_t type) { return ethernet(two().mac("a"), kHostA, type, packet); };
   verify(two(), "a",
-         {{"IPv6", of(0x86dd), behaviour::dropped(DropReason::unknown_ethertype)},
-          {"LLDP", of(0x88cc), behaviour::dropped(DropReason::unknown_ethertype)},
-          {"an 802.3 length", of(46), behaviour::dropped(DropReason::unknown_ethertype)},
-          {"one below IPv4", of(0x07ff), behaviour::dropped(DropReason::unknown_ethertype)},
-          {"one above IPv4", of(0x0801), behaviour::dropped(DropReason::unknown_ethertype)},
-          {"a VLAN tag", of(0x8100), behaviour::dropped(DropReason::unknown_vlan)},
-          {"a service tag", of(0x88a8), behaviour::dropped(DropReason::unknown_vlan)}});
+         {{"IPv6", of(0x86dd), dropped(DropReason::unknown_ethertype)},
+          {"LLDP", of(0x88cc), dropped(DropReason::unknown_ethertype)},
+          {"an 802.3 length", of(46), dropped(DropReason::unknown_ethertype)},
+          {"one below IPv4", of(0x07ff), dropped(DropReason::unknown_ethertype)},
+          {"one above IPv4", of(0x0801), dropped(DropReason::unknown_ethertype)},
+          {"a VLAN tag", of(0x8100), dropped(DropReason::unknown_vlan)},
+          {"a service tag", of(0x88a8), dropped(DropReason::unknown_vlan)}});
 }
 
 }  // namespace

@@ -75,8 +75,10 @@ RingPort::RingPort(const std::string& name, unsigned rx_queues, unsigned tx_queu
 
 RingPort::~RingPort() {
   std::uint16_t id = 0;
-  if (rte_eth_dev_get_port_by_name(device().c_str(), &id) == 0) rte_eth_dev_close(id);
-  rte_eal_hotplug_remove("vdev", device().c_str());
+  if (rte_eth_dev_get_port_by_name(device().c_str(), &id) == 0) {
+    rte_eth_dev_close(id);
+    rte_eal_hotplug_remove("vdev", device().c_str());
+  }
   for (const auto* rings : {&rx_, &tx_}) {
     for (rte_ring* ring : *rings) {
       drain(ring);

@@ -199,7 +199,7 @@ std::string describe(const Bytes& frame) {
 std::string hex(const Bytes& data, const Bytes* other) {
   std::string out;
   for (std::size_t i = 0; i < data.size(); ++i) {
-    char text[16];
+    char text[32];
     if (i % 16 == 0) {
       std::snprintf(text, sizeof text, "%s  %04zx ", i == 0 ? "" : "\n", i);
       out += text;

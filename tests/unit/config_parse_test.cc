@@ -105,9 +105,6 @@ TEST(ConfigParse, RefusesWrongSettingsOfDataplaneAndControl) {
       {"dataplane: {workers: [02]}", 1, 23, "not '02'", ""},
       {"dataplane: {workers: [\"2\"]}", 1, 23, "not '2'", "remove the quotes"},
       {"dataplane: {workers: [2, 2]}", 1, 26, "core 2 has a worker already", "one worker"},
-      {"dataplane: {workers: [0, 1]}", 1, 23, "core 0 is the control core", "control.core"},
-      {"control: {core: 3}\ndataplane: {workers: [2, 3]}", 2, 26, "core 3 is the control core",
-       "control.core"},
       {"dataplane: {hugepages: 4M}", 1, 24, "one of auto, 1G, 2M, none, not '4M'", "did you mean '2M'?"},
       {"dataplane: {hugepages: 64K}", 1, 24, "one of auto, 1G, 2M, none, not '64K'", ""},
       {"dataplane: {memory: 1024}", 1, 21, "a size from 64M to 1024G, not '1024'", "add the unit"},
@@ -289,7 +286,7 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "  wan0: { device: net_null, mtu: big, addresses: [192.0.2.0/24] }\n"
       "  lan0: { queues: 99, colour: red }\n"
       "control: { core: 1, core: 2 }\n"
-      "dataplane: { memory: 1, workers: [1] }\n");
+      "dataplane: { memory: 1, workers: [1, 1] }\n");
   EXPECT_EQ(
       listing(result.problems),
       "test.yaml:2:15: prefix must be a prefix whose host bits are zero, not '10.1.0.0/8' (did you mean "
@@ -303,9 +300,8 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "addresses)\n"
       "test.yaml:7:21: duplicate key 'core' (it stands on line 7 already)\n"
       "test.yaml:8:22: memory must be a size from 64M to 1024G, not '1' (add the unit: K, M or G, such as "
-      "512M "
-      "or 1G)\n"
-      "test.yaml:8:35: core 1 is the control core (give control.core another core than the workers')\n");
+      "512M or 1G)\n"
+      "test.yaml:8:38: core 1 has a worker already (one core runs one worker)\n");
 }
 
 TEST(ConfigParse, LooksForAMisspelledNameAmongNamesOfAnyLength) {

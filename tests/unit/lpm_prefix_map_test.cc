@@ -73,7 +73,9 @@ TEST(PrefixMap, EqualsTheOracleUnderRandomChanges) {
     const auto at = oracle.rules.find(prefix);
     const NextHopId* found = map.find(prefix);
     ASSERT_EQ(found != nullptr, at != oracle.rules.end()) << prefix.to_string();
-    if (found != nullptr) EXPECT_EQ(*found, at->second);
+    if (found != nullptr) {
+      EXPECT_EQ(*found, at->second);
+    }
     expect_same_matches(map, oracle, random_address_near(random, prefix));
     expect_same_cover(map, oracle, prefix);
     expect_same_cover(map, oracle, random_prefix(random));

@@ -55,8 +55,12 @@ TEST(Ipv4Address, KnowsItsSpecialRangesAtTheirEdges) {
   for (const auto& c : table) {
     EXPECT_TRUE((address(c.first).*c.is)()) << c.first;
     EXPECT_TRUE((address(c.last).*c.is)()) << c.last;
-    if (!c.before.empty()) EXPECT_FALSE((address(c.before).*c.is)()) << c.before;
-    if (!c.after.empty()) EXPECT_FALSE((address(c.after).*c.is)()) << c.after;
+    if (!c.before.empty()) {
+      EXPECT_FALSE((address(c.before).*c.is)()) << c.before;
+    }
+    if (!c.after.empty()) {
+      EXPECT_FALSE((address(c.after).*c.is)()) << c.after;
+    }
   }
 }
 

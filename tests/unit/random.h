@@ -17,7 +17,7 @@ class Random {
     ::testing::Test::RecordProperty("seed", std::to_string(seed_));
   }
 
-  std::uint32_t bits() { return engine_(); }
+  std::uint32_t bits() { return static_cast<std::uint32_t>(engine_()); }
   std::uint32_t below(std::size_t limit) {  // limit: from 1 to 2^32
     return static_cast<std::uint32_t>(std::uint64_t{engine_()} * limit >> 32);
   }

@@ -1,0 +1,299 @@
+// Which way a packet takes: longest prefix (RFC 1812 5.2.4.3), routes that refuse, equal-cost paths (RFC 2992), links.
+#include <map>
+#include <random>
+#include <set>
+
+#include "cases.h"
+
+namespace millrace::behaviour {
+namespace {
+
+const std::string kFourWays = R"(
+interfaces:
+  a: {device: @a, addresses: [10.0.1.1/24]}
+  b: {device: @b, addresses: [10.0.2.1/24]}
+  c: {device: @c, addresses: [10.0.3.1/24]}
+  d: {device: @d, addresses: [10.0.4.1/24]}
+neighbors:
+  - {address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}
+  - {address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}
+  - {address: 10.0.3.2, mac: "02:00:00:00:03:02", interface: c}
+  - {address: 10.0.4.2, mac: "02:00:00:00:04:02", interface: d}
+)";
+const MacAddress kHostC{{2, 0, 0, 0, 3, 2}};
+
+class Forwarding : public TwoSubnetsTest {
+ protected:
+  Case by(const std::string& on, const MacAddress& host, const Ipv4Packet& packet) {
+    return {"rule 12: to " + packet.destination.to_string(), in(packet),
+            sent(on, forwarded(in(packet), host, two().mac(on)))};
+  }
+  Case by(const std::string& on, const MacAddress& host, const char* destination) {
+    return by(on, host, Ipv4Packet{.destination = ip(destination)});
+  }
+  // Where a packet goes ("" if nowhere).
+  std::string way_of(const Ipv4Packet& packet) {
+    two().send("a", in(packet));
+    two().step();
+    std::string way;
+    for (const auto& [name, port] : two().ports()) {
+      if (!two().received(name).empty()) way += name;
+    }
+    return way;
+  }
+  Ipv4Packet flow(unsigned n) {
+    return {.destination = Ipv4Address(203, 0, 113, n % 251),
+            .payload = udp(static_cast<std::uint16_t>(1000 + n), static_cast<std::uint16_t>(n * 7 % 5000), pattern(4))};
+  }
+};
+
+TEST_F(Forwarding, Rfc1812_5_2_4_3_LongestPrefixWinsFrom0To32) {
+  std::string routes = "routes:\n";
+  for (unsigned length = 0; length <= 32; ++length) {
+    routes += "  - {prefix: " + Ipv4Prefix(ip("192.168.171.205"), length).to_string() +
+              ", via: " + (length % 2 == 0 ? "10.0.2.2" : "10.0.3.2") + "}\n";
+  }
+  start(kFourWays + routes);
+  for (unsigned length = 0; length <= 32; ++length) {
+    // An address that has just `length` bits in common with 192.168.171.205.
+    const std::uint32_t flip = length == 32 ? 0 : 1U << (31 - length);
+    const Ipv4Packet packet{.destination = Ipv4Address(ip("192.168.171.205").value() ^ flip)};
+    if (packet.destination.value() >> 28 == 0xe || packet.destination.value() >> 28 == 0xf) continue;  // class D, E
+    verify(two(), "a", length % 2 == 0 ? by("b", kHostB, packet) : by("c", kHostC, packet));
+  }
+}
+
+TEST_F(Forwarding, EdgesOfAPrefix) {
+  start(kFourWays + "routes:\n  - {prefix: 198.51.100.64/26, via: 10.0.3.2}\n  - {prefix: 198.51.0.0/16, via: 10.0.2.2}\n");
+  verify(two(), "a", {by("b", kHostB, "198.51.100.63"), by("c", kHostC, "198.51.100.64"), by("c", kHostC, "198.51.100.127"),
+                      by("b", kHostB, "198.51.100.128"), by("b", kHostB, "198.51.0.0"), by("b", kHostB, "198.51.255.255")});
+}
+
+TEST_F(Forwarding, Rfc1812_5_2_7_1_RoutesThatRefuse) {
+  start(kTwoSubnets.substr(0, kTwoSubnets.find("neighbors")) + R"(
+  - {prefix: 198.18.0.0/16, type: blackhole}
+  - {prefix: 198.18.1.0/24, type: unreachable}
+  - {prefix: 198.18.1.128/25, type: prohibit}
+  - {prefix: 198.18.1.200/32, via: 10.0.2.2}
+neighbors:
+  - {address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}
+  - {address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}
+)");
+  verify(two(), "a",
+         {drops("rule 12: blackhole is silent", {.destination = ip("198.18.0.1")}, DropReason::route_blackhole),
+          refuses("rule 12: unreachable", {.destination = ip("198.18.1.1")}, DropReason::route_unreachable, {.code = 1}),
+          refuses("rule 12: prohibit", {.destination = ip("198.18.1.129")}, DropReason::route_prohibit, {.code = 13}),
+          refuses("rule 12: no route", {.destination = ip("198.19.0.1")}, DropReason::no_route, {.code = 0}),
+          forwards("rule 12: a longer one forwards", {.destination = ip("198.18.1.200")})});
+}
+
+TEST_F(Forwarding, RoutesComeAndGoConsistently) {
+  start(kFourWays + "control: {icmp_error_rate: 1000000/s}\n");
+  const auto prefix = [](unsigned i) { return Ipv4Prefix(Ipv4Address(20 + i % 7, i % 251, i / 251, 0), 8 + i % 25); };
+  std::map<Ipv4Prefix, unsigned> present;
+  const auto add = [&](unsigned i) {
+    config::RouteConfig route;
+    route.via = {i % 2 == 0 ? ip("10.0.2.2") : ip("10.0.3.2")};
+    ASSERT_TRUE(two().control().add_route(prefix(i), {route, 0}));
+    present[prefix(i)] = i % 2;
+  };
+  const auto check = [&] {
+    std::mt19937 random(7);
+    for (unsigned n = 0; n < 300; ++n) {
+      const Ipv4Address address = prefix(static_cast<unsigned>(random() % 1000)).address();
+      const std::pair<const Ipv4Prefix, unsigned>* best = nullptr;
+      for (const auto& route : present) {
+        if (route.first.contains(address) && (best == nullptr || route.first.length() >= best->first.length())) best = &route;
+      }
+      two().settle();
+      const std::string wanted = best == nullptr ? "a" : best->second == 0 ? "b" : "c";
+      ASSERT_EQ(way_of({.destination = address, .flags_offset = 1}), best == nullptr ? "" : wanted)
+          << "rule 12: " << address.to_string();
+    }
+  };
+  for (unsigned i = 0; i < 1000; ++i) add(i);
+  check();
+  for (unsigned i = 0; i < 1000; i += 10) {
+    two().control().remove_route(prefix(i));
+    present.erase(prefix(i));
+  }
+  check();
+  for (unsigned i = 0; i < 1000; i += 10) add(i);
+  check();
+}
+
+TEST_F(Forwarding, Rfc1812_5_2_7_2_OutByTheInterfaceItCameFrom) {
+  start(kFourWays + "routes: [{prefix: 203.0.113.0/24, via: 10.0.1.9}]\n" );
+  two().control().neighbors().set_fixed({two().interface("a").id, ip("10.0.1.9")}, kHostB);
+  verify(two(), "a", by("a", kHostB, "203.0.113.5"));
+}
+
+TEST_F(Forwarding, Rfc3927_7_LinkLocalStaysOnItsLink) {
+  const auto from_to = [&](const char* source, const char* destination) {
+    return Ipv4Packet{.source = ip(source), .destination = ip(destination)};
+  };
+  start(kFourWays + "routes: [{prefix: 0.0.0.0/0, via: 10.0.2.2}]\n");
+  verify(two(), "a",
+         {drops("rule 10", from_to("169.254.0.0", "10.0.2.2"), DropReason::link_local),
+          drops("rule 10", from_to("169.254.255.255", "10.0.2.2"), DropReason::link_local),
+          drops("rule 10", from_to("10.0.1.2", "169.254.0.0"), DropReason::link_local),
+          drops("rule 10", from_to("10.0.1.2", "169.254.255.255"), DropReason::link_local),
+          forwards("rule 10: one below", from_to("169.253.255.255", "10.0.2.2")),
+          forwards("rule 10: one above", from_to("169.255.0.0", "10.0.2.2")),
+          forwards("rule 10: one above", from_to("10.0.1.2", "169.255.0.0")),
+          forwards("rule 10: one below", from_to("10.0.1.2", "169.253.255.255"))});
+}
+
+const std::string kThreeMembers = kFourWays + "routes: [{prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2, 10.0.4.2]}]\n";
+
+TEST_F(Forwarding, Rfc2992_EveryMemberIsUsedAndAFlowStays) {
+  start(kThreeMembers);
+  std::map<std::string, unsigned> used;
+  for (unsigned n = 0; n < 3000; ++n) {
+    const std::string way = way_of(flow(n));
+    ++used[way];
+    EXPECT_EQ(way_of(flow(n)), way) << "rule 13: flow " << n;
+  }
+  ASSERT_EQ(used.size(), 3U);
+  for (const auto& [way, count] : used) EXPECT_NEAR(count, 1000, 150) << "rule 13: member on " << way;
+}
+
+TEST_F(Forwarding, Rfc2992_TheFlowIsTheFiveTupleAlone) {
+  start(kThreeMembers);
+  for (unsigned n = 0; n < 100; ++n) {
+    Ipv4Packet packet = flow(n);
+    const std::string way = way_of(packet);
+    packet.ttl = 9;
+    packet.tos = 0x2e;
+    packet.identification = static_cast<std::uint16_t>(n);
+    packet.flags_offset = kDf;
+    packet.payload.resize(200);
+    EXPECT_EQ(way_of(packet), way) << "rule 13: flow " << n;
+    packet.options = {0x94, 4, 0, 0};
+    EXPECT_EQ(way_of(packet), way) << "rule 13: the ports behind options, flow " << n;
+  }
+}
+
+TEST_F(Forwarding, Rfc2992_EachPartOfTheTupleCounts) {
+  start(kThreeMembers);
+  std::map<std::string, std::set<std::string>> ways;
+  for (unsigned n = 0; n < 60; ++n) {
+    const auto port = static_cast<std::uint16_t>(5000 + n);
+    ways["source"].insert(way_of({.source = Ipv4Address(10, 0, 1, 3 + n), .destination = ip("203.0.113.1")}));
+    ways["destination"].insert(way_of({.destination = Ipv4Address(203, 0, 113, n)}));
+    ways["source port"].insert(way_of({.destination = ip("203.0.113.1"), .payload = udp(port, 53)}));
+    ways["destination port"].insert(way_of({.destination = ip("203.0.113.1"), .payload = udp(53, port)}));
+    ways["TCP port"].insert(way_of({.destination = ip("203.0.113.1"), .protocol = 6, .payload = tcp(port, 80)}));
+    ways["protocol"].insert(way_of({.destination = ip("203.0.113.1"), .protocol = static_cast<std::uint8_t>(20 + n)}));
+    ways["no port of ESP"].insert(way_of({.destination = ip("203.0.113.1"), .protocol = 50, .payload = udp(port, 53)}));
+  }
+  for (const auto& [what, seen] : ways) EXPECT_EQ(seen.size(), what == "no port of ESP" ? 1U : 3U) << "rule 13: " << what;
+}
+
+TEST_F(Forwarding, FragmentsOfADatagramStayTogether) {
+  start(kThreeMembers);
+  for (unsigned n = 0; n < 60; ++n) {
+    Ipv4Packet packet = flow(n);
+    packet.flags_offset = kMf;
+    const std::string first = way_of(packet);
+    packet.flags_offset = kMf | 185;
+    packet.payload = pattern(40, n);
+    EXPECT_EQ(way_of(packet), first) << "rule 13: a middle fragment of flow " << n;
+    packet.flags_offset = 370;
+    EXPECT_EQ(way_of(packet), first) << "rule 13: the last fragment of flow " << n;
+  }
+}
+
+TEST_F(Forwarding, Rfc2992_TwoRoutersInARowDoNotPolarise) {
+  std::map<std::pair<std::string, std::string>, unsigned> pairs;
+  std::vector<std::string> first;
+  start(kThreeMembers, {.flow_seed = 1});
+  for (unsigned n = 0; n < 900; ++n) first.push_back(way_of(flow(n)));
+  start(kThreeMembers, {.flow_seed = 0x5eed});
+  for (unsigned n = 0; n < 900; ++n) ++pairs[{first[n], way_of(flow(n))}];
+  EXPECT_EQ(pairs.size(), 9U) << "rule 13";
+  for (const auto& [pair, count] : pairs) EXPECT_NEAR(count, 100, 60) << pair.first << " then " << pair.second;
+}
+
+TEST_F(Forwarding, AMembersLinkLossMovesItsFlowsToTheOthers) {
+  start(kThreeMembers);
+  std::vector<std::string> before;
+  for (unsigned n = 0; n < 300; ++n) before.push_back(way_of(flow(n)));
+  two().set_link("c", false);
+  two().settle();
+  unsigned moved = 0;
+  for (unsigned n = 0; n < 300; ++n) {
+    const std::string way = way_of(flow(n));
+    EXPECT_TRUE(way == "b" || way == "d") << "rule 14: flow " << n << " went to '" << way << "'";
+    if (before[n] != "c" && way != before[n]) ++moved;
+  }
+  EXPECT_EQ(moved, 0U) << "rule 13: only the lost member's flows move";
+  two().set_link("c", true);
+  two().settle();
+  for (unsigned n = 0; n < 300; ++n) EXPECT_EQ(way_of(flow(n)), before[n]) << "as before, once it is back";
+}
+
+TEST_F(Forwarding, AllMembersLostIsHostUnreachable) {
+  start(kThreeMembers);
+  for (const char* name : {"b", "c", "d"}) two().set_link(name, false);
+  two().settle();
+  verify(two(), "a", refuses("rule 14", {.destination = ip("203.0.113.9")}, DropReason::next_hop_lost, {.code = 1}));
+}
+
+TEST_F(Forwarding, AMemberWhoseNeighborDiesLosesItsTraffic) {
+  const std::string dynamic = kThreeMembers.substr(0, kThreeMembers.find("  - {address: 10.0.4.2")) +
+                              kThreeMembers.substr(kThreeMembers.find("routes"));
+  start(dynamic);
+  const MacAddress host = mac("02:00:00:00:04:02");
+  two().send("d", frame(two().mac("d"), host, ArpPacket{2, host, ip("10.0.4.2"), two().mac("d"), ip("10.0.4.1")}));
+  two().settle();
+  std::set<std::string> ways;
+  for (unsigned n = 0; n < 60; ++n) ways.insert(way_of(flow(n)));
+  EXPECT_EQ(ways.size(), 3U);
+  two().advance(40);  // it is a route's next hop: probed, unanswered
+  two().settle();
+  ways.clear();
+  for (unsigned n = 0; n < 60; ++n) ways.insert(way_of(flow(n)));
+  EXPECT_EQ(ways, (std::set<std::string>{"b", "c"})) << "rule 14: no packet to a dead member";
+}
+
+TEST_F(Forwarding, AConfiguredRouteInsideASubnetBeatsALearnedNeighbor) {
+  start(kFourWays + "routes: [{prefix: 10.0.2.128/25, type: blackhole}]\n");
+  const MacAddress host = mac("02:00:00:00:02:c8");
+  const Bytes hello = frame(kBroadcastMac, host, ArpPacket{1, host, ip("10.0.2.200"), {}, ip("10.0.2.1")});
+  verify(two(), "a", drops("rule 12: before", {.destination = ip("10.0.2.200")}, DropReason::route_blackhole));
+  two().send("b", hello);
+  two().settle();
+  verify(two(), "a", drops("rule 12: an ARP request opens no hole in it", {.destination = ip("10.0.2.200")},
+                           DropReason::route_blackhole));
+}
+
+TEST_F(Forwarding, InterfaceCountersCountFramesAndBytes) {
+  const Bytes packet = in({});
+  for (unsigned i = 0; i < 5; ++i) two().send("a", packet);
+  two().run();
+  const auto a = two().control().totals(two().interface("a").id);
+  const auto b = two().control().totals(two().interface("b").id);
+  EXPECT_EQ(a.rx_packets, 5U);
+  EXPECT_EQ(a.rx_bytes, 5 * packet.size());
+  EXPECT_EQ(b.tx_packets, 5U + 1U) << "and the announcement";
+  EXPECT_EQ(b.tx_bytes, 5 * packet.size() + 42);
+  EXPECT_EQ(two().control().sent_to({two().interface("b").id, ip("10.0.2.2")}),
+            std::pair(std::uint64_t{5}, std::uint64_t{5 * (packet.size() - kEthernet)}));
+}
+
+TEST_F(Forwarding, BurstsOfAllSizesKeepTheirOrder) {
+  for (const unsigned size : {1U, 2U, 31U, 32U, 33U, 64U, 65U, 200U}) {
+    std::vector<Bytes> wanted;
+    for (unsigned i = 0; i < size; ++i) {
+      const Bytes packet = in({.identification = static_cast<std::uint16_t>(i)});
+      two().send("a", packet);
+      wanted.push_back(forwarded(packet, kHostB, two().mac("b")));
+    }
+    two().run();
+    expect_frames(wanted, two().received("b"));
+  }
+}
+
+}  // namespace
+}  // namespace millrace::behaviour
