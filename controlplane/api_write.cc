@@ -128,19 +128,19 @@ ApiResponse Api::run_batch(const ApiRequest& request, std::optional<std::string>
   const std::uint32_t mark = replace_owner ? next_mark_++ : 0;
   BatchCounts counts;
   for (bool more = true; more;) {
-    std::vector<std::pair<std::size_t, RouteRequest>> slice;
-    while (slice.size() < kSlice) {
+    std::vector<BatchReader::Item> slice;
+    while (more && slice.size() < kSlice) {
       auto item = reader.next();
       more = item.has_value();
-      if (!more) break;
-      if (!item->route) {
-        counts.fail(item->line, item->route.error());
-      } else {
-        slice.emplace_back(item->line, std::move(*item->route));
-      }
+      if (more) slice.push_back(std::move(*item));
     }
     on_control_([&](Control& c) {
-      for (const auto& [line, route] : slice) {
+      for (const auto& [line, parsed] : slice) {
+        if (!parsed) {
+          counts.fail(line, parsed.error());
+          continue;
+        }
+        const RouteRequest& route = *parsed;
         if (route.remove) {
           if (c.remove_route(route.prefix)) {
             ++counts.removed;

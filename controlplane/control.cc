@@ -126,15 +126,9 @@ void Control::set_time(std::uint64_t now_ns) {
   icmp_.set_time(now_ns);
 }
 
-// A neighbour that is known is a host route below its connected prefix; whoever routes by it is told as well.
 void Control::neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac) {
-  const Ipv4Prefix host(key.address, 32);
   next_hops_.neighbor_changed(key, state, mac);
-  if (state == NextHops::LinkState::resolved) {
-    install(host, {NextHopSpec::neighbor(key), RouteSource::neighbor, kNeighborDistance, 0, 0, 0});
-  } else {
-    rib_.remove(host, RouteSource::neighbor);
-  }
+  sync_host_route(key);
 }
 
 bool Control::handle_punts(unsigned budget) {
@@ -204,23 +198,23 @@ void Control::free_idle_pools() {
 }
 
 void Control::refresh_links() {
-  bool changed = false;
+  std::vector<Interface*> changed;
   interfaces_.visit([&](Interface& interface) {
     const bool up = ports_.at(interface.name)->link_up();
     if (up == interface.up) return;
     interface.up = up;
-    changed = true;
+    changed.push_back(&interface);
     spdlog::info("interface {} is {}", interface.name, up ? "up" : "down");
   });
-  if (!changed) return;
+  if (changed.empty()) return;
   addresses_changed();
-  interfaces_.visit([&](Interface& interface) {
-    if (interface.up) {
-      neighbors_.announce(interface);
+  for (const Interface* interface : changed) {
+    if (interface->up) {
+      neighbors_.announce(*interface);
     } else {
-      neighbors_.flush(interface.id, false);
+      neighbors_.flush(interface->id, false);
     }
-  });
+  }
 }
 
 Result<Rib::Outcome> Control::add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark) {
@@ -231,9 +225,13 @@ Result<Rib::Outcome> Control::add_route(Ipv4Prefix prefix, const ApiRoute& route
     case config::RouteType::unreachable: next_hop = NextHopSpec::drop(DropReason::route_unreachable); break;
     case config::RouteType::prohibit: next_hop = NextHopSpec::drop(DropReason::route_prohibit); break;
   }
-  return rib_.add(prefix, {std::move(next_hop), RouteSource::api, static_cast<std::uint8_t>(route.route.distance),
-                           route.route.metric, route.owner, mark});
+  auto outcome = rib_.add(prefix, {std::move(next_hop), RouteSource::api,
+                                   static_cast<std::uint8_t>(route.route.distance), route.route.metric, route.owner, mark});
+  if (outcome && *outcome == Rib::Outcome::added) route_changed(prefix);
+  return outcome;
 }
+
+bool Control::remove_route(Ipv4Prefix prefix) { return uninstall(prefix, RouteSource::api); }
 
 InterfaceTotals Control::totals(InterfaceId id) const {
   InterfaceTotals sum;

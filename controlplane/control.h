@@ -79,7 +79,7 @@ class Control {
     std::uint16_t owner = 0;
   };
   Result<Rib::Outcome> add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark = 0);
-  bool remove_route(Ipv4Prefix prefix) { return rib_.remove(prefix, RouteSource::api); }
+  bool remove_route(Ipv4Prefix prefix);
 
   // --- the loop's work ---
   void set_time(std::uint64_t now_ns);
@@ -134,6 +134,9 @@ class Control {
   void addresses_changed();
   void sync_connected();
   void install(Ipv4Prefix prefix, const Rib::Spec& spec);
+  bool uninstall(Ipv4Prefix prefix, RouteSource source);
+  void route_changed(Ipv4Prefix prefix);
+  void sync_host_route(NeighborKey key);
   void publish_plans();
   dataplane::TxPath tx_path(const dataplane::Port& port, unsigned who) const;
 

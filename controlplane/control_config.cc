@@ -65,7 +65,13 @@ Result<void> Control::apply(const config::Config& next) {
   if (!diff.interfaces.empty()) {
     publish_plans();
     addresses_changed();
-    interfaces_.visit([&](const Interface& interface) { neighbors_.announce(interface); });
+    for (const auto& change : diff.interfaces.changed) made.push_back(change.key);
+    for (const std::string& name : made) {
+      if (const Interface* interface = interfaces_.find(name)) {
+        neighbors_.flush_off_link(*interface);
+        neighbors_.announce(*interface);
+      }
+    }
   }
   apply_neighbors(diff, false);
   apply_routes(diff, false);
@@ -85,7 +91,9 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
   std::vector<std::string> closed;
   for (const std::string& name : wanted) {
     for (const auto& [other, before] : desired_.interfaces) {
-      if (before.device != next.interfaces.at(name).device && other != name) continue;
+      const auto after = next.interfaces.find(other);
+      const bool gives_up = after == next.interfaces.end() || needs_new_port(before, after->second);
+      if (!gives_up || (before.device != next.interfaces.at(name).device && other != name)) continue;
       if (std::find(closed.begin(), closed.end(), other) == closed.end()) closed.push_back(other);
     }
   }
@@ -266,16 +274,54 @@ void Control::sync_connected() {
     }
   });
   for (const auto& [prefix, spec] : connected_) {
-    if (!wanted.contains(prefix)) rib_.remove(prefix, RouteSource::connected);
+    if (!wanted.contains(prefix)) uninstall(prefix, RouteSource::connected);
   }
   for (const auto& [prefix, spec] : wanted) install(prefix, {spec, RouteSource::connected, 0, 0, 0, 0});
   connected_ = std::move(wanted);
 }
 
 void Control::install(Ipv4Prefix prefix, const Rib::Spec& spec) {
-  if (const auto added = rib_.add(prefix, spec); !added) {
+  const auto added = rib_.add(prefix, spec);
+  if (!added) {
     ++failed_installs_;
     spdlog::error("route {} ({}) is not installed: {}", prefix.to_string(), name(spec.source), added.error());
+    return;
+  }
+  if (*added == Rib::Outcome::added) route_changed(prefix);
+}
+
+bool Control::uninstall(Ipv4Prefix prefix, RouteSource source) {
+  if (!rib_.remove(prefix, source)) return false;
+  route_changed(prefix);
+  return true;
+}
+
+// A route inside a connected subnet takes the neighbours below it from that subnet, or gives them back.
+void Control::route_changed(Ipv4Prefix prefix) {
+  if (prefix.length() == 32) return;
+  const Interface* on = interfaces_.connected_to(prefix.address());
+  if (on == nullptr) return;
+  std::vector<NeighborKey> below;
+  const auto& entries = neighbors_.entries();
+  for (auto at = entries.lower_bound({on->id, prefix.address()}); at != entries.end(); ++at) {
+    if (at->first.interface != on->id || at->first.address > prefix.last()) break;
+    below.push_back(at->first);
+  }
+  for (const NeighborKey& key : below) sync_host_route(key);
+}
+
+// A neighbour whose MAC is known is a host route, as long as what covers it is the connected subnet: a more specific
+// route inside the subnet wins over who happens to be heard on the link.
+void Control::sync_host_route(NeighborKey key) {
+  const Ipv4Prefix host(key.address, 32);
+  const auto [cover, route] = rib_.covering(host);
+  const NextHops::Set* set = route == nullptr ? nullptr : next_hops_.find(route->next_hop);
+  const bool connected = set != nullptr && set->spec == NextHopSpec::glean(key.interface);
+  const bool known = neighbors_.known(key).first == NextHops::LinkState::resolved;
+  if (connected && known) {
+    install(host, {NextHopSpec::neighbor(key), RouteSource::neighbor, kNeighborDistance, 0, 0, 0});
+  } else {
+    rib_.remove(host, RouteSource::neighbor);
   }
 }
 
@@ -305,7 +351,7 @@ void Control::apply_routes(const config::Diff& diff, bool remove) {
                      route.metric, 0, 0});
   };
   if (remove) {
-    for (const auto& [prefix, route] : diff.routes.removed) rib_.remove(prefix, RouteSource::static_config);
+    for (const auto& [prefix, route] : diff.routes.removed) uninstall(prefix, RouteSource::static_config);
     return;
   }
   for (const auto& [prefix, route] : diff.routes.added) add(prefix, route);

@@ -12,7 +12,7 @@ using LinkState = NextHops::LinkState;
 namespace {
 constexpr MacAddress kBroadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 // Work at one tick is bounded: a flood of unknown destinations must not hold the control loop.
-constexpr unsigned kExpiriesPerTick = 512;
+constexpr unsigned kExpiriesPerTick = 128;
 }  // namespace
 
 std::string_view Neighbors::name(State state) {
@@ -50,6 +50,11 @@ Neighbors::Entries::iterator Neighbors::make(NeighborKey key) {
   const auto at = entries_.try_emplace(key).first;
   ++incomplete_;
   at->second.used_ns = now_ns_;
+  if (first_requests_ == 0) {  // too many at once: at one of the next ticks
+    set_deadline(at, now_ns_);
+    return at;
+  }
+  --first_requests_;
   ask(key, at->second);
   at->second.attempts = 1;
   set_deadline(at, now_ns_ + limits_.retry_ns);
@@ -175,9 +180,7 @@ void Neighbors::check_use(Entries::iterator at) {
     return set_deadline(at, now_ns_ + limits_.retry_ns);
   }
   if (now_ns_ - entry.used_ns < limits_.forget_ns) return set_deadline(at, now_ns_ + limits_.used_check_ns);
-  const NeighborKey key = at->first;
-  hooks_.changed(key, LinkState::unresolved, {});
-  if (at = entries_.find(key); at != entries_.end()) erase(at);
+  forget(at);
 }
 
 void Neighbors::expire(Entries::iterator at) {
@@ -202,6 +205,7 @@ void Neighbors::expire(Entries::iterator at) {
 }
 
 void Neighbors::tick() {
+  first_requests_ = kExpiriesPerTick;
   for (unsigned done = 0; done < kExpiriesPerTick && !deadlines_.empty(); ++done) {
     const auto [deadline, key] = *deadlines_.begin();
     if (deadline > now_ns_) return;
@@ -240,13 +244,28 @@ void Neighbors::flush(InterfaceId interface, bool fixed_too) {
       ++at;
       continue;
     }
-    drop_waiting(key, at->second, DropReason::neighbor_failed);
     const bool wanted = at->second.wanted;
-    erase(at);
-    hooks_.changed(key, LinkState::unresolved, {});
+    forget(at);
     if (wanted && !fixed_too) want(key, true);
     at = entries_.upper_bound(key);
   }
+}
+
+void Neighbors::flush_off_link(const Interface& interface) {
+  for (auto at = entries_.lower_bound({interface.id, Ipv4Address()}); at != entries_.end();) {
+    const NeighborKey key = at->first;
+    if (key.interface != interface.id) return;
+    if (at->second.state != State::fixed && !interface.is_neighbor_address(key.address)) forget(at);
+    at = entries_.upper_bound(key);
+  }
+}
+
+// The entry ends, and with it what waits for it.
+void Neighbors::forget(Entries::iterator at) {
+  const NeighborKey key = at->first;
+  drop_waiting(key, at->second, DropReason::neighbor_failed);
+  erase(at);
+  hooks_.changed(key, LinkState::unresolved, {});
 }
 
 void Neighbors::announce(const Interface& interface) {

@@ -84,6 +84,7 @@ class Neighbors {
   void set_fixed(NeighborKey key, MacAddress mac);
   void remove_fixed(NeighborKey key);
   void flush(InterfaceId interface, bool fixed_too);  // link down, or the interface goes
+  void flush_off_link(const Interface& interface);    // those that its addresses no longer reach; static ones stay
   void announce(const Interface& interface);          // gratuitous ARP for its addresses (RFC 5227 3)
   void tick();                                        // timers that are due
 
@@ -103,6 +104,7 @@ class Neighbors {
   void expire(Entries::iterator at);
   void check_use(Entries::iterator at);
   void erase(Entries::iterator at);
+  void forget(Entries::iterator at);
   void set_deadline(Entries::iterator at, std::uint64_t deadline_ns);
   void drop_waiting(NeighborKey key, Entry& entry, dataplane::DropReason reason);
   void send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender, MacAddress target_mac,
@@ -117,6 +119,7 @@ class Neighbors {
   Entries entries_;
   std::set<std::pair<std::uint64_t, NeighborKey>> deadlines_;
   std::size_t incomplete_ = 0;
+  unsigned first_requests_ = 128;  // that may still go out before the next tick
   std::uint64_t last_defence_ns_ = 0;
   Counters counters_;
 };

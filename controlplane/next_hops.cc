@@ -165,6 +165,19 @@ std::vector<const NextHops::Link*> NextHops::usable_members(const Set& set) cons
   return usable.empty() ? all : usable;
 }
 
+// Bucket i belongs to the (i mod n)-th address of the set, usable or not: the loss of one moves its buckets alone, to
+// the others in turn.
+void NextHops::fill_buckets(const Set& set, const std::vector<const Link*>& usable) {
+  const auto& addresses = set.spec.addresses;
+  for (std::uint32_t i = 0; i < dataplane::kBuckets; ++i) {
+    const auto owner = std::find_if(usable.begin(), usable.end(), [&](const Link* link) {
+      return link->key.address == addresses[i % addresses.size()];
+    });
+    const Link* link = owner != usable.end() ? *owner : usable[i / addresses.size() % usable.size()];
+    writer_.set_bucket(*set.first_bucket + i, link->slot);
+  }
+}
+
 void NextHops::publish(Set& set) {
   NextHop next_hop;
   const auto usable = usable_members(set);
@@ -184,9 +197,7 @@ void NextHops::publish(Set& set) {
           next_hop = NextHop::forward(usable.front()->slot);  // no room to spread: one path is better than none
           break;
         }
-        for (std::uint32_t i = 0; i < dataplane::kBuckets; ++i) {
-          writer_.set_bucket(*set.first_bucket + i, usable[i % usable.size()]->slot);
-        }
+        fill_buckets(set, usable);
         next_hop = NextHop::group(*set.first_bucket);
       }
       break;

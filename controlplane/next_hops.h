@@ -94,6 +94,7 @@ class NextHops {
  private:
   void resolve(Set& set);
   void publish(Set& set);
+  void fill_buckets(const Set& set, const std::vector<const Link*>& usable);
   void attach(Set& set, const std::vector<NeighborKey>& members);
   bool use_link(NeighborKey key, const Set& user);
   void leave_link(NeighborKey key, const Set& user);

@@ -95,6 +95,11 @@ std::pair<Ipv4Prefix, const Route*> Rib::match(Ipv4Address address) const {
   return {prefix, entry == nullptr ? nullptr : &entry->best};
 }
 
+std::pair<Ipv4Prefix, const Route*> Rib::covering(Ipv4Prefix prefix) const {
+  const auto [cover, entry] = routes_.covering(prefix);
+  return {cover, entry == nullptr ? nullptr : &entry->best};
+}
+
 Result<std::uint16_t> Rib::owner_id(const std::string& owner) {
   if (const auto at = owner_ids_.find(owner); at != owner_ids_.end()) return at->second;
   if (owners_.size() > 0xffff) return Error{"too many different route owners"};

@@ -62,6 +62,8 @@ class Rib {
   [[nodiscard]] const Route* find(Ipv4Prefix prefix, RouteSource source) const;
   // The best route of the longest prefix that holds the address.
   [[nodiscard]] std::pair<Ipv4Prefix, const Route*> match(Ipv4Address address) const;
+  // The same among prefixes shorter than `prefix` that hold it.
+  [[nodiscard]] std::pair<Ipv4Prefix, const Route*> covering(Ipv4Prefix prefix) const;
   // visit(prefix, route, is_best) in order from `from`, until it returns false.
   template <class Visit>
   void visit_from(Ipv4Prefix from, Visit&& visit) const {

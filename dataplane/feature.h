@@ -1,8 +1,8 @@
 // Features: steps that an interface may have on top of plain forwarding (VLAN, uRPF, ACL, NAT, capture, ...).
 //
 // An interface's ingress and egress masks say which run; the order is the order of the enums, and a burst without any
-// pays one test. Ingress features run after validation and before the lookup; egress features after the next hop is
-// known and the TTL went down, before the packet is cut to the MTU and rewritten. A feature lives in a file of its own
+// pays one test. Ingress features run after validation and before the lookup; egress features once the egress interface
+// is known and the packet may leave, before its MAC is looked for, its TTL goes down and it is cut to the MTU. A feature lives in a file of its own
 // and registers a step here. written by: the control thread, before workers run; read by: workers.
 #pragma once
 

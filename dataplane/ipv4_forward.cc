@@ -85,12 +85,10 @@ class Ipv4Burst {
 
   void forward(rte_mbuf* m, const Adjacency& adjacency) {
     if (!may_leave(m)) return;
-    if (!adjacency.complete()) [[unlikely]] return unresolved(m, adjacency.interface, adjacency.address);
     if ((adjacency.flags & Adjacency::kEgressFeatures) != 0) [[unlikely]] {
-      const Verdict verdict = egress_features(m, adjacency);
-      if (verdict.kind == Verdict::Kind::drop) drop(m, verdict.reason);
-      if (verdict.kind != Verdict::Kind::go_on) return;
+      if (!egress_features(m, adjacency.interface)) return;
     }
+    if (!adjacency.complete()) [[unlikely]] return unresolved(m, adjacency.interface, adjacency.address);
     const std::uint16_t length = ipv4(m)->total_length.host();
     if (length > adjacency.mtu) [[unlikely]] return too_long(m, adjacency);
     rewrite(m, adjacency);
@@ -123,7 +121,7 @@ class Ipv4Burst {
   }
 
   void glean(rte_mbuf* m, InterfaceId egress) {
-    if (may_leave(m)) unresolved(m, egress, Ipv4Address(ipv4(m)->destination));
+    if (may_leave(m) && egress_features(m, egress)) unresolved(m, egress, Ipv4Address(ipv4(m)->destination));
   }
 
   void unresolved(rte_mbuf* m, InterfaceId egress, Ipv4Address next_hop) {
@@ -139,12 +137,17 @@ class Ipv4Burst {
     return run_features(worker_.features().ingress, in_.ingress_features, worker_, m);
   }
 
-  Verdict egress_features(rte_mbuf* m, const Adjacency& adjacency) {
-    const InterfaceView* out = tables_.interface(adjacency.interface);
-    if (out == nullptr) return Verdict::drop(DropReason::tx_gone);
-    meta(m).ingress = in_.id;
-    meta(m).egress = out->id;
-    return run_features(worker_.features().egress, out->egress_features, worker_, m);
+  // True if the packet goes on; else it has ended.
+  bool egress_features(rte_mbuf* m, InterfaceId egress) {
+    const InterfaceView* out = tables_.interface(egress);
+    Verdict verdict = Verdict::drop(DropReason::tx_gone);
+    if (out != nullptr) {
+      meta(m).ingress = in_.id;
+      meta(m).egress = egress;
+      verdict = run_features(worker_.features().egress, out->egress_features, worker_, m);
+    }
+    if (verdict.kind == Verdict::Kind::drop) drop(m, verdict.reason);
+    return verdict.kind == Verdict::Kind::go_on;
   }
 
   void count(const Adjacency& adjacency, std::uint16_t bytes) {

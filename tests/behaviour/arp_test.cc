@@ -279,9 +279,9 @@ TEST_F(Arp, LinkDownDropsWhatWaits) {
   EXPECT_EQ(two().control().waiting_packets(), 0U);
   EXPECT_EQ(two().dropped(DropReason::neighbor_failed), 1U);
   const Bytes error = icmp_error(two(), "a", kHostA, packet, {.code = 1});
-  const auto frames = two().received("a");
-  ASSERT_FALSE(frames.empty());
-  expect_frames({error}, {frames.front()}, true);
+  auto frames = two().received("a");
+  std::erase_if(frames, [](const Bytes& f) { return get16(f, 12) != 0x0800; });
+  expect_frames({error}, frames, true);
 }
 
 TEST_F(Arp, AnUnchangedInterfaceAnnouncesNothing) {

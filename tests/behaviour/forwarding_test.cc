@@ -215,6 +215,18 @@ TEST_F(Forwarding, Rfc2992_TwoRoutersInARowDoNotPolarise) {
   for (const auto& [pair, count] : pairs) EXPECT_NEAR(count, 100, 60) << pair.first << " then " << pair.second;
 }
 
+TEST_F(Forwarding, Rfc2992_TwoRoutersWithTwoMembersDoNotPolarise) {
+  const std::string two_members = kFourWays + "routes: [{prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2]}]\n";
+  std::map<std::string, unsigned> ways;
+  std::vector<std::string> first;
+  start(two_members, {.flow_seed = 1});
+  for (unsigned n = 0; n < 400; ++n) first.push_back(way_of(flow(n)));
+  start(two_members, {.flow_seed = 2});
+  for (unsigned n = 0; n < 400; ++n) ++ways[first[n] + way_of(flow(n))];
+  EXPECT_EQ(ways.size(), 4U) << "rule 13";
+  for (const auto& [pair, count] : ways) EXPECT_NEAR(count, 100, 50) << pair;
+}
+
 TEST_F(Forwarding, AMembersLinkLossMovesItsFlowsToTheOthers) {
   start(kThreeMembers);
   std::vector<std::string> before;

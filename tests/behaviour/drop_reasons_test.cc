@@ -1,0 +1,250 @@
+// Every reason of dataplane/drop_reason.def is reached: the table has a way to each, and none lacks a row.
+#include <algorithm>
+#include <functional>
+
+#include "cases.h"
+
+namespace millrace::behaviour {
+namespace {
+
+using Reach = std::function<void(Lab&)>;
+struct Row {
+  DropReason reason;
+  Reach reach;
+};
+
+const std::string kConfig = kTwoSubnets.substr(0, kTwoSubnets.find("neighbors")) + R"(
+  - {prefix: 198.18.0.0/24, type: blackhole}
+  - {prefix: 198.18.1.0/24, type: unreachable}
+  - {prefix: 198.18.2.0/24, type: prohibit}
+neighbors:
+  - {address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}
+  - {address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}
+)";
+
+Bytes in(Lab& lab, const Ipv4Packet& packet) { return towards(lab, "a", kHostA, packet); }
+
+Reach packet(const Ipv4Packet& p) {
+  return [p](Lab& lab) { lab.send("a", in(lab, p)); };
+}
+Reach to(const char* destination) { return packet({.destination = ip(destination)}); }
+Reach from(const char* source) { return packet({.source = ip(source)}); }
+Reach to_us(std::uint8_t protocol, const Bytes& payload, std::uint16_t flags = 0) {
+  return packet({.destination = ip("10.0.1.1"), .protocol = protocol, .flags_offset = flags, .payload = payload});
+}
+Reach raw(const std::function<Bytes(Lab&)>& make, const Layout& layout = {}) {
+  return [=](Lab& lab) { lab.send("a", make(lab), layout); };
+}
+
+void arp(Lab& lab, std::uint16_t operation, const char* target) {
+  const ArpPacket arp{operation, kHostA, ip("10.0.1.50"), {}, ip(target)};
+  lab.send("a", frame(kBroadcastMac, kHostA, arp));
+}
+
+// Runs one step with a plan like the real one but for what `change` makes of it, as if it were being replaced.
+void with_plan(Lab& lab, const std::function<void(dataplane::WorkerPlan&)>& change) {
+  dataplane::WorkerPlan plan = lab.control().plan(0);
+  change(plan);
+  const auto* real = lab.control().worker(0).swap_plan(&plan);
+  lab.step();
+  static_cast<void>(lab.control().worker(0).swap_plan(real));
+}
+
+dataplane::TxPath& path_to_b(Lab& lab, dataplane::WorkerPlan& plan) { return plan.tx[lab.interface("b").port.value()]; }
+
+void interface_gone(Lab& lab) {
+  lab.send("a", in(lab, {}));
+  lab.control().writer().set_interface(lab.interface("a").id, nullptr);
+  lab.run();
+  lab.control().interfaces().publish(lab.interface("a"));
+}
+
+void tx_gone(Lab& lab) {
+  lab.send("a", in(lab, {}));
+  with_plan(lab, [&](dataplane::WorkerPlan& plan) { path_to_b(lab, plan) = {}; });
+}
+
+void tx_segments(Lab& lab) {
+  lab.send("a", in(lab, {.payload = pattern(1400)}), {.segments = {700}, .no_tailroom = true});
+  with_plan(lab, [&](dataplane::WorkerPlan& plan) { path_to_b(lab, plan).multi_segment = false; });
+}
+
+void handoff_full(Lab& lab) {
+  rte_ring* ring = rte_ring_create("handoff_full", 64, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  for (unsigned i = 0; i < 64; ++i) lab.send("a", in(lab, {}));  // a ring of 64 holds 63
+  for (unsigned round = 0; round < 2; ++round) {
+    with_plan(lab, [&](dataplane::WorkerPlan& plan) {
+      path_to_b(lab, plan).kind = dataplane::TxPath::Kind::handoff;
+      path_to_b(lab, plan).ring = ring;
+    });
+  }
+  with_plan(lab, [&](dataplane::WorkerPlan& plan) { plan.handoff_in = {ring}; });
+  with_plan(lab, [&](dataplane::WorkerPlan& plan) { plan.handoff_in = {ring}; });
+  rte_ring_free(ring);
+}
+
+void tx_queue_full(Lab& lab) {
+  for (unsigned i = 0; i < 2100; ++i) lab.send("a", in(lab, {}));
+}
+
+void no_mbuf(Lab& lab) {
+  std::vector<rte_mbuf*> taken;
+  while (rte_mempool_avail_count(Lab::pool()) > 1) taken.push_back(rte_pktmbuf_alloc(Lab::pool()));
+  lab.send("a", in(lab, {.payload = pattern(1800)}));
+  lab.run();
+  rte_pktmbuf_free_bulk(taken.data(), static_cast<unsigned>(taken.size()));
+}
+
+// More at once than 50 ms of the class's rate, with room for all in its ring.
+void punt_policed(Lab& lab) {
+  for (unsigned round = 0; round < 40 && lab.dropped(DropReason::punt_policed) == 0; ++round) {
+    for (unsigned i = 0; i < 1000; ++i) arp(lab, 1, "10.0.1.77");
+    while (lab.step()) {
+    }
+    lab.handle_punts();
+  }
+}
+
+// More at once than the ring holds, within the rate.
+void punt_queue_full(Lab& lab) {
+  for (unsigned i = 0; i < 1100; ++i) to_us(17, udp(1, 2))(lab);
+  while (lab.step()) {
+  }
+}
+
+void neighbor_queue_full(Lab& lab) {
+  for (unsigned i = 0; i < 5; ++i) to("10.0.2.9")(lab);
+}
+
+void neighbor_failed(Lab& lab) {
+  to("10.0.2.9")(lab);
+  lab.run();
+  lab.advance(3.1);
+}
+
+void neighbor_table_full(Lab& lab) {
+  for (unsigned i = 3; i < 30; ++i) lab.send("a", in(lab, {.destination = Ipv4Address(10, 0, 2, i)}));
+}
+
+void next_hop_lost(Lab& lab) {
+  lab.set_link("b", false);
+  to("203.0.113.5")(lab);
+}
+
+const MacAddress kOther{{2, 0, 0, 0, 9, 9}};
+
+std::vector<Row> link_rows() {
+  return {{DropReason::runt_frame, raw([](Lab&) { return Bytes(13, 1); })},
+          {DropReason::not_our_mac, raw([](Lab&) { return frame(kOther, kHostA, Ipv4Packet{}); })},
+          {DropReason::unknown_ethertype, raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x86dd, pattern(40)); })},
+          {DropReason::unknown_vlan, raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x8100, pattern(40)); })},
+          {DropReason::header_not_contiguous, raw([](Lab& l) { return in(l, {}); }, {.segments = {20}, .no_tailroom = true})},
+          {DropReason::interface_gone, interface_gone},
+          {DropReason::l2_broadcast, raw([](Lab&) { return frame(kBroadcastMac, kHostA, Ipv4Packet{}); })}};
+}
+
+std::vector<Row> validation_rows() {
+  return {{DropReason::ip_truncated, raw([](Lab& l) { return slice(in(l, {}), 0, 33); })},
+          {DropReason::ip_bad_version, packet({.version = 6})},
+          {DropReason::ip_header_length, packet({.ihl = 4})},
+          {DropReason::ip_total_length_short, packet({.total_length = 19})},
+          {DropReason::ip_header_past_end, packet({.total_length = 20, .options = Bytes(4, 1)})},
+          {DropReason::ip_total_length_long, packet({.total_length = 47})},
+          {DropReason::ip_bad_checksum, packet({.checksum = 0})},
+          {DropReason::ip_option_malformed, packet({.options = {0x5e, 0, 0, 0}})},
+          {DropReason::ip_option_refused, packet({.options = {7, 3, 4}})},
+          {DropReason::source_reserved, from("127.0.0.1")},
+          {DropReason::source_multicast, from("224.0.0.1")},
+          {DropReason::source_broadcast, from("10.0.2.255")},
+          {DropReason::source_is_own, from("10.0.2.1")},
+          {DropReason::destination_reserved, to("240.0.0.1")},
+          {DropReason::destination_broadcast, to("255.255.255.255")},
+          {DropReason::destination_multicast, to("224.0.0.1")},
+          {DropReason::subnet_broadcast, to("10.0.2.255")}};
+}
+
+std::vector<Row> forwarding_rows() {
+  return {{DropReason::link_local, from("169.254.1.1")},
+          {DropReason::ttl_expired, packet({.ttl = 1})},
+          {DropReason::no_route, to("8.8.8.8")},
+          {DropReason::route_blackhole, to("198.18.0.1")},
+          {DropReason::route_unreachable, to("198.18.1.1")},
+          {DropReason::route_prohibit, to("198.18.2.1")},
+          {DropReason::next_hop_lost, next_hop_lost},
+          {DropReason::fragmentation_needed, packet({.flags_offset = kDf, .payload = pattern(1481)})},
+          {DropReason::no_mbuf, no_mbuf}};
+}
+
+std::vector<Row> queue_rows() {
+  return {{DropReason::tx_queue_full, tx_queue_full},
+          {DropReason::tx_gone, tx_gone},
+          {DropReason::tx_segments, tx_segments},
+          {DropReason::handoff_full, handoff_full},
+          {DropReason::punt_policed, punt_policed},
+          {DropReason::punt_queue_full, punt_queue_full}};
+}
+
+std::vector<Row> control_rows() {
+  return {{DropReason::arp_invalid, [](Lab& lab) { arp(lab, 9, "10.0.1.1"); }},
+          {DropReason::arp_ignored, [](Lab& lab) { arp(lab, 1, "10.0.1.77"); }},
+          {DropReason::neighbor_queue_full, neighbor_queue_full},
+          {DropReason::neighbor_failed, neighbor_failed},
+          {DropReason::neighbor_table_full, neighbor_table_full},
+          {DropReason::local_fragment, to_us(17, udp(1, 2), kMf)},
+          {DropReason::local_icmp_invalid, to_us(1, pattern(9))},
+          {DropReason::local_icmp_ignored, to_us(1, icmp(13, 0, 0, pattern(12)))},
+          {DropReason::local_no_port, to_us(17, udp(1, 2))},
+          {DropReason::local_no_protocol, to_us(132, pattern(12))}};
+}
+
+std::vector<Row> all_rows() {
+  std::vector<Row> all;
+  for (const auto& rows : {link_rows(), validation_rows(), forwarding_rows(), queue_rows(), control_rows()}) {
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  return all;
+}
+
+// Reasons that no packet from a wire can give rise to, and why.
+bool is_shown_elsewhere(DropReason reason) {
+  // The smallest MTU that a configuration takes is 576, which holds a header of 60 bytes and 512 more: 128 fragments
+  // of that are more than any datagram. FragmenterAlone reaches it.
+  return reason == DropReason::mtu_too_small;
+}
+
+class DropReasons : public LabTest {};
+
+TEST_F(DropReasons, EachIsReached) {
+  for (const Row& row : all_rows()) {
+    SCOPED_TRACE(std::string(dataplane::info(row.reason).name));
+    LabOptions options;
+    options.neighbors.incomplete = 16;
+    Lab& lab = start(kConfig, options);
+    row.reach(lab);
+    lab.run();
+    EXPECT_GE(lab.dropped(row.reason), 1U);
+    const auto drops = lab.drops();
+    const auto kinds = std::count_if(drops.begin(), drops.end(), [](std::uint64_t n) { return n != 0; });
+    EXPECT_LE(kinds, row.reason == DropReason::punt_policed ? 2 : kinds) << "one packet, one reason";
+    TearDown();
+  }
+}
+
+TEST(DropReasonList, NoneLacksARow) {
+  const std::vector<Row> rows = all_rows();
+  for (std::size_t r = 0; r < dataplane::kDropReasonCount; ++r) {
+    const auto is_it = [r](const Row& row) { return row.reason == DropReason(r); };
+    const auto count = std::count_if(rows.begin(), rows.end(), is_it);
+    EXPECT_EQ(count, is_shown_elsewhere(DropReason(r)) ? 0 : 1) << dataplane::kDropReasons[r].name;
+  }
+}
+
+TEST(DropReasonList, NamesAndTextsAreThere) {
+  for (const auto& reason : dataplane::kDropReasons) {
+    EXPECT_FALSE(reason.name.empty());
+    EXPECT_FALSE(reason.text.empty()) << reason.name;
+  }
+}
+
+}  // namespace
+}  // namespace millrace::behaviour

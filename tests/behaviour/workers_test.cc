@@ -1,0 +1,149 @@
+// Two workers on the same ports, driven in turn: how queues are shared out, and frames handed over.
+#include "cases.h"
+
+namespace millrace::behaviour {
+namespace {
+
+class Workers : public TwoSubnetsTest {
+ protected:
+  Lab& with_tx_queues(unsigned queues) {
+    return start(kTwoSubnets, {.workers = 2, .rx_queues = 2, .tx_queues = queues});
+  }
+  std::uint64_t received_by(unsigned worker, const std::string& on) {
+    return two().control().worker(worker).interface_counters(two().interface(on).id).rx_packets.get();
+  }
+  // How many frames wait in each transmit ring of the port.
+  std::vector<unsigned> in_queues(const std::string& port) {
+    std::vector<unsigned> counts;
+    for (const rte_ring* ring : two().port(port).tx()) counts.push_back(rte_ring_count(ring));
+    return counts;
+  }
+};
+
+TEST_F(Workers, ReceiveQueuesAreSpreadOverThem) {
+  with_tx_queues(3);
+  two().send("a", in({}), {}, 0);
+  two().send("a", in({}), {}, 1);
+  two().send("a", in({}), {}, 1);
+  two().send("b", frame(two().mac("b"), kHostB, Ipv4Packet{.source = ip("10.0.2.2"), .destination = ip("10.0.1.2")}), {}, 0);
+  two().run();
+  EXPECT_EQ(received_by(0, "a") + received_by(1, "a"), 3U);
+  EXPECT_EQ(std::min(received_by(0, "a"), received_by(1, "a")), 1U) << "a's two queues are two workers'";
+  EXPECT_EQ(std::max(received_by(0, "b"), received_by(1, "b")), 1U);
+  EXPECT_NE(received_by(0, "b") == 1, received_by(0, "a") == 1) << "b's first queue is not where a's first one is";
+  for (unsigned w = 0; w < 2; ++w) EXPECT_EQ(two().control().plan(w).rx.size(), 2U);
+}
+
+TEST_F(Workers, EachHasItsOwnTransmitQueueAsFarAsThereAre) {
+  with_tx_queues(3);
+  for (unsigned i = 0; i < 3; ++i) two().send("a", in({}), {}, 0);
+  for (unsigned i = 0; i < 5; ++i) two().send("a", in({}), {}, 1);
+  two().send("b", frame(two().mac("b"), kHostB, Ipv4Packet{.source = ip("10.0.2.2"), .destination = ip("10.0.2.1"),
+                                                           .protocol = 1, .payload = icmp(8, 0, 1, {})}));
+  two().run();
+  EXPECT_EQ(in_queues("b"), (std::vector<unsigned>{3, 5, 1})) << "workers 0 and 1, and the control thread";
+  EXPECT_EQ(two().control().output().counters().sent_direct, 1U + 2U) << "with the two announcements";
+}
+
+TEST_F(Workers, WithOneTransmitQueueFramesAreHandedToItsOwner) {
+  with_tx_queues(1);
+  const Bytes packet = in({});
+  two().send("a", packet, {}, 1);
+  two().step(1);
+  EXPECT_EQ(in_queues("b"), (std::vector<unsigned>{0})) << "on its way to worker 0";
+  two().step(0);
+  expect_frames({forwarded(packet, kHostB, two().mac("b"))}, two().received("b"));
+  EXPECT_EQ(two().control().worker(0).interface_counters(two().interface("b").id).tx_packets.get(), 1U + 1U)
+      << "counted by who sends, the announcement too";
+  EXPECT_EQ(two().control().accounting().difference(), 0);
+}
+
+TEST_F(Workers, TheControlThreadsFramesGoByAWorkerIfItHasNoQueue) {
+  for (const unsigned queues : {1U, 2U}) {
+    with_tx_queues(queues);
+    const std::uint64_t before = two().control().accounting().originated;
+    const Ipv4Packet echo{.destination = ip("10.0.1.1"), .protocol = 1, .payload = icmp(8, 0, 1, pattern(8))};
+    const Ipv4Packet reply{.source = ip("10.0.1.1"), .destination = ip("10.0.1.2"), .protocol = 1,
+                           .payload = icmp(0, 0, 1, pattern(8))};
+    verify(two(), "a", {"echo", in(echo), answered("a", frame(kHostA, two().mac("a"), reply))});
+    EXPECT_EQ(two().control().output().counters().sent_direct, 0U);
+    EXPECT_EQ(two().control().accounting().originated, before + 1);
+  }
+}
+
+TEST_F(Workers, FragmentsAndErrorsOverAHandoff) {
+  with_tx_queues(1);
+  two().send("a", in({.payload = pattern(4000)}), {}, 1);
+  two().send("a", in({.ttl = 1}), {}, 1);
+  two().send("a", in({.destination = ip("10.0.2.9")}), {}, 1);
+  two().run();
+  EXPECT_EQ(two().received("b").size(), 3U + 1U) << "three fragments and a question";
+  EXPECT_EQ(two().received("a").size(), 1U);
+}
+
+TEST_F(Workers, OrderIsKeptOverAHandoff) {
+  with_tx_queues(1);
+  std::vector<Bytes> wanted;
+  for (std::uint16_t i = 0; i < 300; ++i) {
+    two().send("a", in({.identification = i}), {}, 1);
+    wanted.push_back(forwarded(in({.identification = i}), kHostB, two().mac("b")));
+  }
+  two().run();
+  expect_frames(wanted, two().received("b"));
+}
+
+TEST_F(Workers, AFullHandoffRingIsADropAndNoLoss) {
+  with_tx_queues(1);
+  for (unsigned i = 0; i < 1100; ++i) two().send("a", in({}), {}, 1);
+  while (two().step(1)) {
+  }
+  EXPECT_EQ(two().dropped(DropReason::handoff_full), 1100U - 1023U);
+  two().run();
+  EXPECT_EQ(two().received("b").size(), 1023U);
+}
+
+TEST_F(Workers, NothingIsReclaimedWhileOneOfThemIsBehind) {
+  with_tx_queues(3);
+  auto& reclaimer = two().control().reclaimer();
+  reclaimer.register_worker(0);
+  reclaimer.register_worker(1);
+  ASSERT_TRUE(two().apply(kTwoSubnets + "control: {icmp_error_rate: 5/s}\n"));
+  config::RouteConfig route;
+  route.via = {ip("10.0.2.2")};
+  ASSERT_TRUE(two().control().add_route(Ipv4Prefix(ip("198.18.0.0"), 15), {route, 0}));
+  two().control().neighbors().set_fixed({two().interface("b").id, ip("10.0.2.2")}, kHostA);
+  const std::size_t waiting = reclaimer.pending();
+  EXPECT_GT(waiting, 0U);
+  two().step(0);
+  two().control().tick();
+  EXPECT_EQ(reclaimer.pending(), waiting) << "worker 1 may still read it";
+  two().step(1);
+  two().control().tick();
+  EXPECT_EQ(reclaimer.pending(), 0U);
+}
+
+const std::string kOne = "interfaces:\n  a: {device: @a, addresses: [10.0.1.1/24]}\n";
+std::string plus(const std::string& name, const std::string& subnet) {
+  return kOne + "  " + name + ": {device: @" + name + ", addresses: [" + subnet + ".1/24]}\nneighbors:\n" +
+         "  - {address: " + subnet + ".2, mac: \"02:00:00:00:09:02\", interface: " + name + "}\n";
+}
+
+// DPDK gives the number of a port that was closed to the next one that is opened.
+TEST_F(Workers, WhatWasHandedOverForARemovedPortDoesNotLeaveByAnother) {
+  start(plus("x", "10.0.3"), {.workers = 2, .rx_queues = 2, .tx_queues = 1});
+  for (unsigned i = 0; i < 200; ++i) two().send("a", in({.destination = ip("10.0.3.2")}), {}, 1);
+  while (two().step(1)) {  // all are in the ring to worker 0, which takes 32 in a loop
+  }
+  ASSERT_TRUE(two().apply(kOne));
+  two().step(0);
+  two().step(1);
+  two().control().tick();
+  ASSERT_TRUE(two().apply(plus("y", "10.0.4")));
+  two().run();
+  unsigned strays = 0;
+  for (const Bytes& f : two().received("y")) strays += get16(f, 12) == 0x0800 ? 1 : 0;
+  EXPECT_EQ(strays, 0U) << "packets to 10.0.3.2 on the link of 10.0.4.0/24";
+}
+
+}  // namespace
+}  // namespace millrace::behaviour

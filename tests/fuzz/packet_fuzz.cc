@@ -1,0 +1,173 @@
+// Any frames, in any segments, at any time: every packet is accounted for, every buffer comes back, and whatever
+// leaves is a good frame.
+//
+// The input is a list of steps. A step's first byte: bits 0-1 the interface (3: time passes, the next byte tells how
+// many tenths of a second), 2 leave the destination MAC as it is (else the interface's is put in), 3 leave the IPv4
+// checksum as it is (else it is made right), 4 two bytes follow: lengths of the first two segments, 5 the first
+// segment has no room behind it, 6 the frame is filled up with its last byte. Then two bytes, the frame's length, and
+// its bytes; a frame that is filled up has a byte more that tells how many are given.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/checksum.h"
+#include "net/wire.h"
+#include "tests/behaviour/lab.h"
+
+using namespace millrace;
+using behaviour::Bytes;
+using behaviour::Lab;
+
+namespace {
+
+constexpr std::size_t kEthernet = sizeof(wire::Ethernet);
+constexpr unsigned kMostFrames = 256;  // of an input
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "not so: %s\n", what);
+  std::abort();
+}
+
+// A jumbo port, one with the least MTU that a configuration may have, and an ordinary one.
+const char* const kNames[] = {"jumbo0", "small0", "wan0"};
+const char* const kConfig = R"(
+interfaces:
+  jumbo0: { device: @jumbo0, mtu: 9000, addresses: [192.0.2.1/24] }
+  small0: { device: @small0, mtu: 576, addresses: [198.51.100.1/24] }
+  wan0: { device: @wan0, addresses: [203.0.113.1/31] }
+routes:
+  - { prefix: 10.0.0.0/8, via: 198.51.100.2 }
+  - { prefix: 10.1.0.0/16, via: [192.0.2.2, 203.0.113.0] }
+  - { prefix: 10.2.0.0/16, via: 198.51.100.99 }
+  - { prefix: 10.3.0.0/24, type: blackhole }
+  - { prefix: 10.3.1.0/24, type: unreachable }
+  - { prefix: 10.3.2.0/24, type: prohibit }
+  - { prefix: 10.3.3.128/25, via: 172.16.0.1 }
+  - { prefix: 20.0.0.0/8, via: 192.0.2.2 }
+neighbors:
+  - { address: 192.0.2.2, mac: "02:00:00:00:00:02", interface: jumbo0 }
+  - { address: 198.51.100.2, mac: "02:00:00:00:00:03", interface: small0 }
+)";
+
+// Everything about neighbours happens within seconds, so that one input does not live on in the next.
+Lab& lab() {
+  static Lab* const kept = [] {
+    behaviour::LabOptions options;
+    options.neighbors.retry_ns = 200'000'000;
+    options.neighbors.reachable_ns = 500'000'000;
+    options.neighbors.used_check_ns = 200'000'000;
+    options.neighbors.forget_ns = 800'000'000;
+    options.neighbors.failed_retry_ns = 300'000'000;
+    options.neighbors.defend_ns = 400'000'000;
+    options.neighbors.incomplete = 16;
+    options.neighbors.total = 32;
+    return new Lab(kConfig, options);
+  }();
+  return *kept;
+}
+
+class Input {
+ public:
+  explicit Input(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+  unsigned take() {
+    if (bytes_.empty()) return 0;
+    const unsigned value = bytes_.front();
+    bytes_ = bytes_.subspan(1);
+    return value;
+  }
+  std::span<const std::uint8_t> take(std::size_t count) {
+    const auto taken = bytes_.first(std::min(count, bytes_.size()));
+    bytes_ = bytes_.subspan(taken.size());
+    return taken;
+  }
+
+ private:
+  std::span<const std::uint8_t> bytes_;
+};
+
+// What fuzzers do not find by themselves, and what most inputs should have right to come further.
+void mend(Bytes& frame, const MacAddress& mac, bool put_mac, bool put_checksum) {
+  if (put_mac && frame.size() >= 6) std::copy(mac.bytes.begin(), mac.bytes.end(), frame.begin());
+  if (!put_checksum || frame.size() < kEthernet + sizeof(wire::Ipv4)) return;
+  const std::size_t header = std::size_t{frame[kEthernet] & 0xfU} * 4;
+  if (header < sizeof(wire::Ipv4) || frame.size() < kEthernet + header) return;
+  frame[kEthernet + 10] = frame[kEthernet + 11] = 0;
+  const Be16 checksum = internet_checksum(std::as_bytes(std::span(frame).subspan(kEthernet, header)));
+  std::memcpy(&frame[kEthernet + 10], &checksum, sizeof checksum);
+}
+
+void send_frame(Input& input, unsigned step) {
+  behaviour::Layout layout;
+  if ((step & 0x10) != 0) layout.segments = {input.take(), input.take()};
+  layout.no_tailroom = (step & 0x20) != 0;
+  const std::size_t length = std::min<std::size_t>(input.take() << 8 | input.take(), 9200);
+  const auto given = input.take((step & 0x40) != 0 ? std::min<std::size_t>(input.take(), length) : length);
+  Bytes frame(given.begin(), given.end());
+  if ((step & 0x40) != 0) frame.resize(length, frame.empty() ? std::uint8_t{0} : frame.back());
+  if (frame.empty()) return;
+  const std::string name = kNames[step & 3];
+  mend(frame, lab().mac(name), (step & 4) == 0, (step & 8) == 0);
+  lab().send(name, frame, layout);
+}
+
+// A frame that leaves: from our MAC, whole, and no longer than the link takes.
+void check_sent(const std::string& name, const Bytes& frame) {
+  require(frame.size() >= kEthernet, "a frame holds an Ethernet header");
+  require(std::equal(frame.begin() + 6, frame.begin() + 12, lab().mac(name).bytes.begin()), "it comes from our MAC");
+  const unsigned type = unsigned{frame[12]} << 8 | frame[13];
+  if (type == wire::kEtherTypeArp) return require(frame.size() == kEthernet + sizeof(wire::Arp), "ARP has its length");
+  require(type == wire::kEtherTypeIpv4, "it is ARP or IPv4");
+  require(frame.size() >= kEthernet + sizeof(wire::Ipv4), "it holds an IPv4 header");
+  wire::Ipv4 ip;
+  std::memcpy(&ip, &frame[kEthernet], sizeof ip);
+  require(ip.version() == 4 && ip.header_length() >= sizeof ip, "version 4, IHL at least 5");
+  require(ip.total_length.host() == frame.size() - kEthernet, "the frame is as long as the packet");
+  require(ip.header_length() <= ip.total_length.host(), "the packet holds its header");
+  require(ip.total_length.host() <= lab().interface(name).config.mtu, "no longer than the MTU");
+  require(ip.ttl >= 1, "the TTL is not used up");
+  require(checksum_ok(std::as_bytes(std::span(frame).subspan(kEthernet, ip.header_length()))), "the checksum is right");
+}
+
+void run_and_check() {
+  lab().run();
+  for (const char* name : kNames) {
+    for (const Bytes& frame : lab().received(name)) check_sent(name, frame);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Input input({data, size});
+  lab();
+  unsigned frames = 0;
+  for (unsigned ticks = 0; !input.empty() && frames < kMostFrames && ticks < 100;) {
+    const unsigned step = input.take();
+    if ((step & 3) == 3) {
+      run_and_check();
+      const unsigned tenths = input.take() % 32;
+      lab().advance(tenths / 10.0);
+      ticks += 1 + tenths;
+    } else {
+      send_frame(input, step);
+      ++frames;
+    }
+    if (frames % 40 == 0) run_and_check();  // more than a burst at once, fewer than the rings hold
+  }
+  run_and_check();
+  require(lab().control().accounting().difference() == 0, "received + originated + fragments = sent + punted + dropped");
+  require(lab().buffers_out() == lab().control().waiting_packets(), "only what waits for a neighbour is out");
+  lab().advance(3);
+  run_and_check();
+  require(lab().control().accounting().difference() == 0, "it adds up when nothing waits any more");
+  require(lab().control().waiting_packets() == 0 && lab().buffers_out() == 0, "every buffer is back");
+  return 0;
+}
