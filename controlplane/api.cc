@@ -33,7 +33,8 @@ Query parse_query(std::string_view text) {
     text.remove_prefix(std::min(pair.size() + 1, text.size()));
     const auto equals = pair.find('=');
     if (pair.empty()) continue;
-    query[decode(pair.substr(0, equals))] = equals == std::string_view::npos ? "" : decode(pair.substr(equals + 1));
+    query[decode(pair.substr(0, equals))] =
+        equals == std::string_view::npos ? "" : decode(pair.substr(equals + 1));
   }
   return query;
 }
@@ -46,13 +47,15 @@ ApiResponse ok(const json& body) {
 
 ApiResponse problem(int status, std::string_view title, const std::string& detail) {
   const json body = {{"title", title}, {"status", status}, {"detail", detail}};
-  return {status, "application/problem+json", {}, {}, body.dump(-1, ' ', false, json::error_handler_t::replace)};
+  return {
+      status, "application/problem+json", {}, {}, body.dump(-1, ' ', false, json::error_handler_t::replace)};
 }
 
 ApiResponse config_problems(const std::vector<config::Problem>& problems) {
   json list = json::array();
   for (const auto& p : problems) {
-    list.push_back({{"file", p.file}, {"line", p.line}, {"column", p.column}, {"message", p.message}, {"hint", p.hint}});
+    list.push_back(
+        {{"file", p.file}, {"line", p.line}, {"column", p.column}, {"message", p.message}, {"hint", p.hint}});
   }
   const json body = {{"title", "The configuration is not valid"},
                      {"status", 422},
@@ -97,7 +100,8 @@ ApiResponse Api::handle(const ApiRequest& request) {
       allow.append(allow.empty() ? "" : ", ").append(endpoint.method);
       continue;
     }
-    const auto query = parse_query<Query>(question == std::string_view::npos ? "" : target.substr(question + 1));
+    const auto query =
+        parse_query<Query>(question == std::string_view::npos ? "" : target.substr(question + 1));
     try {
       return (this->*endpoint.handler)(request, query);
     } catch (const std::exception& e) {  // memory, or a library on bytes that it did not expect

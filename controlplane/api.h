@@ -1,8 +1,10 @@
-// The API: a request in, a response out, without sockets (http_server.h has those). docs/openapi.yaml describes it.
+// The API: a request in, a response out, without sockets (http_server.h has those). docs/openapi.yaml
+// describes it.
 //
-// Runs on the API thread. What it needs of the control plane it reads and changes inside `on_control`, which runs a
-// function on the control thread and waits for it; each such function is short (a slice of at most kSlice routes), so
-// that a request of any size does not hold up the control loop. Parsing and JSON stay on this side.
+// Runs on the API thread. What it needs of the control plane it reads and changes inside `on_control`, which
+// runs a function on the control thread and waits for it; each such function is short (a slice of at most
+// kSlice routes), so that a request of any size does not hold up the control loop. Parsing and JSON stay on
+// this side.
 #pragma once
 
 #include <cstdint>

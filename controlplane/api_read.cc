@@ -18,21 +18,23 @@ constexpr std::string_view kPuntNames[] = {
 };
 
 json to_json(const Accounting& a) {
-  return {{"received", a.received},       {"originated", a.originated}, {"fragments_added", a.fragments_added},
-          {"transmitted", a.transmitted}, {"punted", a.punted},         {"dropped", a.dropped},
-          {"difference", a.difference()}};
+  return {
+      {"received", a.received},       {"originated", a.originated}, {"fragments_added", a.fragments_added},
+      {"transmitted", a.transmitted}, {"punted", a.punted},         {"dropped", a.dropped},
+      {"difference", a.difference()}};
 }
 
 json counters_of(const Interface& interface, const InterfaceTotals& t) {
-  return {{"name", interface.name},       {"rx_packets", t.rx_packets}, {"rx_bytes", t.rx_bytes},
-          {"tx_packets", t.tx_packets},   {"tx_bytes", t.tx_bytes},     {"punted", t.punted},
+  return {{"name", interface.name},     {"rx_packets", t.rx_packets}, {"rx_bytes", t.rx_bytes},
+          {"tx_packets", t.tx_packets}, {"tx_bytes", t.tx_bytes},     {"punted", t.punted},
           {"dropped", t.dropped}};
 }
 
 json pools_of(Control& control) {
   json pools = json::array();
   for (const rte_mempool* pool : control.pools()) {
-    pools.push_back({{"name", pool->name}, {"size", pool->size}, {"available", rte_mempool_avail_count(pool)}});
+    pools.push_back(
+        {{"name", pool->name}, {"size", pool->size}, {"available", rte_mempool_avail_count(pool)}});
   }
   return pools;
 }
@@ -182,12 +184,13 @@ ApiResponse Api::get_neighbors(const ApiRequest&, const Query&) {
         const Interface* on = c.interfaces().find(at->first.interface);
         const Neighbors::Entry& e = at->second;
         const std::uint64_t since = std::max(e.confirmed_ns, e.used_ns);
-        list.push_back({{"address", at->first.address.to_string()},
-                        {"interface", on == nullptr ? "?" : on->name},
-                        {"mac", e.mac.is_zero() ? json(nullptr) : json(e.mac.to_string())},
-                        {"state", Neighbors::name(e.state)},
-                        {"age_seconds", static_cast<double>(info_.now_ns() - std::min(since, info_.now_ns())) / 1e9},
-                        {"queued", e.waiting.size()}});
+        list.push_back(
+            {{"address", at->first.address.to_string()},
+             {"interface", on == nullptr ? "?" : on->name},
+             {"mac", e.mac.is_zero() ? json(nullptr) : json(e.mac.to_string())},
+             {"state", Neighbors::name(e.state)},
+             {"age_seconds", static_cast<double>(info_.now_ns() - std::min(since, info_.now_ns())) / 1e9},
+             {"queued", e.waiting.size()}});
       }
     });
   }
@@ -248,13 +251,16 @@ ApiResponse Api::get_metrics(const ApiRequest&, const Query&) {
     const auto by_interface = [&](std::string_view name, std::string_view help, auto&& value) {
       text.family(name, "counter", help);
       const std::string total = std::string(name) + "_total";
-      c.interfaces().visit([&](const Interface& i) { text.sample(total, {{"interface", i.name}}, value(c.totals(i.id))); });
+      c.interfaces().visit([&](const Interface& i) {
+        text.sample(total, {{"interface", i.name}}, value(c.totals(i.id)));
+      });
     };
     by_interface("millrace_rx_packets", "Frames received.", [](const auto& t) { return t.rx_packets; });
     by_interface("millrace_rx_bytes", "Bytes received.", [](const auto& t) { return t.rx_bytes; });
     by_interface("millrace_tx_packets", "Frames transmitted.", [](const auto& t) { return t.tx_packets; });
     by_interface("millrace_tx_bytes", "Bytes transmitted.", [](const auto& t) { return t.tx_bytes; });
-    by_interface("millrace_punted_packets", "Packets given to the control plane.", [](const auto& t) { return t.punted; });
+    by_interface("millrace_punted_packets", "Packets given to the control plane.",
+                 [](const auto& t) { return t.punted; });
     text.family("millrace_dropped_packets", "counter", "Packets dropped, by reason.");
     c.interfaces().visit([&](const Interface& interface) {
       for (std::size_t i = 0; i < dataplane::kDropReasonCount; ++i) {
@@ -282,12 +288,14 @@ ApiResponse Api::get_metrics(const ApiRequest&, const Query&) {
                   c.worker(i).counters().busy_cycles.get());
     }
     const std::uint64_t oldest = c.reclaimer().oldest_ns();
-    text.family("millrace_rcu_oldest_grace_seconds", "gauge", "Age of the oldest grace period that has not passed.");
+    text.family("millrace_rcu_oldest_grace_seconds", "gauge",
+                "Age of the oldest grace period that has not passed.");
     text.sample("millrace_rcu_oldest_grace_seconds", {},
                 oldest == 0 ? 0.0 : static_cast<double>(info_.now_ns() - oldest) / 1e9);
   });
   if (info_.lag != nullptr) {
-    text.histogram("millrace_control_loop_lag_seconds", "How late timers of the control loop run.", *info_.lag);
+    text.histogram("millrace_control_loop_lag_seconds", "How late timers of the control loop run.",
+                   *info_.lag);
   }
   return {200, "application/openmetrics-text; version=1.0.0; charset=utf-8", {}, {}, text.finish()};
 }

@@ -7,8 +7,8 @@
 namespace millrace::controlplane {
 namespace {
 
-using nlohmann::json;
 using dataplane::NextHop;
+using nlohmann::json;
 
 std::string_view kind_name(NextHop::Kind kind) {
   static constexpr std::string_view kNames[] = {"drop", "forward", "group", "local", "glean"};
@@ -24,11 +24,16 @@ std::string_view state_name(NextHops::LinkState state) {
 std::string_view type_name(const NextHopSpec& spec) {
   using dataplane::DropReason;
   switch (spec.kind) {
-    case NextHopSpec::Kind::via: return "unicast";
-    case NextHopSpec::Kind::neighbor: return "neighbor";
-    case NextHopSpec::Kind::glean: return "connected";
-    case NextHopSpec::Kind::local: return "local";
-    case NextHopSpec::Kind::drop: break;
+    case NextHopSpec::Kind::via:
+      return "unicast";
+    case NextHopSpec::Kind::neighbor:
+      return "neighbor";
+    case NextHopSpec::Kind::glean:
+      return "connected";
+    case NextHopSpec::Kind::local:
+      return "local";
+    case NextHopSpec::Kind::drop:
+      break;
   }
   if (spec.reason == DropReason::route_blackhole) return "blackhole";
   if (spec.reason == DropReason::route_unreachable) return "unreachable";
@@ -45,7 +50,8 @@ std::string interface_name(Control& c, InterfaceId id) {
 json via_json(Control& c, const NextHops::Set& set) {
   json list = json::array();
   if (set.spec.kind == NextHopSpec::Kind::glean) {
-    list.push_back({{"address", nullptr}, {"interface", interface_name(c, set.spec.interface)}, {"state", "resolved"}});
+    list.push_back(
+        {{"address", nullptr}, {"interface", interface_name(c, set.spec.interface)}, {"state", "resolved"}});
   }
   for (const Ipv4Address address : set.spec.addresses) {
     const auto member = std::find_if(set.members.begin(), set.members.end(),
@@ -139,7 +145,8 @@ Result<Page> parse_page(const Query& query) {
       page.past_from = true;
     } else if (key == "limit") {
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), page.limit);
-      if (error != std::errc{} || end != value.data() + value.size() || page.limit < 1 || page.limit > 10000) {
+      if (error != std::errc{} || end != value.data() + value.size() || page.limit < 1 ||
+          page.limit > 10000) {
         return Error{"limit: not a number from 1 to 10000"};
       }
     } else {
@@ -155,8 +162,9 @@ bool beyond(const Page& page, Ipv4Prefix prefix) {
   return page.orlonger ? prefix.address() > page.within->last() : prefix > *page.within;
 }
 
-// Fills `rows` slice by slice. `slice(c, from, past_from, rows)` walks at most Api::kSlice prefixes and returns the last
-// one that it saw, or nothing at the end. The cursor of the next page is the last prefix of this one.
+// Fills `rows` slice by slice. `slice(c, from, past_from, rows)` walks at most Api::kSlice prefixes and
+// returns the last one that it saw, or nothing at the end. The cursor of the next page is the last prefix of
+// this one.
 template <class OnControl, class Slice>
 json collect(const OnControl& on_control, const Page& page, json& rows, Slice&& slice) {
   std::optional<Ipv4Prefix> last;
@@ -189,7 +197,8 @@ ApiResponse Api::get_routes(const ApiRequest&, const Query& query) {
       if (best && (seen >= kSlice || out.size() >= page->limit)) return ended = false;
       if (best) ++seen;
       reached = prefix;
-      const bool hidden = page->source.empty() ? route.source == RouteSource::neighbor : name(route.source) != page->source;
+      const bool hidden =
+          page->source.empty() ? route.source == RouteSource::neighbor : name(route.source) != page->source;
       if (!hidden && page->shows(prefix)) out.push_back(route_json(c, prefix, route, best));
       return true;
     });
@@ -235,7 +244,8 @@ ApiResponse Api::get_fib(const ApiRequest&, const Query& query) {
 
 ApiResponse Api::get_next_hops(const ApiRequest&, const Query&) {
   std::vector<NextHopId> ids;
-  on_control_([&](Control& c) { c.next_hops().visit([&](const NextHops::Set& set) { ids.push_back(set.id); }); });
+  on_control_(
+      [&](Control& c) { c.next_hops().visit([&](const NextHops::Set& set) { ids.push_back(set.id); }); });
   std::sort(ids.begin(), ids.end());
   json list = json::array();
   for (std::size_t at = 0; at < ids.size(); at += kSlice) {
@@ -257,17 +267,20 @@ namespace {
 
 std::string explain(const json& answer) {
   const std::string address = answer["address"];
-  if (!answer["matched"]) return "no route to " + address + ": packets are dropped (no_route), and ICMP 3/0 says so";
+  if (!answer["matched"])
+    return "no route to " + address + ": packets are dropped (no_route), and ICMP 3/0 says so";
   const std::string what = address + " is reached by " + answer["prefix"].get<std::string>() + " (" +
                            answer["source"].get<std::string>() + ")";
   const std::string type = answer["type"];
   if (type == "local") return address + " is one of our own addresses";
   if (type == "connected") return what + ": a connected subnet; a packet would start ARP for it";
   if (type != "unicast" && type != "neighbor") return what + ": dropped, a " + type + " route";
-  if (answer["adjacencies"].empty()) return what + ": no next hop is on a connected subnet that is up: dropped";
+  if (answer["adjacencies"].empty())
+    return what + ": no next hop is on a connected subnet that is up: dropped";
   std::string via;
   for (const json& a : answer["adjacencies"]) {
-    via += (via.empty() ? "" : " and ") + a["address"].get<std::string>() + " on " + a["interface"].get<std::string>();
+    via += (via.empty() ? "" : " and ") + a["address"].get<std::string>() + " on " +
+           a["interface"].get<std::string>();
     via += a["mac"].is_string() ? " (" + a["mac"].get<std::string>() + ")" : " (MAC not known)";
   }
   return what + ", sent to " + via;
@@ -291,8 +304,14 @@ ApiResponse Api::get_lookup(const ApiRequest&, const Query& query) {
     const NextHops::Set* set = c.next_hops().find(id);
     answer = {{"address", address->to_string()}, {"matched", route != nullptr && set != nullptr}};
     if (route == nullptr || set == nullptr) {
-      answer.update({{"prefix", nullptr}, {"source", nullptr}, {"distance", nullptr}, {"metric", nullptr},
-                     {"type", nullptr}, {"owner", nullptr}, {"next_hop", nullptr}, {"adjacencies", json::array()}});
+      answer.update({{"prefix", nullptr},
+                     {"source", nullptr},
+                     {"distance", nullptr},
+                     {"metric", nullptr},
+                     {"type", nullptr},
+                     {"owner", nullptr},
+                     {"next_hop", nullptr},
+                     {"adjacencies", json::array()}});
       return;
     }
     answer.update({{"prefix", prefix.to_string()},

@@ -13,8 +13,8 @@ std::string file_of(const std::map<std::string, std::string, std::less<>>& query
   return file == query.end() || file->second.empty() ? "config" : file->second;
 }
 
-// nlohmann's default is to throw; a parse that fails gives "discarded" here. Depth is bounded by the body's size only,
-// and the parser does not recurse.
+// nlohmann's default is to throw; a parse that fails gives "discarded" here. Depth is bounded by the body's
+// size only, and the parser does not recurse.
 Result<json> parse_json(const std::string& body) {
   json parsed = json::parse(body, nullptr, false);
   if (parsed.is_discarded()) return Error{"the body is not JSON"};
@@ -101,7 +101,9 @@ ApiResponse Api::delete_route(const ApiRequest&, const Query& query) {
   return ok({{"result", "removed"}});
 }
 
-ApiResponse Api::post_batch(const ApiRequest& request, const Query&) { return run_batch(request, std::nullopt); }
+ApiResponse Api::post_batch(const ApiRequest& request, const Query&) {
+  return run_batch(request, std::nullopt);
+}
 
 ApiResponse Api::post_replace(const ApiRequest& request, const Query& query) {
   const auto owner = query.find("owner");
@@ -111,8 +113,8 @@ ApiResponse Api::post_replace(const ApiRequest& request, const Query& query) {
   return run_batch(request, owner->second);
 }
 
-// Parses on this thread, applies in slices on the control thread. With an owner to replace, every route gets a mark,
-// and what the owner has without it afterwards goes; nothing is swept if any route failed.
+// Parses on this thread, applies in slices on the control thread. With an owner to replace, every route gets
+// a mark, and what the owner has without it afterwards goes; nothing is swept if any route failed.
 ApiResponse Api::run_batch(const ApiRequest& request, std::optional<std::string> replace_owner) {
   json document;
   const bool is_text = request.content_type.starts_with("text/plain");
@@ -124,7 +126,8 @@ ApiResponse Api::run_batch(const ApiRequest& request, std::optional<std::string>
       return problem(400, "Bad request", "expected {\"routes\": [...]}, or text/plain with a route a line");
     }
   }
-  BatchReader reader = is_text ? BatchReader(std::string_view(request.body)) : BatchReader(document["routes"]);
+  BatchReader reader =
+      is_text ? BatchReader(std::string_view(request.body)) : BatchReader(document["routes"]);
   const std::uint32_t mark = replace_owner ? next_mark_++ : 0;
   BatchCounts counts;
   for (bool more = true; more;) {
@@ -150,7 +153,8 @@ ApiResponse Api::run_batch(const ApiRequest& request, std::optional<std::string>
           continue;
         }
         const auto owner = c.rib().owner_id(replace_owner.value_or(route.owner));
-        const auto outcome = owner ? c.add_route(route.prefix, {route.route, *owner}, mark) : Error{owner.error()};
+        const auto outcome =
+            owner ? c.add_route(route.prefix, {route.route, *owner}, mark) : Error{owner.error()};
         if (outcome) {
           ++counts.outcomes[static_cast<std::size_t>(*outcome)];
         } else {
@@ -183,7 +187,8 @@ void Api::sweep(std::uint16_t owner, std::uint32_t mark, std::uint64_t& removed)
           from = prefix;
           return false;
         }
-        if (route.source == RouteSource::api && route.owner == owner && route.mark != mark) stale.push_back(prefix);
+        if (route.source == RouteSource::api && route.owner == owner && route.mark != mark)
+          stale.push_back(prefix);
         return true;
       });
       for (const Ipv4Prefix prefix : stale) c.remove_route(prefix);
@@ -253,7 +258,8 @@ ApiResponse Api::post_apply(const ApiRequest& request, const Query& query) {
     applied = c.apply(parsed.config);
     generation = c.generation();
   });
-  if (stale) return problem(412, "Precondition failed", "the configuration changed meanwhile: look at the diff again");
+  if (stale)
+    return problem(412, "Precondition failed", "the configuration changed meanwhile: look at the diff again");
   if (!applied) return problem(409, "Not applied", applied.error());
   ApiResponse response =
       ok({{"generation", generation}, {"changes", changes_json(config::describe(before, parsed.config))}});

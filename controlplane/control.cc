@@ -6,6 +6,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "dataplane/eal.h"
+
 namespace millrace::controlplane {
 
 using dataplane::DropReason;
@@ -20,10 +22,16 @@ constexpr unsigned kPuntRingSizes[] = {
 #undef PUNT_CLASS
 };
 
-Result<Ring> make_ring(unsigned size) {
+// Memory near the worker that polls or fills the ring.
+int numa_node_of(unsigned worker) {
+  const unsigned lcore = dataplane::Eal::worker_lcore(worker);
+  return rte_lcore_is_enabled(lcore) != 0 ? static_cast<int>(rte_lcore_to_socket_id(lcore)) : SOCKET_ID_ANY;
+}
+
+Result<Ring> make_ring(unsigned size, int numa_node) {
   static unsigned made = 0;  // names are unique in the process
   const std::string name = "mr_ring" + std::to_string(made++);
-  rte_ring* ring = rte_ring_create(name.c_str(), size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  rte_ring* ring = rte_ring_create(name.c_str(), size, numa_node, RING_F_SP_ENQ | RING_F_SC_DEQ);
   if (ring == nullptr) return Error{std::string("no memory for a ring: ") + rte_strerror(rte_errno)};
   return Ring(ring);
 }
@@ -44,7 +52,8 @@ Result<std::unique_ptr<Control>> Control::make(const ControlOptions& options,
   if (!pool) return Error{pool.error()};
   control->pool_ = std::move(*pool);
   control->output_.set_pool(control->pool_.get());
-  if (auto made_workers = control->make_rings_and_workers(); !made_workers) return Error{made_workers.error()};
+  if (auto made_workers = control->make_rings_and_workers(); !made_workers)
+    return Error{made_workers.error()};
   control->connect_hooks();
   return control;
 }
@@ -65,17 +74,17 @@ Result<void> Control::make_rings_and_workers() {
   handoff_.resize(options_.workers + 1);
   for (auto& to : handoff_) {
     for (unsigned i = 0; i < options_.workers; ++i) {
-      auto ring = make_ring(kHandoffRing);
+      auto ring = make_ring(kHandoffRing, numa_node_of(i));
       if (!ring) return Error{ring.error()};
       to.push_back(std::move(*ring));
     }
   }
   punt_rings_.resize(options_.workers);
   for (unsigned w = 0; w < options_.workers; ++w) {
-    dataplane::WorkerSetup setup{w, &tables_, &features_, reclaimer_.qsbr(), &doorbell_, {}, rte_get_tsc_hz(),
-                                 options_.adaptive_idle};
+    dataplane::WorkerSetup setup{w,          &tables_, &features_,       reclaimer_.qsbr(),
+                                 &doorbell_, {},       rte_get_tsc_hz(), options_.adaptive_idle};
     for (std::size_t c = 0; c < dataplane::kPuntClassCount; ++c) {
-      auto ring = make_ring(kPuntRingSizes[c]);
+      auto ring = make_ring(kPuntRingSizes[c], numa_node_of(w));
       if (!ring) return Error{ring.error()};
       punt_rings_[w][c] = std::move(*ring);
       setup.punt_rings[c] = punt_rings_[w][c].get();
@@ -141,7 +150,8 @@ bool Control::handle_punts(unsigned budget) {
         const unsigned want = std::min<unsigned>(left, static_cast<unsigned>(frames.size()));
         count = rte_ring_sc_dequeue_burst(rings[c].get(), frames.data(), want, nullptr);
         left -= count;
-        for (unsigned i = 0; i < count; ++i) handle_punt(static_cast<rte_mbuf*>(frames[i]), static_cast<PuntClass>(c));
+        for (unsigned i = 0; i < count; ++i)
+          handle_punt(static_cast<rte_mbuf*>(frames[i]), static_cast<PuntClass>(c));
       }
     }
   }
@@ -220,18 +230,28 @@ void Control::refresh_links() {
 Result<Rib::Outcome> Control::add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark) {
   NextHopSpec next_hop = NextHopSpec::via(route.route.via);
   switch (route.route.type) {
-    case config::RouteType::unicast: break;
-    case config::RouteType::blackhole: next_hop = NextHopSpec::drop(DropReason::route_blackhole); break;
-    case config::RouteType::unreachable: next_hop = NextHopSpec::drop(DropReason::route_unreachable); break;
-    case config::RouteType::prohibit: next_hop = NextHopSpec::drop(DropReason::route_prohibit); break;
+    case config::RouteType::unicast:
+      break;
+    case config::RouteType::blackhole:
+      next_hop = NextHopSpec::drop(DropReason::route_blackhole);
+      break;
+    case config::RouteType::unreachable:
+      next_hop = NextHopSpec::drop(DropReason::route_unreachable);
+      break;
+    case config::RouteType::prohibit:
+      next_hop = NextHopSpec::drop(DropReason::route_prohibit);
+      break;
   }
-  auto outcome = rib_.add(prefix, {std::move(next_hop), RouteSource::api,
-                                   static_cast<std::uint8_t>(route.route.distance), route.route.metric, route.owner, mark});
+  auto outcome = rib_.add(
+      prefix, {std::move(next_hop), RouteSource::api, static_cast<std::uint8_t>(route.route.distance),
+               route.route.metric, route.owner, mark});
   if (outcome && *outcome == Rib::Outcome::added) route_changed(prefix);
   return outcome;
 }
 
-bool Control::remove_route(Ipv4Prefix prefix) { return uninstall(prefix, RouteSource::api); }
+bool Control::remove_route(Ipv4Prefix prefix) {
+  return uninstall(prefix, RouteSource::api);
+}
 
 InterfaceTotals Control::totals(InterfaceId id) const {
   InterfaceTotals sum;

@@ -1,7 +1,7 @@
 // The control plane without its loop: configuration in, tables out, punted packets answered.
 //
-// Everything here runs on the control thread. It is driven by whoever owns it: the Router's loop, or a test. Time comes
-// from outside (`now_ns`, monotonic).
+// Everything here runs on the control thread. It is driven by whoever owns it: the Router's loop, or a test.
+// Time comes from outside (`now_ns`, monotonic).
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,8 @@ struct Accounting {
   std::uint64_t punted = 0;
   std::uint64_t dropped = 0;
   [[nodiscard]] std::int64_t difference() const {
-    return static_cast<std::int64_t>(received + originated + fragments_added - transmitted - punted - dropped);
+    return static_cast<std::int64_t>(received + originated + fragments_added - transmitted - punted -
+                                     dropped);
   }
 };
 
@@ -62,7 +63,8 @@ struct InterfaceTotals {
 class Control {
  public:
   // `features` may be empty; it is copied. Fails (Error) if memory or rings are not to be had.
-  static Result<std::unique_ptr<Control>> make(const ControlOptions& options, const dataplane::FeatureTable& features);
+  static Result<std::unique_ptr<Control>> make(const ControlOptions& options,
+                                               const dataplane::FeatureTable& features);
   ~Control();  // workers have stopped
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -91,8 +93,9 @@ class Control {
   // --- for statistics and tests ---
   [[nodiscard]] Accounting accounting() const;
   [[nodiscard]] InterfaceTotals totals(InterfaceId id) const;
-  [[nodiscard]] std::uint64_t dropped(InterfaceId id, dataplane::DropReason reason) const;  // workers' and ours
-  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> sent_to(NeighborKey key) const;     // packets, bytes
+  [[nodiscard]] std::uint64_t dropped(InterfaceId id,
+                                      dataplane::DropReason reason) const;               // workers' and ours
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> sent_to(NeighborKey key) const;  // packets, bytes
   [[nodiscard]] std::uint64_t punts_handled(dataplane::PuntClass c) const {
     return punts_handled_[static_cast<std::size_t>(c)];
   }
@@ -123,7 +126,8 @@ class Control {
   // control_config.cc
   using Ports = std::map<std::string, std::unique_ptr<dataplane::Port>>;
   Result<void> open_ports(const config::Diff& diff, const config::Config& next, Ports& opened);
-  Result<std::unique_ptr<dataplane::Port>> open_port(const std::string& name, const config::InterfaceConfig& config);
+  Result<std::unique_ptr<dataplane::Port>> open_port(const std::string& name,
+                                                     const config::InterfaceConfig& config);
   void add_interface(const std::string& name, const config::InterfaceConfig& config,
                      std::unique_ptr<dataplane::Port> port);
   void remove_interface(const std::string& name);
@@ -163,9 +167,9 @@ class Control {
   Neighbors neighbors_;
 
   // Rings: punt (producer: a worker; consumer: us), handoff (producer: one worker or us; consumer: a worker).
-  std::vector<std::array<Ring, dataplane::kPuntClassCount>> punt_rings_;   // [worker]
-  std::vector<std::vector<Ring>> handoff_;  // [from: workers, then us][to]
-  std::map<std::string, std::unique_ptr<dataplane::Port>> ports_;  // by interface
+  std::vector<std::array<Ring, dataplane::kPuntClassCount>> punt_rings_;  // [worker]
+  std::vector<std::vector<Ring>> handoff_;                                // [from: workers, then us][to]
+  std::map<std::string, std::unique_ptr<dataplane::Port>> ports_;         // by interface
   unsigned ports_closing_ = 0;
   std::vector<std::unique_ptr<dataplane::Worker>> workers_;
   std::vector<std::unique_ptr<const dataplane::WorkerPlan>> plans_;

@@ -25,10 +25,14 @@ bool needs_new_port(const config::InterfaceConfig& before, const config::Interfa
 
 NextHopSpec next_hop_of(const config::RouteConfig& route) {
   switch (route.type) {
-    case config::RouteType::blackhole: return NextHopSpec::drop(DropReason::route_blackhole);
-    case config::RouteType::unreachable: return NextHopSpec::drop(DropReason::route_unreachable);
-    case config::RouteType::prohibit: return NextHopSpec::drop(DropReason::route_prohibit);
-    case config::RouteType::unicast: break;
+    case config::RouteType::blackhole:
+      return NextHopSpec::drop(DropReason::route_blackhole);
+    case config::RouteType::unreachable:
+      return NextHopSpec::drop(DropReason::route_unreachable);
+    case config::RouteType::prohibit:
+      return NextHopSpec::drop(DropReason::route_prohibit);
+    case config::RouteType::unicast:
+      break;
   }
   return NextHopSpec::via(route.via);
 }
@@ -80,8 +84,8 @@ Result<void> Control::apply(const config::Config& next) {
   return {};
 }
 
-// Opens what is new, and changes MTUs. A device that another interface gives up has to be closed before it can be
-// opened: if that fails, the old interface comes back.
+// Opens what is new, and changes MTUs. A device that another interface gives up has to be closed before it
+// can be opened: if that fails, the old interface comes back.
 Result<void> Control::open_ports(const config::Diff& diff, const config::Config& next, Ports& opened) {
   std::vector<std::string> wanted;
   for (const auto& [name, config] : diff.interfaces.added) wanted.push_back(name);
@@ -112,7 +116,9 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
     }
   }
   for (const auto& change : diff.interfaces.changed) {
-    if (!error.empty() || change.before.mtu == change.after.mtu || needs_new_port(change.before, change.after)) continue;
+    if (!error.empty() || change.before.mtu == change.after.mtu ||
+        needs_new_port(change.before, change.after))
+      continue;
     if (auto mtu = ports_.at(change.key)->set_mtu(static_cast<std::uint16_t>(change.after.mtu)); !mtu) {
       error = "interfaces." + change.key + ".mtu: " + mtu.error();
     }
@@ -121,8 +127,10 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
 
   opened.clear();
   for (const auto& change : diff.interfaces.changed) {
-    if (const auto at = ports_.find(change.key); at != ports_.end() && change.before.mtu != change.after.mtu) {
-      [[maybe_unused]] const auto restored = at->second->set_mtu(static_cast<std::uint16_t>(change.before.mtu));
+    if (const auto at = ports_.find(change.key);
+        at != ports_.end() && change.before.mtu != change.after.mtu) {
+      [[maybe_unused]] const auto restored =
+          at->second->set_mtu(static_cast<std::uint16_t>(change.before.mtu));
     }
   }
   for (const std::string& name : closed) {
@@ -141,14 +149,17 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
   return Error{error};
 }
 
-void Control::restore_fixed_neighbors(const config::Config& config, const std::vector<std::string>& interfaces) {
+void Control::restore_fixed_neighbors(const config::Config& config,
+                                      const std::vector<std::string>& interfaces) {
   for (const auto& [key, mac] : config.neighbors) {
     if (std::find(interfaces.begin(), interfaces.end(), key.interface) == interfaces.end()) continue;
-    if (const Interface* on = interfaces_.find(key.interface)) neighbors_.set_fixed({on->id, key.address}, mac);
+    if (const Interface* on = interfaces_.find(key.interface))
+      neighbors_.set_fixed({on->id, key.address}, mac);
   }
 }
 
-Result<std::unique_ptr<Port>> Control::open_port(const std::string& name, const config::InterfaceConfig& config) {
+Result<std::unique_ptr<Port>> Control::open_port(const std::string& name,
+                                                 const config::InterfaceConfig& config) {
   dataplane::PortOptions options;
   options.name = name;
   options.device = config.device;
@@ -178,8 +189,8 @@ void Control::add_interface(const std::string& name, const config::InterfaceConf
   interfaces_.publish(*interface);
 }
 
-// The interface is out of the tables at once. Its port is closed a grace period after no plan names it any more, its
-// buffers go when all are back.
+// The interface is out of the tables at once. Its port is closed a grace period after no plan names it any
+// more, its buffers go when all are back.
 void Control::remove_interface(const std::string& name) {
   Interface* interface = interfaces_.find(name);
   if (interface == nullptr) return;
@@ -191,7 +202,9 @@ void Control::remove_interface(const std::string& name) {
   struct Closing {
     Control* control;
     std::unique_ptr<Port> port;
-    Closing(Control* c, std::unique_ptr<Port> p) : control(c), port(std::move(p)) { ++control->ports_closing_; }
+    Closing(Control* c, std::unique_ptr<Port> p) : control(c), port(std::move(p)) {
+      ++control->ports_closing_;
+    }
     Closing(const Closing&) = delete;
     Closing& operator=(const Closing&) = delete;
     ~Closing() {
@@ -215,8 +228,8 @@ bool Control::wait_for_removed_ports() {
   return ports_closing_ == 0;
 }
 
-// Worker w has transmit queue w as far as the port has as many; the control thread (who == workers) the one behind.
-// The others hand over to a worker that has one.
+// Worker w has transmit queue w as far as the port has as many; the control thread (who == workers) the one
+// behind. The others hand over to a worker that has one.
 TxPath Control::tx_path(const Port& port, unsigned who) const {
   TxPath path;
   path.multi_segment = port.multi_segment();
@@ -254,7 +267,8 @@ void Control::publish_plans() {
   }
 }
 
-// Whatever hangs on interface addresses and states: the set of own addresses, connected routes, resolved next hops.
+// Whatever hangs on interface addresses and states: the set of own addresses, connected routes, resolved next
+// hops.
 void Control::addresses_changed() {
   interfaces_.publish_addresses();
   sync_connected();
@@ -310,8 +324,8 @@ void Control::route_changed(Ipv4Prefix prefix) {
   for (const NeighborKey& key : below) sync_host_route(key);
 }
 
-// A neighbour whose MAC is known is a host route, as long as what covers it is the connected subnet: a more specific
-// route inside the subnet wins over who happens to be heard on the link.
+// A neighbour whose MAC is known is a host route, as long as what covers it is the connected subnet: a more
+// specific route inside the subnet wins over who happens to be heard on the link.
 void Control::sync_host_route(NeighborKey key) {
   const Ipv4Prefix host(key.address, 32);
   const auto [cover, route] = rib_.covering(host);
@@ -347,8 +361,8 @@ void Control::apply_neighbors(const config::Diff& diff, bool remove) {
 
 void Control::apply_routes(const config::Diff& diff, bool remove) {
   const auto add = [&](Ipv4Prefix prefix, const config::RouteConfig& route) {
-    install(prefix, {next_hop_of(route), RouteSource::static_config, static_cast<std::uint8_t>(route.distance),
-                     route.metric, 0, 0});
+    install(prefix, {next_hop_of(route), RouteSource::static_config,
+                     static_cast<std::uint8_t>(route.distance), route.metric, 0, 0});
   };
   if (remove) {
     for (const auto& [prefix, route] : diff.routes.removed) uninstall(prefix, RouteSource::static_config);

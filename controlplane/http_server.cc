@@ -57,10 +57,11 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   void read() {
     parser_.emplace();
     parser_->body_limit(kMaxBody);
-    stream_.expires_after(buffer_.size() == 0 && served_ != 0 ? std::chrono::seconds(kIdleTime) : kRequestTime);
-    http::async_read(stream_, buffer_, *parser_, [self = this->shared_from_this()](error_code error, std::size_t) {
-      self->on_read(error);
-    });
+    stream_.expires_after(buffer_.size() == 0 && served_ != 0 ? std::chrono::seconds(kIdleTime)
+                                                              : kRequestTime);
+    http::async_read(
+        stream_, buffer_, *parser_,
+        [self = this->shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
   }
 
  private:
@@ -68,7 +69,8 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     if (error == http::error::body_limit) {
       return write(problem(413, "Body too large", "a body has at most 64 MiB"), false);
     }
-    // Whatever else is wrong with the bytes of a request, an HTTP client gets an answer; a closed connection does not.
+    // Whatever else is wrong with the bytes of a request, an HTTP client gets an answer; a closed connection
+    // does not.
     if (error && error.category() == http::make_error_code(http::error::bad_method).category() &&
         error != http::error::end_of_stream && error != http::error::partial_message) {
       return write(problem(400, "Bad request", error.message()), false);
@@ -142,7 +144,8 @@ struct HttpServer::Impl {
   }
 
   template <class Protocol>
-  void accept(asio::basic_socket_acceptor<Protocol>& acceptor, const typename Session<Protocol>::Handle& handler) {
+  void accept(asio::basic_socket_acceptor<Protocol>& acceptor,
+              const typename Session<Protocol>::Handle& handler) {
     acceptor.async_accept([this, &acceptor, &handler](error_code error, typename Protocol::socket socket) {
       if (error == asio::error::operation_aborted) return;
       if (!error && sessions < kMaxSessions) {
@@ -182,7 +185,8 @@ struct HttpServer::Impl {
     const auto colon = where.rfind(':');
     error_code error;
     const auto address = asio::ip::make_address(where.substr(0, colon), error);
-    if (error || colon == std::string::npos) return Error{"control.metrics: " + where + " is not an address and port"};
+    if (error || colon == std::string::npos)
+      return Error{"control.metrics: " + where + " is not an address and port"};
     const Tcp::endpoint endpoint(address, static_cast<unsigned short>(std::stoul(where.substr(colon + 1))));
     tcp.open(endpoint.protocol(), error);
     if (!error) tcp.set_option(asio::socket_base::reuse_address(true), error);
@@ -225,7 +229,9 @@ void HttpServer::start() {
   });
 }
 
-void HttpServer::request_stop() { impl_->io.stop(); }
+void HttpServer::request_stop() {
+  impl_->io.stop();
+}
 
 void HttpServer::join() {
   if (thread_.joinable()) thread_.join();

@@ -1,7 +1,7 @@
 // HTTP/1.1 on a UNIX socket, and /metrics on a TCP port: the API's own thread.
 //
-// The thread runs below the control thread's priority; a request is handled to its end before the next one. Limits: a
-// body of 64 MiB, 128 connections, 60 s for a request to arrive, an hour between requests.
+// The thread runs below the control thread's priority; a request is handled to its end before the next one.
+// Limits: a body of 64 MiB, 128 connections, 60 s for a request to arrive, an hour between requests.
 #pragma once
 
 #include <atomic>
@@ -23,15 +23,16 @@ class HttpServer {
     std::string group = "millrace";      // who may use the socket beside root, if there is such a group
   };
 
-  // Opens the sockets on the calling thread, so that an error is known and privileges may be dropped afterwards.
+  // Opens the sockets on the calling thread, so that an error is known and privileges may be dropped
+  // afterwards.
   static Result<std::unique_ptr<HttpServer>> open(const Options& options, Api& api);
   ~HttpServer();  // stops, and removes the socket
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
   void start();
-  // Ends the thread. `keep_alive` is called again and again until it has ended: requests under way may need the
-  // control thread, which is the caller.
+  // Ends the thread. `keep_alive` is called again and again until it has ended: requests under way may need
+  // the control thread, which is the caller.
   template <class KeepAlive>
   void stop(KeepAlive&& keep_alive) {
     request_stop();

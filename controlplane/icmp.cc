@@ -13,9 +13,9 @@ using dataplane::DropReason;
 namespace {
 
 constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
-constexpr std::uint8_t kTtl = 64;                  // RFC 1700
+constexpr std::uint8_t kTtl = 64;                    // RFC 1700
 constexpr std::uint8_t kInternetworkControl = 0xc0;  // RFC 1812 4.3.2.5: precedence of errors
-constexpr std::uint32_t kMaxError = 576;           // RFC 1812 4.3.2.3: an error is no longer than this
+constexpr std::uint32_t kMaxError = 576;             // RFC 1812 4.3.2.3: an error is no longer than this
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
 bool is_error_type(std::uint8_t type) {
@@ -35,7 +35,8 @@ bool checksum_ok_at(const rte_mbuf* m, std::uint32_t offset, std::uint32_t lengt
     const std::uint32_t take = std::min<std::uint32_t>(length, m->data_len - offset);
     const auto* at = rte_pktmbuf_mtod_offset(m, const std::byte*, offset);
     const std::uint16_t part = checksum_fold(checksum_add({at, take}));
-    sum += odd ? byteswap(part) : part;  // RFC 1071 2 (B): a part at an odd place counts with its bytes swapped
+    sum +=
+        odd ? byteswap(part) : part;  // RFC 1071 2 (B): a part at an odd place counts with its bytes swapped
     odd ^= (take & 1) != 0;
     length -= take;
     offset = 0;
@@ -68,15 +69,17 @@ std::optional<DropReason> Icmp::answer_icmp(rte_mbuf* m, const Interface& ingres
   return std::nullopt;
 }
 
-// RFC 792 and RFC 1812 4.3.3.6: the same packet back, from the address that was asked. The checksum changes by what
-// the type does: 8 to 0 in the high byte.
+// RFC 792 and RFC 1812 4.3.3.6: the same packet back, from the address that was asked. The checksum changes
+// by what the type does: 8 to 0 in the high byte.
 void Icmp::echo_reply(rte_mbuf* m, const Interface& ingress) {
   wire::Ipv4* ip = dataplane::ipv4(m);
   auto* icmp = rte_pktmbuf_mtod_offset(m, wire::Icmp*, kL2 + ip->header_length());
   icmp->type = wire::kIcmpEchoReply;
-  const std::uint32_t sum = static_cast<std::uint16_t>(~icmp->checksum.host()) + std::uint32_t{0xf7ff};  // ~0x0800
+  const std::uint32_t sum =
+      static_cast<std::uint16_t>(~icmp->checksum.host()) + std::uint32_t{0xf7ff};  // ~0x0800
   const auto checksum = static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16)));
-  // Zero is right only if the rest adds up to all ones; all ones is right then, too, and also for a message of zeroes.
+  // Zero is right only if the rest adds up to all ones; all ones is right then, too, and also for a message
+  // of zeroes.
   icmp->checksum = Be16(checksum == 0 ? std::uint16_t{0xffff} : checksum);
   std::swap(ip->source, ip->destination);
   ip->ttl = kTtl;
@@ -89,13 +92,15 @@ void Icmp::echo_reply(rte_mbuf* m, const Interface& ingress) {
   output_.send_packet(m, ingress.fib);
 }
 
-// RFC 1812 4.3.2.7: no error about an error, a later fragment, or to whom it would be no help. Packets in broadcast
-// frames, to broadcast and multicast addresses and from invalid sources were dropped before they came here.
+// RFC 1812 4.3.2.7: no error about an error, a later fragment, or to whom it would be no help. Packets in
+// broadcast frames, to broadcast and multicast addresses and from invalid sources were dropped before they
+// came here.
 bool Icmp::may_answer(rte_mbuf* m) const {
   const wire::Ipv4* ip = dataplane::ipv4(m);
   const Ipv4Address source(ip->source);
   if (ip->fragment_offset() != 0) return false;
-  if (source.is_this_network() || source.is_multicast() || source.is_class_e() || source.is_loopback()) return false;
+  if (source.is_this_network() || source.is_multicast() || source.is_class_e() || source.is_loopback())
+    return false;
   if (ip->protocol != wire::kProtocolIcmp) return true;
   std::uint8_t type = 0;
   const void* at = rte_pktmbuf_read(m, static_cast<std::uint32_t>(kL2 + ip->header_length()), 1, &type);
@@ -135,10 +140,19 @@ void Icmp::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason, 
   const void* from = rte_pktmbuf_read(m, kL2, quote, icmp + 1);
   if (from == nullptr) return rte_pktmbuf_free(error);
   if (from != icmp + 1) std::memcpy(icmp + 1, from, quote);
-  *icmp = {what.icmp_type, what.icmp_code, Be16(0), Be16(0), Be16(reason == DropReason::fragmentation_needed ? mtu : std::uint16_t{0})};
+  *icmp = {what.icmp_type, what.icmp_code, Be16(0), Be16(0),
+           Be16(reason == DropReason::fragmentation_needed ? mtu : std::uint16_t{0})};
   icmp->checksum = internet_checksum({reinterpret_cast<const std::byte*>(icmp), sizeof(wire::Icmp) + quote});
-  *ip = {0x45, kInternetworkControl, Be16(static_cast<std::uint16_t>(kHeaders + quote)), Be16(++identification_), Be16(0),
-         kTtl, wire::kProtocolIcmp, Be16(0), source->wire(), original->source};
+  *ip = {0x45,
+         kInternetworkControl,
+         Be16(static_cast<std::uint16_t>(kHeaders + quote)),
+         Be16(++identification_),
+         Be16(0),
+         kTtl,
+         wire::kProtocolIcmp,
+         Be16(0),
+         source->wire(),
+         original->source};
   ip->checksum = internet_checksum({reinterpret_cast<const std::byte*>(ip), sizeof(wire::Ipv4)});
   ++counters_.errors_sent;
   output_.send_packet(error, ingress.fib);

@@ -1,7 +1,8 @@
-// What Millrace answers by itself: echo to its own addresses, and ICMP errors about packets that could not go on.
+// What Millrace answers by itself: echo to its own addresses, and ICMP errors about packets that could not go
+// on.
 //
-// Supported: RFC 792, RFC 1122 3.2.2, RFC 1812 4.3, RFC 1191 (next-hop MTU), RFC 6918 (deprecated types unanswered).
-// Control thread only.
+// Supported: RFC 792, RFC 1122 3.2.2, RFC 1812 4.3, RFC 1191 (next-hop MTU), RFC 6918 (deprecated types
+// unanswered). Control thread only.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -28,8 +29,8 @@ class Icmp {
   void set_rate(unsigned errors_per_second) { rate_ = errors_per_second; }
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
 
-  // A validated packet (Ethernet and IPv4) to one of our addresses. Takes the buffer if it has no reason to drop it;
-  // else the caller drops it with that reason.
+  // A validated packet (Ethernet and IPv4) to one of our addresses. Takes the buffer if it has no reason to
+  // drop it; else the caller drops it with that reason.
   std::optional<dataplane::DropReason> deliver(rte_mbuf* m, const Interface& ingress);
   // The error that `reason` calls for, about `m`, which came on `ingress`. The buffer stays the caller's.
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason, std::uint16_t mtu);

@@ -19,7 +19,8 @@ std::optional<Ipv4Address> Interface::source_for(Ipv4Address peer) const {
 
 bool Interface::is_neighbor_address(Ipv4Address address) const {
   return std::any_of(config.addresses.begin(), config.addresses.end(), [&](const auto& own) {
-    const bool special = own.has_broadcast() && (address == own.broadcast() || address == own.subnet().address());
+    const bool special =
+        own.has_broadcast() && (address == own.broadcast() || address == own.subnet().address());
     return own.subnet().contains(address) && !special;
   });
 }

@@ -33,7 +33,8 @@ struct Interface {
   [[nodiscard]] bool has_address(Ipv4Address address) const;
   // The own address to speak from to `peer`: of the subnet that it is in, else the first one.
   [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address peer) const;
-  // Whether a host on this link can have the address: of one of its subnets, and not the network or broadcast one.
+  // Whether a host on this link can have the address: of one of its subnets, and not the network or broadcast
+  // one.
   [[nodiscard]] bool is_neighbor_address(Ipv4Address address) const;
 };
 
@@ -43,13 +44,15 @@ class Interfaces {
 
   // The new interface is down and has no place in the tables until publish(). Nothing if all ids are taken.
   Interface* add(const std::string& name, const config::InterfaceConfig& config);
-  void remove(InterfaceId id);  // its view goes, its id comes back a grace period later
+  void remove(InterfaceId id);               // its view goes, its id comes back a grace period later
   void publish(const Interface& interface);  // its view, as workers see it
   // After addresses or states changed: the connected subnets and the set of own addresses.
   void publish_addresses();
 
   [[nodiscard]] Interface* find(InterfaceId id);
-  [[nodiscard]] const Interface* find(InterfaceId id) const { return const_cast<Interfaces*>(this)->find(id); }
+  [[nodiscard]] const Interface* find(InterfaceId id) const {
+    return const_cast<Interfaces*>(this)->find(id);
+  }
   [[nodiscard]] Interface* find(const std::string& name);
   // The interface that is up and has a subnet with `address` in it.
   [[nodiscard]] const Interface* connected_to(Ipv4Address address) const;

@@ -40,7 +40,9 @@ int run(const std::string& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"millraced: the Millrace software router.\n\nForwards packets as one YAML file says; `millrace` talks to it while it runs."};
+  CLI::App app{
+      "millraced: the Millrace software router.\n\nForwards packets as one YAML file says; `millrace` talks "
+      "to it while it runs."};
   std::string config = "/etc/millrace/millrace.yaml";
   std::string to_check;
   bool verbose = false;

@@ -15,11 +15,18 @@ class LagHistogram {
   static constexpr std::array kBounds = {0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005,
                                          0.0075, 0.01,    0.02,   0.05,  0.1,   0.5,   1.0};
   void record(std::uint64_t lag_ns);
-  [[nodiscard]] std::uint64_t count(std::size_t bucket) const { return counts_[bucket].load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t count(std::size_t bucket) const {
+    return counts_[bucket].load(std::memory_order_relaxed);
+  }
   [[nodiscard]] std::uint64_t total() const;
-  [[nodiscard]] double sum_seconds() const { return static_cast<double>(sum_ns_.load(std::memory_order_relaxed)) / 1e9; }
-  [[nodiscard]] double max_seconds() const { return static_cast<double>(max_ns_.load(std::memory_order_relaxed)) / 1e9; }
-  // The upper bound of the bucket that holds the quantile (the maximum for the last bucket); 0 without samples.
+  [[nodiscard]] double sum_seconds() const {
+    return static_cast<double>(sum_ns_.load(std::memory_order_relaxed)) / 1e9;
+  }
+  [[nodiscard]] double max_seconds() const {
+    return static_cast<double>(max_ns_.load(std::memory_order_relaxed)) / 1e9;
+  }
+  // The upper bound of the bucket that holds the quantile (the maximum for the last bucket); 0 without
+  // samples.
   [[nodiscard]] double quantile(double q) const;
 
  private:

@@ -16,7 +16,8 @@ constexpr unsigned kExpiriesPerTick = 128;
 }  // namespace
 
 std::string_view Neighbors::name(State state) {
-  static constexpr std::string_view kNames[] = {"incomplete", "reachable", "stale", "probe", "failed", "static"};
+  static constexpr std::string_view kNames[] = {"incomplete", "reachable", "stale",
+                                                "probe",      "failed",    "static"};
   return kNames[static_cast<std::size_t>(state)];
 }
 
@@ -274,13 +275,14 @@ void Neighbors::announce(const Interface& interface) {
   }
 }
 
-void Neighbors::send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender, MacAddress target_mac,
-                         Ipv4Address target, MacAddress destination) {
+void Neighbors::send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender,
+                         MacAddress target_mac, Ipv4Address target, MacAddress destination) {
   rte_mbuf* m = output_.allocate(sizeof(wire::Ethernet) + sizeof(wire::Arp));
   if (m == nullptr) return;
   *dataplane::ethernet(m) = {destination, egress.mac, Be16(wire::kEtherTypeArp)};
   *rte_pktmbuf_mtod_offset(m, wire::Arp*, sizeof(wire::Ethernet)) = {
-      Be16(1), Be16(wire::kEtherTypeIpv4), 6, 4, Be16(operation), egress.mac, sender.wire(), target_mac, target.wire()};
+      Be16(1),      Be16(wire::kEtherTypeIpv4), 6, 4, Be16(operation), egress.mac, sender.wire(), target_mac,
+      target.wire()};
   output_.send_frame(m, egress);
 }
 
@@ -299,9 +301,10 @@ std::optional<DropReason> Neighbors::handle_arp(rte_mbuf* m, const Interface& in
   const wire::Arp arp = *rte_pktmbuf_mtod_offset(m, const wire::Arp*, sizeof(wire::Ethernet));
   rte_pktmbuf_free(m);
   const std::uint16_t operation = arp.operation.host();
-  if (arp.hardware_type.host() != 1 || arp.protocol_type.host() != wire::kEtherTypeIpv4 || arp.hardware_length != 6 ||
-      arp.protocol_length != 4 || (operation != wire::kArpRequest && operation != wire::kArpReply) ||
-      arp.sender_mac.is_group() || arp.sender_mac.is_zero()) {
+  if (arp.hardware_type.host() != 1 || arp.protocol_type.host() != wire::kEtherTypeIpv4 ||
+      arp.hardware_length != 6 || arp.protocol_length != 4 ||
+      (operation != wire::kArpRequest && operation != wire::kArpReply) || arp.sender_mac.is_group() ||
+      arp.sender_mac.is_zero()) {
     return DropReason::arp_invalid;
   }
   const Ipv4Address sender(arp.sender_address);

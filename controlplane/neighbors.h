@@ -1,9 +1,10 @@
-// The neighbour table: who has which MAC on which interface, by ARP (RFC 826, 5227), with the ageing of RFC 4861 7.3.
+// The neighbour table: who has which MAC on which interface, by ARP (RFC 826, 5227), with the ageing of RFC
+// 4861 7.3.
 //
 //            resolve / want            reply                  30 s           used since: probe (unicast)
 //   (none) ---------------> incomplete ------> reachable ----------> stale <--------------------> probe
-//                             | 3 requests unanswered                  | unused for 20 min           | 3 unanswered
-//                             v                                        v                             v
+//                             | 3 requests unanswered                  | unused for 20 min           | 3
+//                             unanswered v                                        v v
 //                           failed: 3/1 for what waits; a wanted one is asked again every 10 s, others go
 //
 // Control thread only. Supported: RFC 826 with gratuitous ARP, probes of RFC 5227 answered, RFC 1812 3.3.2.
@@ -25,15 +26,15 @@
 namespace millrace::controlplane {
 
 struct NeighborLimits {
-  std::uint64_t retry_ns = 1'000'000'000;               // between requests (RFC 1122 2.3.2.1: at most 1 a second)
-  unsigned attempts = 3;                                // requests, or probes, until it is dead
-  std::uint64_t reachable_ns = 30'000'000'000;          // a confirmation is good for this long
-  std::uint64_t used_check_ns = 5'000'000'000;          // how often a stale one is asked whether it is in use
-  std::uint64_t forget_ns = 1'200'000'000'000;          // an unused stale one goes (RFC 1122 2.3.2.1)
-  std::uint64_t failed_retry_ns = 10'000'000'000;       // a dead one that routes want is asked again
-  std::uint64_t defend_ns = 10'000'000'000;             // between announcements against a conflict (RFC 5227 2.4)
-  std::size_t queue = 4;                                // packets that wait for one neighbour: the newest
-  std::size_t incomplete = 8192;                        // neighbours that are asked for at a time
+  std::uint64_t retry_ns = 1'000'000'000;          // between requests (RFC 1122 2.3.2.1: at most 1 a second)
+  unsigned attempts = 3;                           // requests, or probes, until it is dead
+  std::uint64_t reachable_ns = 30'000'000'000;     // a confirmation is good for this long
+  std::uint64_t used_check_ns = 5'000'000'000;     // how often a stale one is asked whether it is in use
+  std::uint64_t forget_ns = 1'200'000'000'000;     // an unused stale one goes (RFC 1122 2.3.2.1)
+  std::uint64_t failed_retry_ns = 10'000'000'000;  // a dead one that routes want is asked again
+  std::uint64_t defend_ns = 10'000'000'000;        // between announcements against a conflict (RFC 5227 2.4)
+  std::size_t queue = 4;                           // packets that wait for one neighbour: the newest
+  std::size_t incomplete = 8192;                   // neighbours that are asked for at a time
   std::size_t total = 131072;
 };
 
@@ -84,9 +85,10 @@ class Neighbors {
   void set_fixed(NeighborKey key, MacAddress mac);
   void remove_fixed(NeighborKey key);
   void flush(InterfaceId interface, bool fixed_too);  // link down, or the interface goes
-  void flush_off_link(const Interface& interface);    // those that its addresses no longer reach; static ones stay
-  void announce(const Interface& interface);          // gratuitous ARP for its addresses (RFC 5227 3)
-  void tick();                                        // timers that are due
+  void flush_off_link(
+      const Interface& interface);            // those that its addresses no longer reach; static ones stay
+  void announce(const Interface& interface);  // gratuitous ARP for its addresses (RFC 5227 3)
+  void tick();                                // timers that are due
 
   [[nodiscard]] std::pair<NextHops::LinkState, MacAddress> known(NeighborKey key) const;
   [[nodiscard]] const std::map<NeighborKey, Entry>& entries() const { return entries_; }

@@ -152,7 +152,8 @@ void NextHops::interfaces_changed() {
   for (auto& [id, set] : sets_) resolve(*set);
 }
 
-// Members that are not known to be dead; all of them if none is left, so that traffic goes on asking for them.
+// Members that are not known to be dead; all of them if none is left, so that traffic goes on asking for
+// them.
 std::vector<const NextHops::Link*> NextHops::usable_members(const Set& set) const {
   std::vector<const Link*> usable, all;
   for (const NeighborKey& key : set.members) {
@@ -165,8 +166,8 @@ std::vector<const NextHops::Link*> NextHops::usable_members(const Set& set) cons
   return usable.empty() ? all : usable;
 }
 
-// Bucket i belongs to the (i mod n)-th address of the set, usable or not: the loss of one moves its buckets alone, to
-// the others in turn.
+// Bucket i belongs to the (i mod n)-th address of the set, usable or not: the loss of one moves its buckets
+// alone, to the others in turn.
 void NextHops::fill_buckets(const Set& set, const std::vector<const Link*>& usable) {
   const auto& addresses = set.spec.addresses;
   for (std::uint32_t i = 0; i < dataplane::kBuckets; ++i) {
@@ -182,9 +183,15 @@ void NextHops::publish(Set& set) {
   NextHop next_hop;
   const auto usable = usable_members(set);
   switch (set.spec.kind) {
-    case NextHopSpec::Kind::local: next_hop = NextHop::local(); break;
-    case NextHopSpec::Kind::glean: next_hop = NextHop::glean(set.spec.interface); break;
-    case NextHopSpec::Kind::drop: next_hop = NextHop::drop(set.spec.reason); break;
+    case NextHopSpec::Kind::local:
+      next_hop = NextHop::local();
+      break;
+    case NextHopSpec::Kind::glean:
+      next_hop = NextHop::glean(set.spec.interface);
+      break;
+    case NextHopSpec::Kind::drop:
+      next_hop = NextHop::drop(set.spec.reason);
+      break;
     case NextHopSpec::Kind::via:
     case NextHopSpec::Kind::neighbor:
       if (usable.empty()) {
@@ -194,7 +201,8 @@ void NextHops::publish(Set& set) {
       } else {
         if (!set.first_bucket) set.first_bucket = writer_.allocate_group();
         if (!set.first_bucket) {
-          next_hop = NextHop::forward(usable.front()->slot);  // no room to spread: one path is better than none
+          next_hop =
+              NextHop::forward(usable.front()->slot);  // no room to spread: one path is better than none
           break;
         }
         fill_buckets(set, usable);

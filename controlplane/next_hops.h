@@ -1,7 +1,8 @@
 // The resolver: from what a route says ("via 192.0.2.254", "blackhole") to what the FIB names.
 //
-// Equal next-hop sets are one shared, reference-counted group, and a FIB entry names the group. When a neighbour,
-// link or address changes, groups are written anew and prefixes are not touched. Control thread only.
+// Equal next-hop sets are one shared, reference-counted group, and a FIB entry names the group. When a
+// neighbour, link or address changes, groups are written anew and prefixes are not touched. Control thread
+// only.
 //
 //   route -> Set (NextHopId, shared) -> member -> Link (interface, address) -> adjacency slot
 #pragma once
@@ -36,7 +37,9 @@ struct NextHopSpec {
   InterfaceId interface = kNoInterface;                            // neighbor, glean
   std::vector<Ipv4Address> addresses;                              // via: sorted, unique; neighbor: one
 
-  static NextHopSpec via(std::vector<Ipv4Address> addresses) { return {Kind::via, {}, kNoInterface, std::move(addresses)}; }
+  static NextHopSpec via(std::vector<Ipv4Address> addresses) {
+    return {Kind::via, {}, kNoInterface, std::move(addresses)};
+  }
   static NextHopSpec neighbor(NeighborKey k) { return {Kind::neighbor, {}, k.interface, {k.address}}; }
   static NextHopSpec glean(InterfaceId interface) { return {Kind::glean, {}, interface, {}}; }
   static NextHopSpec local() { return {Kind::local, {}, kNoInterface, {}}; }
@@ -69,7 +72,8 @@ class NextHops {
   // What is known of a neighbour already when a link to it is made.
   using Known = std::function<std::pair<LinkState, MacAddress>(NeighborKey)>;
 
-  NextHops(dataplane::TableWriter& writer, const Interfaces& interfaces) : writer_(writer), interfaces_(interfaces) {}
+  NextHops(dataplane::TableWriter& writer, const Interfaces& interfaces)
+      : writer_(writer), interfaces_(interfaces) {}
   void set_hooks(Known known, Wanted wanted) {
     known_ = std::move(known);
     wanted_ = std::move(wanted);

@@ -30,7 +30,9 @@ void Output::lose(rte_mbuf* m) {
   ++counters_.lost;
 }
 
-void Output::send_frame(rte_mbuf* m, const Interface& egress) { transmit(m, egress); }
+void Output::send_frame(rte_mbuf* m, const Interface& egress) {
+  transmit(m, egress);
+}
 
 void Output::transmit(rte_mbuf* m, const Interface& egress) {
   const TxPath& path = paths_[egress.port.value()];

@@ -1,7 +1,8 @@
 // What the control thread sends: frames on an interface, or packets by the FIB. Control thread only.
 //
-// A port with a queue to spare has one for us; else the frame goes through a ring (single producer: us; single
-// consumer: the worker that owns the port's queue). A frame that cannot go is counted, never waited for.
+// A port with a queue to spare has one for us; else the frame goes through a ring (single producer: us;
+// single consumer: the worker that owns the port's queue). A frame that cannot go is counted, never waited
+// for.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -28,10 +29,12 @@ class Output {
   };
   struct Hooks {
     std::function<void(NeighborKey, rte_mbuf*)> unresolved;
-    std::function<void(rte_mbuf*, InterfaceId egress, dataplane::DropReason)> drop;  // a packet that we forwarded
+    std::function<void(rte_mbuf*, InterfaceId egress, dataplane::DropReason)>
+        drop;  // a packet that we forwarded
   };
 
-  Output(const dataplane::Tables& tables, const Interfaces& interfaces) : tables_(tables), interfaces_(interfaces) {}
+  Output(const dataplane::Tables& tables, const Interfaces& interfaces)
+      : tables_(tables), interfaces_(interfaces) {}
   void set_pool(rte_mempool* pool) { pool_ = pool; }
   void set_hooks(Hooks hooks) { hooks_ = std::move(hooks); }
   void set_path(PortId port, dataplane::TxPath path) { paths_[port.value()] = path; }
@@ -40,11 +43,11 @@ class Output {
   rte_mbuf* allocate(std::uint16_t bytes);
   // A complete Ethernet frame. Takes the buffer.
   void send_frame(rte_mbuf* m, const Interface& egress);
-  // A complete IPv4 packet with room for an Ethernet header before it: looked up in the interface's FIB, fragmented if
-  // it must be, queued for resolution if its next hop is not known. Takes the buffer.
+  // A complete IPv4 packet with room for an Ethernet header before it: looked up in the interface's FIB,
+  // fragmented if it must be, queued for resolution if its next hop is not known. Takes the buffer.
   void send_packet(rte_mbuf* m, FibId fib);
-  // Behind resolution: the neighbour's MAC is known. What a worker punted (not meta.from_control) was not forwarded yet:
-  // its TTL goes down here.
+  // Behind resolution: the neighbour's MAC is known. What a worker punted (not meta.from_control) was not
+  // forwarded yet: its TTL goes down here.
   void send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddress& to);
 
   [[nodiscard]] const Counters& counters() const { return counters_; }

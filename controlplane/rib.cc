@@ -17,7 +17,9 @@ Route* Rib::route_of(Entry& entry, RouteSource source) {
   return at == entry.others->end() ? nullptr : &*at;
 }
 
-Result<void> Rib::publish(Ipv4Prefix prefix, NextHopId next_hop) { return writer_.insert(fib_, prefix, next_hop); }
+Result<void> Rib::publish(Ipv4Prefix prefix, NextHopId next_hop) {
+  return writer_.insert(fib_, prefix, next_hop);
+}
 
 Result<Rib::Outcome> Rib::add(Ipv4Prefix prefix, const Spec& spec) {
   const auto next_hop = next_hops_.acquire(spec.next_hop);
@@ -33,8 +35,8 @@ Result<Rib::Outcome> Rib::add(Ipv4Prefix prefix, const Spec& spec) {
     next_hops_.release(*next_hop);
     return Outcome::unchanged;
   }
-  // Who would be the best one now? Only if that is another next hop does the FIB change, and first of all: it is
-  // what can fail.
+  // Who would be the best one now? Only if that is another next hop does the FIB change, and first of all: it
+  // is what can fail.
   std::vector<Route> candidates{route};
   if (entry != nullptr) {
     if (&entry->best != old) candidates.push_back(entry->best);
@@ -76,7 +78,8 @@ bool Rib::remove(Ipv4Prefix prefix, RouteSource source) {
     // The next best one is the first: `others` is sorted. Its prefix is in the FIB, so that this cannot fail.
     const Route next = entry->others->front();
     entry->others->erase(entry->others->begin());
-    if (next.next_hop != gone) [[maybe_unused]] const auto published = publish(prefix, next.next_hop);
+    if (next.next_hop != gone) [[maybe_unused]]
+      const auto published = publish(prefix, next.next_hop);
     entry->best = next;
   }
   if (entry != nullptr && entry->others && entry->others->empty()) entry->others.reset();

@@ -1,7 +1,7 @@
 // The RIB: every route of every source, the best one of each prefix, and the FIB kept equal to the best ones.
 //
-// Best: lowest administrative distance, then lowest metric, then the order of RouteSource. Control thread only; a
-// change is visible to workers when the call returns.
+// Best: lowest administrative distance, then lowest metric, then the order of RouteSource. Control thread
+// only; a change is visible to workers when the call returns.
 #pragma once
 
 #include <array>
@@ -20,10 +20,13 @@
 namespace millrace::controlplane {
 
 enum class RouteSource : std::uint8_t { connected, static_config, api, neighbor };
-inline constexpr std::array<std::string_view, 4> kRouteSourceNames = {"connected", "static", "api", "neighbor"};
-inline constexpr std::array kRouteSources = {RouteSource::connected, RouteSource::static_config, RouteSource::api,
-                                             RouteSource::neighbor};
-inline constexpr std::string_view name(RouteSource source) { return kRouteSourceNames[static_cast<std::size_t>(source)]; }
+inline constexpr std::array<std::string_view, 4> kRouteSourceNames = {"connected", "static", "api",
+                                                                      "neighbor"};
+inline constexpr std::array kRouteSources = {RouteSource::connected, RouteSource::static_config,
+                                             RouteSource::api, RouteSource::neighbor};
+inline constexpr std::string_view name(RouteSource source) {
+  return kRouteSourceNames[static_cast<std::size_t>(source)];
+}
 
 // Host routes of learned neighbours give way to everything else.
 inline constexpr std::uint8_t kNeighborDistance = 255;
@@ -42,7 +45,8 @@ class Rib {
  public:
   enum class Outcome : std::uint8_t { added, replaced, unchanged };
 
-  Rib(dataplane::TableWriter& writer, NextHops& next_hops, FibId fib) : writer_(writer), next_hops_(next_hops), fib_(fib) {}
+  Rib(dataplane::TableWriter& writer, NextHops& next_hops, FibId fib)
+      : writer_(writer), next_hops_(next_hops), fib_(fib) {}
   ~Rib() = default;
   Rib(const Rib&) = delete;
   Rib& operator=(const Rib&) = delete;
@@ -76,7 +80,9 @@ class Rib {
       return true;
     });
   }
-  [[nodiscard]] std::size_t count(RouteSource source) const { return counts_[static_cast<std::size_t>(source)]; }
+  [[nodiscard]] std::size_t count(RouteSource source) const {
+    return counts_[static_cast<std::size_t>(source)];
+  }
   [[nodiscard]] std::size_t prefixes() const { return routes_.size(); }
 
   // Owner tags of API routes are kept as small numbers; 0 is "none".

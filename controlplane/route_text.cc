@@ -22,7 +22,8 @@ std::string_view take_word(std::string_view& line) {
 Result<Ipv4Prefix> parse_prefix(std::string_view text) {
   if (const auto prefix = Ipv4Prefix::parse(text)) return *prefix;
   if (const auto loose = Ipv4Prefix::parse(text, false)) {
-    return Error{"\"" + std::string(text) + "\" has host bits set (did you mean " + loose->to_string() + "?)"};
+    return Error{"\"" + std::string(text) + "\" has host bits set (did you mean " + loose->to_string() +
+                 "?)"};
   }
   return Error{"\"" + std::string(text) + "\" is not an IPv4 prefix such as 203.0.113.0/24"};
 }
@@ -38,7 +39,8 @@ std::optional<config::RouteType> parse_type(std::string_view text) {
 Result<void> add_next_hop(config::RouteConfig& route, std::string_view text) {
   const auto address = Ipv4Address::parse(text);
   if (!address) return Error{"\"" + std::string(text) + "\" is not an IPv4 address"};
-  if (route.via.size() == kMaxNextHops) return Error{"more than " + std::to_string(kMaxNextHops) + " next hops"};
+  if (route.via.size() == kMaxNextHops)
+    return Error{"more than " + std::to_string(kMaxNextHops) + " next hops"};
   route.via.push_back(*address);
   return {};
 }
@@ -58,7 +60,8 @@ Result<unsigned> number(const json& value, const char* key, unsigned min, unsign
 
 Result<void> read_via(const json& value, config::RouteConfig& route) {
   if (value.is_string()) return add_next_hop(route, value.get_ref<const std::string&>());
-  if (!value.is_array() || value.empty()) return Error{"\"via\" is neither an address nor a list of addresses"};
+  if (!value.is_array() || value.empty())
+    return Error{"\"via\" is neither an address nor a list of addresses"};
   for (const json& item : value) {
     if (!item.is_string()) return Error{"\"via\" holds something that is not an address"};
     if (auto added = add_next_hop(route, item.get_ref<const std::string&>()); !added) return added;
@@ -67,7 +70,9 @@ Result<void> read_via(const json& value, config::RouteConfig& route) {
 }
 
 Result<void> read_key(const std::string& key, const json& value, RouteRequest& request) {
-  const auto text = [&]() -> std::string { return value.is_string() ? value.get<std::string>() : std::string(); };
+  const auto text = [&]() -> std::string {
+    return value.is_string() ? value.get<std::string>() : std::string();
+  };
   if (key == "prefix") {
     const auto prefix = parse_prefix(text());
     if (!prefix) return Error{prefix.error()};
@@ -88,7 +93,8 @@ Result<void> read_key(const std::string& key, const json& value, RouteRequest& r
   }
   if (key == "owner") {
     request.owner = text();
-    if (!value.is_string() || request.owner.size() > 64) return Error{"\"owner\" is not a string of up to 64 characters"};
+    if (!value.is_string() || request.owner.size() > 64)
+      return Error{"\"owner\" is not a string of up to 64 characters"};
     return {};
   }
   if (key != "distance" && key != "metric") return Error{"unknown key \"" + key + "\""};
@@ -134,7 +140,8 @@ Result<RouteRequest> parse_route_line(std::string_view line) {
     return Error{"expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"};
   }
   request.route.type = *type;
-  if (word = take_word(line); !word.empty()) return Error{"unexpected \"" + std::string(word) + "\" at the end"};
+  if (word = take_word(line); !word.empty())
+    return Error{"unexpected \"" + std::string(word) + "\" at the end"};
   return request;
 }
 

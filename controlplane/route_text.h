@@ -18,8 +18,8 @@ struct RouteRequest {
   std::string owner;
 };
 
-// "PREFIX via ADDRESS...", "PREFIX blackhole|unreachable|prohibit" or "del PREFIX". The line is neither empty nor a
-// comment (`is_blank`).
+// "PREFIX via ADDRESS...", "PREFIX blackhole|unreachable|prohibit" or "del PREFIX". The line is neither empty
+// nor a comment (`is_blank`).
 Result<RouteRequest> parse_route_line(std::string_view line);
 bool is_blank(std::string_view line);
 

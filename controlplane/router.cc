@@ -71,10 +71,18 @@ dataplane::EalOptions eal_options(const config::Config& config, const std::vecto
   options.worker_cores = cores;
   options.memory_bytes = config.dataplane.memory_bytes;
   switch (config.dataplane.hugepages) {
-    case config::Hugepages::automatic: options.hugepages = dataplane::EalOptions::Huge::automatic; break;
-    case config::Hugepages::size_1g: options.hugepages = dataplane::EalOptions::Huge::size_1g; break;
-    case config::Hugepages::size_2m: options.hugepages = dataplane::EalOptions::Huge::size_2m; break;
-    case config::Hugepages::none: options.hugepages = dataplane::EalOptions::Huge::none; break;
+    case config::Hugepages::automatic:
+      options.hugepages = dataplane::EalOptions::Huge::automatic;
+      break;
+    case config::Hugepages::size_1g:
+      options.hugepages = dataplane::EalOptions::Huge::size_1g;
+      break;
+    case config::Hugepages::size_2m:
+      options.hugepages = dataplane::EalOptions::Huge::size_2m;
+      break;
+    case config::Hugepages::none:
+      options.hugepages = dataplane::EalOptions::Huge::none;
+      break;
   }
   for (const auto& [name, interface] : config.interfaces) {
     if (dataplane::is_pci_address(interface.device)) options.pci_devices.push_back(interface.device);
@@ -142,10 +150,12 @@ Result<void> Router::Impl::start(const config::Config& config, const std::string
   if (!started) return Error{started.error()};
   eal = std::move(*started);
   if (std::find(cores.begin(), cores.end(), config.control.core) != cores.end()) {
-    spdlog::warn("a worker shares core {} with the control thread: both are slower for it", config.control.core);
+    spdlog::warn("a worker shares core {} with the control thread: both are slower for it",
+                 config.control.core);
   }
-  spdlog::info("hugepages: {}{}", eal->hugepages(),
-               eal->hugepages() == "none" ? " (big tables are slower without; see docs/configuration.md)" : "");
+  spdlog::info(
+      "hugepages: {}{}", eal->hugepages(),
+      eal->hugepages() == "none" ? " (big tables are slower without; see docs/configuration.md)" : "");
   RouterInfo info;
   info.config_file = file;
   info.hugepages = eal->hugepages();
@@ -168,8 +178,8 @@ Result<void> Router::Impl::start_control(const config::Config& config) {
   ControlOptions options;
   options.workers = static_cast<unsigned>(cores.size());
   options.adaptive_idle = config.dataplane.idle == config::Idle::adaptive;
-  options.fib.pages = config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent
-                                                                            : lpm::Pages::automatic;
+  options.fib.pages =
+      config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent : lpm::Pages::automatic;
   options.flow_seed = std::random_device{}();
   auto made = Control::make(options, {});
   if (!made) return Error{made.error()};
@@ -216,13 +226,14 @@ void Router::Impl::tick() {
 
 // The doorbell rings when a worker finds us asleep; then the rings are emptied, a budget at a time.
 void Router::Impl::wait_for_punts() {
-  doorbell.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (error) return;
-    std::uint64_t rung = 0;
-    [[maybe_unused]] const auto size = read(doorbell.native_handle(), &rung, sizeof rung);
-    handle_punts();
-    wait_for_punts();
-  });
+  doorbell.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                        if (error) return;
+                        std::uint64_t rung = 0;
+                        [[maybe_unused]] const auto size = read(doorbell.native_handle(), &rung, sizeof rung);
+                        handle_punts();
+                        wait_for_punts();
+                      });
 }
 
 void Router::Impl::handle_punts() {
@@ -274,8 +285,8 @@ void Router::run() {
   r.next_tick = std::chrono::steady_clock::now();
   r.wait_for_punts();
   r.tick();
-  spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION, r.cores.size(),
-               r.control->desired().interfaces.size(), r.control->rib().prefixes());
+  spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION,
+               r.cores.size(), r.control->desired().interfaces.size(), r.control->rib().prefixes());
   sd_notify(0, "READY=1");
   r.io.run();
   sd_notify(0, "STOPPING=1");

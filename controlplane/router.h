@@ -1,7 +1,7 @@
 // The router: owns DPDK, the control plane, the workers and the API, and runs the control loop.
 //
-// Members are in the order in which they are made; they end in the reverse order: the API first, then the workers, the
-// ports and tables (Control), DPDK last.
+// Members are in the order in which they are made; they end in the reverse order: the API first, then the
+// workers, the ports and tables (Control), DPDK last.
 #pragma once
 
 #include <memory>

@@ -4,9 +4,9 @@
 //
 //   received + originated + fragments_added = transmitted + punted + dropped
 //
-// received: frames from ports. originated: frames that the control thread gave us to send. fragments_added: n - 1 for
-// a packet that left as n fragments. transmitted: frames that a port's queue took. punted: frames given to the control
-// thread to answer, learn from or resolve. dropped: the sum over all reasons.
+// received: frames from ports. originated: frames that the control thread gave us to send. fragments_added: n
+// - 1 for a packet that left as n fragments. transmitted: frames that a port's queue took. punted: frames
+// given to the control thread to answer, learn from or resolve. dropped: the sum over all reasons.
 #pragma once
 
 #include <array>
@@ -33,7 +33,8 @@ class Counter {
 struct alignas(64) InterfaceCounters {
   Counter rx_packets;
   Counter rx_bytes;
-  Counter tx_packets;  // put into a transmit buffer; those that the port did not take are in `unsent_*` as well
+  Counter
+      tx_packets;  // put into a transmit buffer; those that the port did not take are in `unsent_*` as well
   Counter tx_bytes;
   Counter unsent_packets;
   Counter unsent_bytes;
@@ -56,7 +57,7 @@ struct alignas(64) WorkerCounters {
   Counter busy_cycles;  // TSC cycles of those
   Counter idle_cycles;  // of the others, naps included
   Counter naps;
-  Counter rx_bursts;  // receive calls that brought packets
+  Counter rx_bursts;                             // receive calls that brought packets
   std::array<Counter, kPuntClassCount> policed;  // over a class's rate, or its ring was full
 };
 

@@ -34,7 +34,11 @@ inline constexpr std::array kDropReasons = {
 };
 inline constexpr std::size_t kDropReasonCount = kDropReasons.size();
 
-constexpr const DropReasonInfo& info(DropReason reason) { return kDropReasons[static_cast<std::size_t>(reason)]; }
-constexpr bool has_icmp_error(DropReason reason) { return info(reason).icmp_type != kSilent; }
+constexpr const DropReasonInfo& info(DropReason reason) {
+  return kDropReasons[static_cast<std::size_t>(reason)];
+}
+constexpr bool has_icmp_error(DropReason reason) {
+  return info(reason).icmp_type != kSilent;
+}
 
 }  // namespace millrace::dataplane

@@ -24,8 +24,10 @@ Result<std::string> choose_pages(const EalOptions& options) {
   const bool has_1g = free_huge_bytes("1048576") >= options.memory_bytes;
   const bool has_2m = free_huge_bytes("2048") >= options.memory_bytes;
   if (options.hugepages == Huge::none) return std::string("none");
-  if (options.hugepages == Huge::size_1g && !has_1g) return Error{"not enough free 1G hugepages for dataplane.memory"};
-  if (options.hugepages == Huge::size_2m && !has_2m) return Error{"not enough free 2M hugepages for dataplane.memory"};
+  if (options.hugepages == Huge::size_1g && !has_1g)
+    return Error{"not enough free 1G hugepages for dataplane.memory"};
+  if (options.hugepages == Huge::size_2m && !has_2m)
+    return Error{"not enough free 2M hugepages for dataplane.memory"};
   if (has_1g && options.hugepages != Huge::size_2m) return std::string("1G");
   return std::string(has_2m ? "2M" : "none");
 }
@@ -40,8 +42,15 @@ std::string lcores(const EalOptions& options) {
 }
 
 std::vector<std::string> arguments(const EalOptions& options, const std::string& pages) {
-  std::vector<std::string> args{"millraced", "--lcores", lcores(options), "--main-lcore", "0", "-m",
-                                std::to_string(options.memory_bytes >> 20), "--no-telemetry", "--log-level=*:warning"};
+  std::vector<std::string> args{"millraced",
+                                "--lcores",
+                                lcores(options),
+                                "--main-lcore",
+                                "0",
+                                "-m",
+                                std::to_string(options.memory_bytes >> 20),
+                                "--no-telemetry",
+                                "--log-level=*:warning"};
   if (pages == "none") {
     args.insert(args.end(), {"--no-huge", "--no-shconf"});
   } else {
@@ -68,6 +77,8 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalOptions& options) {
   return std::unique_ptr<Eal>(new Eal(*pages));
 }
 
-Eal::~Eal() { rte_eal_cleanup(); }
+Eal::~Eal() {
+  rte_eal_cleanup();
+}
 
 }  // namespace millrace::dataplane

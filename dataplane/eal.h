@@ -19,7 +19,8 @@ struct EalOptions {
 
 class Eal {
  public:
-  // The calling thread becomes the main lcore, pinned to the control core. Once per process: a second call is an error.
+  // The calling thread becomes the main lcore, pinned to the control core. Once per process: a second call is
+  // an error.
   static Result<std::unique_ptr<Eal>> start(const EalOptions& options);
   ~Eal();
   Eal(const Eal&) = delete;

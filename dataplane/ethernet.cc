@@ -13,9 +13,11 @@ struct Class {
 Class classify(const InterfaceView& in, rte_mbuf* m) {
   // 1. The frame holds an Ethernet header.
   if (m->pkt_len < sizeof(wire::Ethernet)) return {Class::Kind::drop, DropReason::runt_frame};
-  if (!make_contiguous(m, sizeof(wire::Ethernet))) return {Class::Kind::drop, DropReason::header_not_contiguous};
+  if (!make_contiguous(m, sizeof(wire::Ethernet)))
+    return {Class::Kind::drop, DropReason::header_not_contiguous};
   const wire::Ethernet* eth = ethernet(m);
-  // 2. It is addressed to us: our MACs, those we joined, broadcast. Group frames are looked at, too: what is wrong
+  // 2. It is addressed to us: our MACs, those we joined, broadcast. Group frames are looked at, too: what is
+  // wrong
   //    with the packet in them is the better reason.
   if (!eth->destination.is_group() && !in.accepts(eth->destination)) [[unlikely]] {
     return {Class::Kind::drop, DropReason::not_our_mac};
@@ -24,8 +26,10 @@ Class classify(const InterfaceView& in, rte_mbuf* m) {
   const std::uint16_t type = eth->type.host();
   const bool tagged = type == wire::kEtherTypeVlan || type == wire::kEtherTypeQinQ ||
                       ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (m->vlan_tci & 0xfff) != 0);
-  if (tagged) [[unlikely]] return {Class::Kind::drop, DropReason::unknown_vlan};
-  if (type == wire::kEtherTypeIpv4) [[likely]] return {Class::Kind::ipv4};
+  if (tagged) [[unlikely]]
+    return {Class::Kind::drop, DropReason::unknown_vlan};
+  if (type == wire::kEtherTypeIpv4) [[likely]]
+    return {Class::Kind::ipv4};
   if (type == wire::kEtherTypeArp) return {Class::Kind::arp};
   return {Class::Kind::drop, DropReason::unknown_ethertype};
 }

@@ -1,9 +1,10 @@
 // Features: steps that an interface may have on top of plain forwarding (VLAN, uRPF, ACL, NAT, capture, ...).
 //
-// An interface's ingress and egress masks say which run; the order is the order of the enums, and a burst without any
-// pays one test. Ingress features run after validation and before the lookup; egress features once the egress interface
-// is known and the packet may leave, before its MAC is looked for, its TTL goes down and it is cut to the MTU. A feature lives in a file of its own
-// and registers a step here. written by: the control thread, before workers run; read by: workers.
+// An interface's ingress and egress masks say which run; the order is the order of the enums, and a burst
+// without any pays one test. Ingress features run after validation and before the lookup; egress features
+// once the egress interface is known and the packet may leave, before its MAC is looked for, its TTL goes
+// down and it is cut to the MTU. A feature lives in a file of its own and registers a step here. written by:
+// the control thread, before workers run; read by: workers.
 #pragma once
 
 #include <array>
@@ -31,7 +32,8 @@ struct Verdict {
   static constexpr Verdict consumed() { return {Kind::consumed, {}}; }
 };
 
-// meta(m).ingress (and .egress on the way out) are set. Runs on a worker: no allocation, lock, log or system call.
+// meta(m).ingress (and .egress on the way out) are set. Runs on a worker: no allocation, lock, log or system
+// call.
 using FeatureStep = Verdict (*)(Worker& worker, rte_mbuf* m);
 
 struct FeatureTable {
@@ -40,8 +42,8 @@ struct FeatureTable {
 };
 
 // Runs the steps of `mask` in order until one does not let the packet go on.
-inline Verdict run_features(const std::array<FeatureStep, kMaxFeatures>& steps, FeatureMask mask, Worker& worker,
-                            rte_mbuf* m) {
+inline Verdict run_features(const std::array<FeatureStep, kMaxFeatures>& steps, FeatureMask mask,
+                            Worker& worker, rte_mbuf* m) {
   for (; mask != 0; mask &= mask - 1) {
     const Verdict verdict = steps[static_cast<std::size_t>(__builtin_ctz(mask))](worker, m);
     if (verdict.kind != Verdict::Kind::go_on) return verdict;

@@ -14,16 +14,16 @@ inline std::uint32_t crc32c(std::uint32_t crc, std::uint64_t data) {
   return static_cast<std::uint32_t>(__builtin_ia32_crc32di(crc, data));
 }
 
-// CRC is linear in its seed: without this, a router's buckets are the next one's but for a constant, and two in a row
-// polarise. The bijective finish of MurmurHash3 (A. Appleby, public domain).
+// CRC is linear in its seed: without this, a router's buckets are the next one's but for a constant, and two
+// in a row polarise. The bijective finish of MurmurHash3 (A. Appleby, public domain).
 constexpr std::uint32_t mix(std::uint32_t h) {
   h = (h ^ (h >> 16)) * 0x85ebca6bU;
   h = (h ^ (h >> 13)) * 0xc2b2ae35U;
   return h ^ (h >> 16);
 }
 
-// 5-tuple; a fragment, which may lack the ports, by addresses and protocol alone, the first one too: all fragments of
-// a datagram stay together. `seed` differs between routers.
+// 5-tuple; a fragment, which may lack the ports, by addresses and protocol alone, the first one too: all
+// fragments of a datagram stay together. `seed` differs between routers.
 inline std::uint32_t ipv4_flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std::uint32_t seed) {
   std::uint64_t addresses;
   std::memcpy(&addresses, &ip.source, 8);

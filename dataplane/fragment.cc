@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
 
-// Writes the options that belong on every fragment (copied flag set) behind `to`; returns their padded length.
+// Writes the options that belong on every fragment (copied flag set) behind `to`; returns their padded
+// length.
 unsigned copied_options(const std::uint8_t* options, unsigned length, std::uint8_t* to) {
   unsigned used = 0;
   for (unsigned at = 0; at < length && options[at] != 0;) {
@@ -64,7 +65,8 @@ struct Header {
   unsigned length;
 };
 
-// One fragment: the L2 header of `m`, `header` with offset, flags, length and checksum, `length` bytes of payload.
+// One fragment: the L2 header of `m`, `header` with offset, flags, length and checksum, `length` bytes of
+// payload.
 rte_mbuf* make_fragment(rte_mbuf* m, const Header& header, std::uint32_t payload_at, std::uint32_t length,
                         std::uint16_t flags_offset, rte_mempool* pool) {
   rte_mbuf* f = rte_pktmbuf_alloc(pool);
@@ -110,7 +112,8 @@ bool is_whole(rte_mbuf* m) {
 
 }  // namespace
 
-FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool, rte_mbuf* (&out)[kMaxFragments]) {
+FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool,
+                             rte_mbuf* (&out)[kMaxFragments]) {
   if (!is_whole(m)) return {0, DropReason::mtu_too_small};
   const wire::Ipv4* ip = ipv4(m);
   const std::uint16_t old_flags = ip->flags_offset.host();
@@ -126,9 +129,9 @@ FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool, 
     }
     const std::uint32_t length = std::min(room, payload - done);
     const bool last = done + length == payload && (old_flags & wire::kIpv4MoreFragments) == 0;
-    const auto flags = static_cast<std::uint16_t>((old_flags & wire::kIpv4Reserved) |
-                                                  (last ? 0 : wire::kIpv4MoreFragments) |
-                                                  (((old_flags & wire::kIpv4OffsetMask) + done / 8) & wire::kIpv4OffsetMask));
+    const auto flags = static_cast<std::uint16_t>(
+        (old_flags & wire::kIpv4Reserved) | (last ? 0 : wire::kIpv4MoreFragments) |
+        (((old_flags & wire::kIpv4OffsetMask) + done / 8) & wire::kIpv4OffsetMask));
     const std::uint32_t at = kL2 + ip->header_length() + done;
     out[count] = make_fragment(m, header, at, length, flags, pool);
     if (out[count] == nullptr) {

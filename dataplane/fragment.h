@@ -1,8 +1,8 @@
 // IPv4 fragmentation (RFC 791 3.2) by copying into fresh buffers.
 //
-// Called by workers with the packet's own pool, and by the control thread with its own. The packet was validated: its
-// header lies in the first segment and its total length is what it holds (validate_ipv4); anything else is refused,
-// not trusted.
+// Called by workers with the packet's own pool, and by the control thread with its own. The packet was
+// validated: its header lies in the first segment and its total length is what it holds (validate_ipv4);
+// anything else is refused, not trusted.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -18,13 +18,14 @@ namespace millrace::dataplane {
 inline constexpr unsigned kMaxFragments = 128;
 
 struct FragmentResult {
-  unsigned count = 0;  // fragments in `out`; 0 on failure
+  unsigned count = 0;   // fragments in `out`; 0 on failure
   DropReason reason{};  // why none was made: mtu_too_small or no_mbuf
 };
 
-// Makes the Ethernet frames that carry `m` (Ethernet header, IPv4, DF not set) over a link with `mtu` bytes of IP:
-// offsets, more-fragments, copied options and checksums right, also if `m` is a fragment itself. `m` stays the
-// caller's. On failure nothing is left allocated.
-FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool, rte_mbuf* (&out)[kMaxFragments]);
+// Makes the Ethernet frames that carry `m` (Ethernet header, IPv4, DF not set) over a link with `mtu` bytes
+// of IP: offsets, more-fragments, copied options and checksums right, also if `m` is a fragment itself. `m`
+// stays the caller's. On failure nothing is left allocated.
+FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool,
+                             rte_mbuf* (&out)[kMaxFragments]);
 
 }  // namespace millrace::dataplane

@@ -27,13 +27,15 @@ class Ipv4Burst {
   }
 
  private:
-  // Steps 1 to 9 of ipv4_validate.h, the ingress features, and the first touch of the FIB. Returns how many are left.
+  // Steps 1 to 9 of ipv4_validate.h, the ingress features, and the first touch of the FIB. Returns how many
+  // are left.
   unsigned validate(rte_mbuf** packets, unsigned count) {
     const lpm::Ipv4Lookup& fib = tables_.fib(in_.fib);
     const OwnAddresses& own = tables_.own_addresses();
     unsigned valid = 0;
     for (unsigned i = 0; i < count; ++i) {
-      if (i + kPrefetchAhead < count) __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kPrefetchAhead], void*));
+      if (i + kPrefetchAhead < count)
+        __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kPrefetchAhead], void*));
       rte_mbuf* m = packets[i];
       Verdict verdict = validate_ipv4(m, own);
       // 5.3.4: a frame for everybody does not carry a unicast packet.
@@ -69,7 +71,8 @@ class Ipv4Burst {
       case NextHop::Kind::glean:
         return glean(m, InterfaceId(static_cast<std::uint16_t>(next_hop.index())));
       case NextHop::Kind::drop:
-        return drop(m, is_link_local(*ipv4(m)) ? DropReason::link_local : static_cast<DropReason>(next_hop.index()));
+        return drop(
+            m, is_link_local(*ipv4(m)) ? DropReason::link_local : static_cast<DropReason>(next_hop.index()));
     }
   }
 
@@ -77,9 +80,11 @@ class Ipv4Burst {
   bool may_leave(rte_mbuf* m) {
     const wire::Ipv4* ip = ipv4(m);
     // RFC 3927 7: link-local addresses stay on their link.
-    if (is_link_local(*ip)) [[unlikely]] return drop(m, DropReason::link_local), false;
+    if (is_link_local(*ip)) [[unlikely]]
+      return drop(m, DropReason::link_local), false;
     // 5.3.1: TTL.
-    if (ip->ttl <= 1) [[unlikely]] return drop(m, DropReason::ttl_expired), false;
+    if (ip->ttl <= 1) [[unlikely]]
+      return drop(m, DropReason::ttl_expired), false;
     return true;
   }
 
@@ -88,9 +93,11 @@ class Ipv4Burst {
     if ((adjacency.flags & Adjacency::kEgressFeatures) != 0) [[unlikely]] {
       if (!egress_features(m, adjacency.interface)) return;
     }
-    if (!adjacency.complete()) [[unlikely]] return unresolved(m, adjacency.interface, adjacency.address);
+    if (!adjacency.complete()) [[unlikely]]
+      return unresolved(m, adjacency.interface, adjacency.address);
     const std::uint16_t length = ipv4(m)->total_length.host();
-    if (length > adjacency.mtu) [[unlikely]] return too_long(m, adjacency);
+    if (length > adjacency.mtu) [[unlikely]]
+      return too_long(m, adjacency);
     rewrite(m, adjacency);
     count(adjacency, length);
     worker_.transmit(m, adjacency);

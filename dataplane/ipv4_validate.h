@@ -17,8 +17,8 @@ namespace millrace::dataplane {
 
 // What the first octet of an address rules out, as bits: one load instead of five comparisons.
 namespace octet_class {
-inline constexpr std::uint8_t kReserved = 1;   // 0/8, 127/8, 240/4
-inline constexpr std::uint8_t kMulticast = 2;  // 224/4
+inline constexpr std::uint8_t kReserved = 1;        // 0/8, 127/8, 240/4
+inline constexpr std::uint8_t kMulticast = 2;       // 224/4
 inline constexpr std::uint8_t kMaybeLinkLocal = 4;  // 169.x
 
 constexpr std::array<std::uint8_t, 256> make() {
@@ -30,13 +30,16 @@ constexpr std::array<std::uint8_t, 256> make() {
   return table;
 }
 inline constexpr auto kTable = make();
-constexpr std::uint8_t of(Ipv4Address a) { return kTable[a.value() >> 24]; }
+constexpr std::uint8_t of(Ipv4Address a) {
+  return kTable[a.value() >> 24];
+}
 }  // namespace octet_class
 
-// Walks the options of a valid header (RFC 791 3.1). Source routes, record route and timestamp are refused (RFC 7126
-// 4.3-4.7); the others, Router Alert too, pass as they are.
+// Walks the options of a valid header (RFC 791 3.1). Source routes, record route and timestamp are refused
+// (RFC 7126 4.3-4.7); the others, Router Alert too, pass as they are.
 inline Verdict check_options(std::span<const std::uint8_t> options) {
-  constexpr std::uint8_t kEnd = 0, kNop = 1, kRecordRoute = 7, kTimestamp = 68, kLooseRoute = 131, kStrictRoute = 137;
+  constexpr std::uint8_t kEnd = 0, kNop = 1, kRecordRoute = 7, kTimestamp = 68, kLooseRoute = 131,
+                         kStrictRoute = 137;
   for (std::size_t at = 0; at < options.size() && options[at] != kEnd;) {
     const std::uint8_t type = options[at];
     if (type == kNop) {
@@ -62,7 +65,8 @@ inline Verdict check_source(Ipv4Address source, const OwnAddresses& own) {
                                                                        : DropReason::source_reserved);
   }
   if (const auto kind = own.find(source)) [[unlikely]] {
-    return Verdict::drop(*kind == OwnAddresses::Kind::own ? DropReason::source_is_own : DropReason::source_broadcast);
+    return Verdict::drop(*kind == OwnAddresses::Kind::own ? DropReason::source_is_own
+                                                          : DropReason::source_broadcast);
   }
   return Verdict::go_on();
 }
@@ -70,15 +74,16 @@ inline Verdict check_source(Ipv4Address source, const OwnAddresses& own) {
 inline Verdict check_destination(Ipv4Address destination) {
   const std::uint8_t destination_class = octet_class::of(destination);
   if ((destination_class & (octet_class::kReserved | octet_class::kMulticast)) != 0) [[unlikely]] {
-    return Verdict::drop((destination_class & octet_class::kMulticast) != 0 ? DropReason::destination_multicast
-                         : destination.is_broadcast()                       ? DropReason::destination_broadcast
-                                                                            : DropReason::destination_reserved);
+    return Verdict::drop((destination_class & octet_class::kMulticast) != 0
+                             ? DropReason::destination_multicast
+                         : destination.is_broadcast() ? DropReason::destination_broadcast
+                                                      : DropReason::destination_reserved);
   }
   return Verdict::go_on();
 }
 
-// `m` holds an Ethernet header and at least `type` says IPv4. After go_on the whole IP header lies in the first
-// segment, and the packet ends where its total length says.
+// `m` holds an Ethernet header and at least `type` says IPv4. After go_on the whole IP header lies in the
+// first segment, and the packet ends where its total length says.
 inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses& own) {
   constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
   // 1. 5.2.2 (1): the frame holds an IPv4 header.
@@ -86,16 +91,21 @@ inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses& own) {
   if (!make_contiguous(m, kL2 + sizeof(wire::Ipv4))) return Verdict::drop(DropReason::header_not_contiguous);
   const wire::Ipv4* ip = ipv4(m);
   // 2. 5.2.2 (3): version 4.
-  if (ip->version() != 4) [[unlikely]] return Verdict::drop(DropReason::ip_bad_version);
+  if (ip->version() != 4) [[unlikely]]
+    return Verdict::drop(DropReason::ip_bad_version);
   // 3. 5.2.2 (4): IHL at least 5.
   const unsigned header = ip->header_length();
-  if (header < sizeof(wire::Ipv4)) [[unlikely]] return Verdict::drop(DropReason::ip_header_length);
+  if (header < sizeof(wire::Ipv4)) [[unlikely]]
+    return Verdict::drop(DropReason::ip_header_length);
   // 4. 5.2.2 (5): the total length holds the header.
   const unsigned total = ip->total_length.host();
-  if (total < sizeof(wire::Ipv4)) [[unlikely]] return Verdict::drop(DropReason::ip_total_length_short);
-  if (total < header) [[unlikely]] return Verdict::drop(DropReason::ip_header_past_end);
+  if (total < sizeof(wire::Ipv4)) [[unlikely]]
+    return Verdict::drop(DropReason::ip_total_length_short);
+  if (total < header) [[unlikely]]
+    return Verdict::drop(DropReason::ip_header_past_end);
   // 5. 5.2.2: the frame holds the total length.
-  if (m->pkt_len < kL2 + total) [[unlikely]] return Verdict::drop(DropReason::ip_total_length_long);
+  if (m->pkt_len < kL2 + total) [[unlikely]]
+    return Verdict::drop(DropReason::ip_total_length_long);
   if (header > sizeof(wire::Ipv4)) [[unlikely]] {
     if (!make_contiguous(m, static_cast<std::uint16_t>(kL2 + header))) {
       return Verdict::drop(DropReason::header_not_contiguous);
@@ -108,7 +118,8 @@ inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses& own) {
   }
   // 7. 5.3.7: martian sources and destinations; 5.3.5, 5.2.4.3: broadcast and multicast.
   if (const Verdict v = check_source(Ipv4Address(ip->source), own); v.kind != Verdict::Kind::go_on) return v;
-  if (const Verdict v = check_destination(Ipv4Address(ip->destination)); v.kind != Verdict::Kind::go_on) return v;
+  if (const Verdict v = check_destination(Ipv4Address(ip->destination)); v.kind != Verdict::Kind::go_on)
+    return v;
   // 8. 4.2.2.6: options.
   if (header > sizeof(wire::Ipv4)) [[unlikely]] {
     const auto* first = reinterpret_cast<const std::uint8_t*>(ip + 1);

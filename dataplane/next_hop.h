@@ -4,10 +4,10 @@
 //                                               --- group -> bucket -> Adjacency
 //                                               --- local, glean, drop: no adjacency
 //
-// written by: the control thread; read by: workers. A NextHop and a bucket change in place by one aligned store, so
-// that a neighbour or link event touches these and never prefixes. An Adjacency never changes while a worker can see
-// it: a new one is filled in a free slot, the stores above move to it (release; pairs with the acquire in load()),
-// and the old slot is used again a grace period later (lpm/reclaimer.h).
+// written by: the control thread; read by: workers. A NextHop and a bucket change in place by one aligned
+// store, so that a neighbour or link event touches these and never prefixes. An Adjacency never changes while
+// a worker can see it: a new one is filled in a free slot, the stores above move to it (release; pairs with
+// the acquire in load()), and the old slot is used again a grace period later (lpm/reclaimer.h).
 #pragma once
 
 #include <array>
@@ -31,7 +31,9 @@ class NextHop {
   };
 
   constexpr NextHop() : NextHop(drop(DropReason::no_route)) {}
-  static constexpr NextHop drop(DropReason reason) { return {Kind::drop, static_cast<std::uint32_t>(reason)}; }
+  static constexpr NextHop drop(DropReason reason) {
+    return {Kind::drop, static_cast<std::uint32_t>(reason)};
+  }
   static constexpr NextHop forward(AdjacencyId adjacency) { return {Kind::forward, adjacency.value()}; }
   static constexpr NextHop group(std::uint32_t first_bucket) { return {Kind::group, first_bucket}; }
   static constexpr NextHop local() { return {Kind::local, 0}; }
@@ -46,7 +48,9 @@ class NextHop {
     value.bits_ = __atomic_load_n(&slot.bits_, __ATOMIC_ACQUIRE);
     return value;
   }
-  static void store(NextHop& slot, NextHop value) { __atomic_store_n(&slot.bits_, value.bits_, __ATOMIC_RELEASE); }
+  static void store(NextHop& slot, NextHop value) {
+    __atomic_store_n(&slot.bits_, value.bits_, __ATOMIC_RELEASE);
+  }
 
  private:
   constexpr NextHop(Kind kind, std::uint32_t index)

@@ -1,7 +1,8 @@
 // What travels with a packet beside its bytes: a struct at a fixed place behind the mbuf header.
 //
-// The straight way does not touch it: it is filled when a packet leaves that way (punt, drop with an ICMP error,
-// hand-off to another worker, features). written by: whoever holds the mbuf; read by: the next to hold it.
+// The straight way does not touch it: it is filled when a packet leaves that way (punt, drop with an ICMP
+// error, hand-off to another worker, features). written by: whoever holds the mbuf; read by: the next to hold
+// it.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -42,9 +43,13 @@ struct PacketMeta {
 inline constexpr std::uint16_t kMetaBytes = 64;
 static_assert(sizeof(PacketMeta) <= kMetaBytes);
 
-inline PacketMeta& meta(rte_mbuf* m) { return *static_cast<PacketMeta*>(rte_mbuf_to_priv(m)); }
+inline PacketMeta& meta(rte_mbuf* m) {
+  return *static_cast<PacketMeta*>(rte_mbuf_to_priv(m));
+}
 
-inline wire::Ethernet* ethernet(rte_mbuf* m) { return rte_pktmbuf_mtod(m, wire::Ethernet*); }
+inline wire::Ethernet* ethernet(rte_mbuf* m) {
+  return rte_pktmbuf_mtod(m, wire::Ethernet*);
+}
 inline wire::Ipv4* ipv4(rte_mbuf* m) {
   return rte_pktmbuf_mtod_offset(m, wire::Ipv4*, sizeof(wire::Ethernet));
 }
@@ -52,7 +57,8 @@ inline wire::Ipv4* ipv4(rte_mbuf* m) {
 // Makes the first `bytes` of the packet lie in its first segment, by moving them there from the next ones.
 // False if the packet is shorter, or the first segment has no room. `bytes` is at most a header chain: 128.
 inline bool make_contiguous(rte_mbuf* m, std::uint16_t bytes) {
-  if (rte_pktmbuf_data_len(m) >= bytes) [[likely]] return true;
+  if (rte_pktmbuf_data_len(m) >= bytes) [[likely]]
+    return true;
   if (rte_pktmbuf_pkt_len(m) < bytes) return false;
   auto missing = static_cast<std::uint16_t>(bytes - rte_pktmbuf_data_len(m));
   if (rte_pktmbuf_tailroom(m) < missing) return false;

@@ -1,11 +1,11 @@
 #include "dataplane/port.h"
 
+#include <net/if.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
-#include <rte_ethdev.h>
 #include <rte_errno.h>
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,18 +30,40 @@ Error dpdk_error(const std::string& what, int code) {
   return Error{what + ": " + rte_strerror(code < 0 ? -code : code)};
 }
 
-// Whether the kernel interface is up and has carrier. One that is gone has none; a kernel that does not say, has.
+// Whether the kernel interface is up and has carrier. One that is gone has none; a kernel that does not say,
+// has.
 bool kernel_carrier(unsigned index) {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   ifreq request{};
   if (fd < 0) return true;
-  const bool exists = if_indextoname(index, request.ifr_name) != nullptr && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+  const bool exists =
+      if_indextoname(index, request.ifr_name) != nullptr && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
   close(fd);
   return exists && (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
-// Buffers can wait in: receive rings of this port; transmit rings, one a worker on this port and on another that this
-// one's packets leave by; per-thread caches (1.5 x their size); punt rings; bursts at hand.
+// net_af_packet copies frames through slots of a fixed size (devarg framesz, 2,048 bytes unless said), of
+// which the kernel takes 32 bytes; longer frames would be lost without a trace.
+constexpr unsigned kAfPacketSlot = 2048;
+constexpr unsigned kAfPacketHead = 32;
+
+unsigned af_packet_slot(const std::string& args) {
+  const auto at = args.find("framesz=");
+  return at == std::string::npos ? kAfPacketSlot
+                                 : static_cast<unsigned>(std::strtoul(&args[at + 8], nullptr, 10));
+}
+
+// The devargs, with slots that hold the MTU if they do not say how large slots shall be.
+std::string with_slots_for(const std::string& args, unsigned mtu) {
+  if (args.find("framesz=") != std::string::npos) return args;
+  unsigned slot = kAfPacketSlot;
+  while (slot < mtu + kAfPacketHead + kL2Overhead) slot *= 2;
+  if (slot == kAfPacketSlot) return args;
+  return args + ",framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(4 * slot) + ",framecnt=512";
+}
+
+// Buffers can wait in: receive rings of this port; transmit rings, one a worker on this port and on another
+// that this one's packets leave by; per-thread caches (1.5 x their size); punt rings; bursts at hand.
 unsigned pool_size(const PortOptions& options, unsigned rx_queues) {
   unsigned punt_rings = 0;
 #define PUNT_CLASS(name, text, rate, ring) punt_rings += ring;
@@ -55,9 +77,10 @@ unsigned pool_size(const PortOptions& options, unsigned rx_queues) {
 }  // namespace
 
 Result<Pool> make_pool(const std::string& name, unsigned buffers, std::uint16_t data_room, int numa_node) {
-  rte_mempool* pool =
-      rte_pktmbuf_pool_create_by_ops(name.c_str(), buffers, kCache, kMetaBytes, data_room, numa_node, "ring_mt_rts");
-  if (pool == nullptr) return dpdk_error("no memory for " + std::to_string(buffers) + " packet buffers", rte_errno);
+  rte_mempool* pool = rte_pktmbuf_pool_create_by_ops(name.c_str(), buffers, kCache, kMetaBytes, data_room,
+                                                     numa_node, "ring_mt_rts");
+  if (pool == nullptr)
+    return dpdk_error("no memory for " + std::to_string(buffers) + " packet buffers", rte_errno);
   return Pool(pool);
 }
 
@@ -69,13 +92,14 @@ bool is_pci_address(const std::string& device) {
 Result<std::unique_ptr<Port>> Port::open(const PortOptions& options) {
   std::unique_ptr<Port> port(new Port);
   port->name_ = options.name;
-  if (auto probed = port->probe(options.device); !probed) return Error{probed.error()};
+  if (auto probed = port->probe(options); !probed) return Error{probed.error()};
   if (auto configured = port->configure(options); !configured) return Error{configured.error()};
   return port;
 }
 
 // A PCI device is probed by its address; a vdev gets the name DRIVER_INTERFACE, so that it is ours alone.
-Result<void> Port::probe(const std::string& device) {
+Result<void> Port::probe(const PortOptions& options) {
+  const std::string& device = options.device;
   std::string args;
   if (is_pci_address(device)) {
     bus_ = "pci";
@@ -85,6 +109,10 @@ Result<void> Port::probe(const std::string& device) {
     bus_ = "vdev";
     device_name_ = device.substr(0, comma) + "_" + name_;
     if (comma != std::string::npos) args = device.substr(comma + 1);
+    if (device.starts_with("net_af_packet,")) {
+      args = with_slots_for(args, options.mtu);
+      max_mtu_ = af_packet_slot(args) - kAfPacketHead - kL2Overhead;
+    }
   }
   std::uint16_t present = 0;
   if (rte_eth_dev_get_port_by_name(device.c_str(), &present) == 0) {
@@ -105,7 +133,8 @@ Result<void> Port::probe(const std::string& device) {
 
 Result<void> Port::configure(const PortOptions& options) {
   rte_eth_dev_info dev{};
-  if (const int error = rte_eth_dev_info_get(id_, &dev); error != 0) return dpdk_error("no device info", error);
+  if (const int error = rte_eth_dev_info_get(id_, &dev); error != 0)
+    return dpdk_error("no device info", error);
   driver_ = dev.driver_name;
   kernel_interface_ = dev.if_index;
   rx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.rx_queues), 1, dev.max_rx_queues);
@@ -123,27 +152,30 @@ Result<void> Port::configure(const PortOptions& options) {
   if (const int error = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf); error != 0) {
     return dpdk_error("port cannot be configured", error);
   }
-  if (auto mtu = set_mtu(options.mtu); !mtu && bus_ == "pci") return mtu;
+  if (auto mtu = set_mtu(options.mtu); !mtu) return mtu;
   const int numa_node = rte_eth_dev_socket_id(id_);
   if (auto queues = setup_queues(options, numa_node); !queues) return queues;
   rte_ether_addr address{};
   rte_eth_macaddr_get(id_, &address);
-  if (rte_is_zero_ether_addr(&address)) rte_eth_random_addr(address.addr_bytes);  // a port without one: ring, null
+  if (rte_is_zero_ether_addr(&address))
+    rte_eth_random_addr(address.addr_bytes);  // a port without one: ring, null
   std::memcpy(mac_.bytes.data(), address.addr_bytes, mac_.bytes.size());
-  if (const int error = rte_eth_dev_start(id_); error != 0) return dpdk_error("port cannot be started", error);
+  if (const int error = rte_eth_dev_start(id_); error != 0)
+    return dpdk_error("port cannot be started", error);
   started_ = true;
   rte_eth_promiscuous_enable(id_);  // the interface's set of MACs decides, in software; not every port can
   return {};
 }
 
-// Ports without scatter need a whole frame in one buffer. Some drivers (af_packet with a large framesz) accept only
-// buffers of a size that they do not tell beforehand: try the next larger one then.
+// Ports without scatter need a whole frame in one buffer. Some drivers (af_packet with a large framesz)
+// accept only buffers of a size that they do not tell beforehand: try the next larger one then.
 Result<void> Port::setup_queues(const PortOptions& options, int numa_node) {
   std::uint16_t rx_descriptors = kDescriptors;
   std::uint16_t tx_descriptors = kDescriptors;
   rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx_descriptors, &tx_descriptors);
   for (std::uint16_t queue = 0; queue < tx_queues_; ++queue) {
-    const int error = rte_eth_tx_queue_setup(id_, queue, tx_descriptors, static_cast<unsigned>(numa_node), nullptr);
+    const int error =
+        rte_eth_tx_queue_setup(id_, queue, tx_descriptors, static_cast<unsigned>(numa_node), nullptr);
     if (error != 0) return dpdk_error("transmit queue cannot be set up", error);
   }
   rte_eth_dev_info dev{};
@@ -157,7 +189,8 @@ Result<void> Port::setup_queues(const PortOptions& options, int numa_node) {
     if (!pool) return Error{pool.error()};
     error = 0;
     for (std::uint16_t queue = 0; queue < rx_queues_ && error == 0; ++queue) {
-      error = rte_eth_rx_queue_setup(id_, queue, rx_descriptors, static_cast<unsigned>(numa_node), nullptr, pool->get());
+      error = rte_eth_rx_queue_setup(id_, queue, rx_descriptors, static_cast<unsigned>(numa_node), nullptr,
+                                     pool->get());
     }
     pool_ = std::move(*pool);
     if (error == 0) return {};
@@ -166,6 +199,10 @@ Result<void> Port::setup_queues(const PortOptions& options, int numa_node) {
 }
 
 Result<void> Port::set_mtu(std::uint16_t mtu) {
+  if (mtu > max_mtu_) {
+    return Error{"this port's frames hold an MTU of " + std::to_string(max_mtu_) +
+                 " (a larger framesz in `device` holds more)"};
+  }
   const int error = rte_eth_dev_set_mtu(id_, mtu);
   // A virtual port may have no MTU of its own to set, or know a smaller one than what its other side takes.
   if (error == 0 || error == -ENOTSUP || bus_ == "vdev") return {};

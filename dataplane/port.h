@@ -1,7 +1,8 @@
-// A port: one DPDK ethdev and the buffer pool that it receives into. Hardware only; layer 3 is the interface's.
+// A port: one DPDK ethdev and the buffer pool that it receives into. Hardware only; layer 3 is the
+// interface's.
 //
-// Owned and changed by the control thread. Workers use its queues by number, through their plans: a port may be
-// stopped only a grace period after the last plan that named it.
+// Owned and changed by the control thread. Workers use its queues by number, through their plans: a port may
+// be stopped only a grace period after the last plan that named it.
 #pragma once
 
 #include <rte_mempool.h>
@@ -22,13 +23,13 @@ struct FreePool {
 };
 using Pool = std::unique_ptr<rte_mempool, FreePool>;
 
-// A pool of packet buffers with PacketMeta in each. Enqueues and dequeues use RTS rings: a preempted thread in the
-// middle of one does not hold the others up. `data_room` includes the headroom.
+// A pool of packet buffers with PacketMeta in each. Enqueues and dequeues use RTS rings: a preempted thread
+// in the middle of one does not hold the others up. `data_room` includes the headroom.
 Result<Pool> make_pool(const std::string& name, unsigned buffers, std::uint16_t data_room, int numa_node);
 
 struct PortOptions {
-  std::string name;    // the interface's; part of the vdev's name
-  std::string device;  // PCI address or devargs
+  std::string name;        // the interface's; part of the vdev's name
+  std::string device;      // PCI address or devargs
   unsigned rx_queues = 1;  // wanted; the port may have fewer
   unsigned tx_queues = 2;  // wanted: one a worker and one for the control thread
   std::uint16_t mtu = 1500;
@@ -59,7 +60,8 @@ class Port {
   [[nodiscard]] std::uint16_t tx_queues() const { return tx_queues_; }
   [[nodiscard]] bool multi_segment() const { return multi_segment_; }
   [[nodiscard]] rte_mempool* pool() const { return pool_.get(); }
-  // Carrier: the port's; where the port is a view on a kernel interface, that one's (net_af_packet says "up" always).
+  // Carrier: the port's; where the port is a view on a kernel interface, that one's (net_af_packet says "up"
+  // always).
   [[nodiscard]] bool link_up() const;
   [[nodiscard]] PortStats stats() const;
   Result<void> set_mtu(std::uint16_t mtu);
@@ -69,7 +71,7 @@ class Port {
 
  private:
   Port() = default;
-  Result<void> probe(const std::string& device);
+  Result<void> probe(const PortOptions& options);
   Result<void> configure(const PortOptions& options);
   Result<void> setup_queues(const PortOptions& options, int numa_node);
   [[nodiscard]] std::string pool_name() const;
@@ -80,6 +82,7 @@ class Port {
   bool probed_ = false;
   bool started_ = false;
   std::uint16_t id_ = 0;
+  unsigned max_mtu_ = 0xffff;      // bytes of IP that the driver can carry
   unsigned kernel_interface_ = 0;  // its index; 0: none
   std::string driver_;
   MacAddress mac_;

@@ -1,7 +1,8 @@
 // The way from a worker to the control thread: a policed ring for each class.
 //
-// Rings: single producer (the worker), single consumer (the control thread). The doorbell wakes the control thread
-// when it sleeps: an eventfd, written at most once per burst and only after the consumer said that it sleeps.
+// Rings: single producer (the worker), single consumer (the control thread). The doorbell wakes the control
+// thread when it sleeps: an eventfd, written at most once per burst and only after the consumer said that it
+// sleeps.
 #pragma once
 
 #include <rte_ring.h>
@@ -25,8 +26,8 @@ class Doorbell {
   Doorbell& operator=(const Doorbell&) = delete;
 
   [[nodiscard]] int fd() const { return fd_; }
-  // Worker, after it put something into a ring. The exchange pairs with sleep(): either the consumer's look at the
-  // rings sees the packet, or this sees that it sleeps.
+  // Worker, after it put something into a ring. The exchange pairs with sleep(): either the consumer's look
+  // at the rings sees the packet, or this sees that it sleeps.
   void ring() {
     if (!sleeping_.exchange(false, std::memory_order_seq_cst)) return;
     const std::uint64_t one = 1;

@@ -20,7 +20,9 @@ TableWriter::~TableWriter() {
 
 void TableWriter::retire_id(IdPool& pool, std::uint32_t id) {
   reclaimer_.retire(
-      [](void* ids, std::uint64_t what) { static_cast<IdPool*>(ids)->give_back(static_cast<std::uint32_t>(what)); },
+      [](void* ids, std::uint64_t what) {
+        static_cast<IdPool*>(ids)->give_back(static_cast<std::uint32_t>(what));
+      },
       &pool, id, now_ns_);
 }
 
@@ -35,7 +37,9 @@ void TableWriter::set_next_hop(NextHopId id, NextHop next_hop) {
   NextHop::store(tables_.next_hops_.as<NextHop>()[id.value()], next_hop);
 }
 
-void TableWriter::release_next_hop(NextHopId id) { retire_id(next_hop_ids_, id.value()); }
+void TableWriter::release_next_hop(NextHopId id) {
+  retire_id(next_hop_ids_, id.value());
+}
 
 std::optional<AdjacencyId> TableWriter::add_adjacency(const Adjacency& adjacency) {
   const auto id = adjacency_ids_.take();
@@ -44,9 +48,13 @@ std::optional<AdjacencyId> TableWriter::add_adjacency(const Adjacency& adjacency
   return AdjacencyId(*id);
 }
 
-void TableWriter::release_adjacency(AdjacencyId id) { retire_id(adjacency_ids_, id.value()); }
+void TableWriter::release_adjacency(AdjacencyId id) {
+  retire_id(adjacency_ids_, id.value());
+}
 
-void TableWriter::release_counter(std::uint32_t id) { retire_id(counter_ids_, id); }
+void TableWriter::release_counter(std::uint32_t id) {
+  retire_id(counter_ids_, id);
+}
 
 std::optional<std::uint32_t> TableWriter::allocate_group() {
   const auto id = group_ids_.take();
@@ -58,7 +66,9 @@ void TableWriter::set_bucket(std::uint32_t index, AdjacencyId adjacency) {
   __atomic_store_n(&tables_.buckets_.as<std::uint32_t>()[index], adjacency.value(), __ATOMIC_RELEASE);
 }
 
-void TableWriter::release_group(std::uint32_t first_bucket) { retire_id(group_ids_, first_bucket / kBuckets); }
+void TableWriter::release_group(std::uint32_t first_bucket) {
+  retire_id(group_ids_, first_bucket / kBuckets);
+}
 
 void TableWriter::set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view) {
   retire_object(tables_.interfaces_[id.value()].exchange(view.release(), std::memory_order_acq_rel));

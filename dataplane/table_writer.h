@@ -15,8 +15,8 @@
 
 namespace millrace::dataplane {
 
-// Numbers below a limit, given out and taken back. `used_first`: those that came back go out again first (small
-// tables); else fresh ones do, so that what is counted by number is not soon mixed up.
+// Numbers below a limit, given out and taken back. `used_first`: those that came back go out again first
+// (small tables); else fresh ones do, so that what is counted by number is not soon mixed up.
 class IdPool {
  public:
   enum class Order : std::uint8_t { used_first, fresh_first };
@@ -43,13 +43,16 @@ class IdPool {
 class TableWriter {
  public:
   // One FIB (FibId 0) is there from the start. Throws std::bad_alloc without address space.
-  TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::Ipv4TableBuilder::Limits limits, std::uint32_t flow_seed);
+  TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::Ipv4TableBuilder::Limits limits,
+              std::uint32_t flow_seed);
   ~TableWriter();  // workers are gone by then
 
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
 
   [[nodiscard]] lpm::Ipv4TableBuilder& fib(FibId id) { return *fibs_[id.value()]; }
-  Result<void> insert(FibId fib, Ipv4Prefix prefix, NextHopId id) { return this->fib(fib).insert(prefix, id, now_ns_); }
+  Result<void> insert(FibId fib, Ipv4Prefix prefix, NextHopId id) {
+    return this->fib(fib).insert(prefix, id, now_ns_);
+  }
   void erase(FibId fib, Ipv4Prefix prefix) { this->fib(fib).erase(prefix, now_ns_); }
 
   // An id starts as "no route". Release it after the last FIB entry that names it is gone.

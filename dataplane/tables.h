@@ -1,8 +1,9 @@
 // All that workers read and never write: FIBs, next hops, adjacencies, interfaces, own addresses.
 //
 // written by: the control thread (through table_writer.h); read by: workers. Interfaces and the set of own
-// addresses are immutable objects behind a pointer that is swapped (release; pairs with the acquires here); the old
-// object is freed a grace period later. A worker may keep a pointer that it loaded until it is next quiescent.
+// addresses are immutable objects behind a pointer that is swapped (release; pairs with the acquires here);
+// the old object is freed a grace period later. A worker may keep a pointer that it loaded until it is next
+// quiescent.
 #pragma once
 
 #include <algorithm>
@@ -45,8 +46,9 @@ struct InterfaceView {
   }
 };
 
-// The addresses that no packet may come from (RFC 1812 5.3.7): our own, and the broadcast and network addresses of
-// connected subnets. Nearly every source passes the filter: 512 bytes of bits, of which few are set.
+// The addresses that no packet may come from (RFC 1812 5.3.7): our own, and the broadcast and network
+// addresses of connected subnets. Nearly every source passes the filter: 512 bytes of bits, of which few are
+// set.
 class OwnAddresses {
  public:
   enum class Kind : std::uint8_t { own, broadcast };
@@ -58,7 +60,8 @@ class OwnAddresses {
     if (at == entries_.end() || at->address != address) entries_.insert(at, {address, kind});
   }
   [[nodiscard]] std::optional<Kind> find(Ipv4Address address) const {
-    if ((filter_[bit(address) / 64] >> (bit(address) % 64) & 1) == 0) [[likely]] return std::nullopt;
+    if ((filter_[bit(address) / 64] >> (bit(address) % 64) & 1) == 0) [[likely]]
+      return std::nullopt;
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
     if (at == entries_.end() || at->address != address) return std::nullopt;
     return at->kind;
@@ -70,7 +73,9 @@ class OwnAddresses {
     Kind kind;
   };
   static bool before(const Entry& e, Ipv4Address a) { return e.address < a; }
-  static unsigned bit(Ipv4Address a) { return (a.value() * 0x9e3779b1U) >> 20; }  // the top 12 bits of a product
+  static unsigned bit(Ipv4Address a) {
+    return (a.value() * 0x9e3779b1U) >> 20;
+  }  // the top 12 bits of a product
 
   std::array<std::uint64_t, 64> filter_{};
   std::vector<Entry> entries_;
@@ -85,12 +90,18 @@ class Tables {
     return interfaces_[id.value()].load(std::memory_order_acquire);
   }
   [[nodiscard]] const lpm::Ipv4Lookup& fib(FibId id) const { return *fibs_[id.value()]; }
-  [[nodiscard]] NextHop next_hop(NextHopId id) const { return NextHop::load(next_hops_.as<NextHop>()[id.value()]); }
-  [[nodiscard]] const Adjacency& adjacency(std::uint32_t index) const { return adjacencies_.as<Adjacency>()[index]; }
+  [[nodiscard]] NextHop next_hop(NextHopId id) const {
+    return NextHop::load(next_hops_.as<NextHop>()[id.value()]);
+  }
+  [[nodiscard]] const Adjacency& adjacency(std::uint32_t index) const {
+    return adjacencies_.as<Adjacency>()[index];
+  }
   [[nodiscard]] std::uint32_t bucket(std::uint32_t index) const {
     return __atomic_load_n(&buckets_.as<std::uint32_t>()[index], __ATOMIC_ACQUIRE);
   }
-  [[nodiscard]] const OwnAddresses& own_addresses() const { return *own_addresses_.load(std::memory_order_acquire); }
+  [[nodiscard]] const OwnAddresses& own_addresses() const {
+    return *own_addresses_.load(std::memory_order_acquire);
+  }
   [[nodiscard]] std::uint32_t flow_seed() const { return flow_seed_; }
 
  private:
@@ -102,7 +113,8 @@ class Tables {
   lpm::PageMemory adjacencies_;
   lpm::PageMemory buckets_;
   std::atomic<const OwnAddresses*> own_addresses_;
-  std::uint32_t flow_seed_ = 0;  // fixed at start; differs between routers, so that two in a row do not polarise
+  std::uint32_t flow_seed_ =
+      0;  // fixed at start; differs between routers, so that two in a row do not polarise
 };
 
 }  // namespace millrace::dataplane

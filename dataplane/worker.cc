@@ -90,7 +90,8 @@ bool Worker::poll(const WorkerPlan::RxQueue& rx) {
   return true;
 }
 
-// Frames that are complete: made by the control thread, or rewritten by a worker without a queue of its own there.
+// Frames that are complete: made by the control thread, or rewritten by a worker without a queue of its own
+// there.
 bool Worker::drain_handoff(rte_ring* ring) {
   std::array<void*, kBurst> frames;
   const unsigned count = rte_ring_sc_dequeue_burst(ring, frames.data(), kBurst, nullptr);
@@ -139,7 +140,9 @@ void Worker::punt(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
   drop(m, ingress, in_rate ? DropReason::punt_queue_full : DropReason::punt_policed);
 }
 
-void Worker::transmit(rte_mbuf* m, const Adjacency& adjacency) { put(m, adjacency.port, adjacency.interface); }
+void Worker::transmit(rte_mbuf* m, const Adjacency& adjacency) {
+  put(m, adjacency.port, adjacency.interface);
+}
 
 void Worker::put(rte_mbuf* m, PortId port, InterfaceId egress) {
   const TxPath& path = current_->tx[port.value()];

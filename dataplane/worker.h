@@ -2,9 +2,9 @@
 //
 //   step():  rx burst -> receive() -> ipv4_burst() -> transmit() ... flush   (one loop; quiescent once)
 //
-// It shares nothing that it writes but its punt rings (one producer: it) and the counters that others read. It does
-// not allocate from the heap, lock, log or throw. System calls: the port drivers' own, the nap of idle(), and the
-// doorbell.
+// It shares nothing that it writes but its punt rings (one producer: it) and the counters that others read.
+// It does not allocate from the heap, lock, log or throw. System calls: the port drivers' own, the nap of
+// idle(), and the doorbell.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -39,8 +39,8 @@ struct TxPath {
   rte_ring* ring = nullptr;  // handoff: single producer (this worker), single consumer (the owner)
 };
 
-// What a worker polls and where it sends: immutable, swapped by the control thread (release; pairs with the acquire
-// in step()), freed a grace period later.
+// What a worker polls and where it sends: immutable, swapped by the control thread (release; pairs with the
+// acquire in step()), freed a grace period later.
 struct WorkerPlan {
   struct RxQueue {
     PortId port;
@@ -139,7 +139,8 @@ class Worker {
 };
 static_assert(kMaxPorts <= 64, "one bit a port in dirty_ports_");
 
-// The packet steps (ethernet.cc, ipv4_forward.cc). `frames` came on `in`; each ends transmitted, punted or dropped.
+// The packet steps (ethernet.cc, ipv4_forward.cc). `frames` came on `in`; each ends transmitted, punted or
+// dropped.
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count);
 void ipv4_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count);
 

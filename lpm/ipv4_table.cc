@@ -7,10 +7,12 @@ namespace millrace::lpm {
 namespace {
 
 // Pairs with the acquire in Ipv4Lookup: what a new entry names was written before it.
-void publish(std::uint32_t& slot, std::uint32_t e) { __atomic_store_n(&slot, e, __ATOMIC_RELEASE); }
+void publish(std::uint32_t& slot, std::uint32_t e) {
+  __atomic_store_n(&slot, e, __ATOMIC_RELEASE);
+}
 
-// Whether a change of a prefix of `length` touches an entry: an insert wins over what is as short or shorter, an
-// erase takes only what is its own (in its range, only its own entries have its length).
+// Whether a change of a prefix of `length` touches an entry: an insert wins over what is as short or shorter,
+// an erase takes only what is its own (in its range, only its own entries have its length).
 bool touches(std::uint32_t e, unsigned length, bool erasing) {
   return erasing ? e != 0 && entry::length(e) == length : entry::length(e) <= length;
 }
@@ -63,7 +65,8 @@ bool Ipv4TableBuilder::erase(Ipv4Prefix prefix, std::uint64_t now_ns) {
   return true;
 }
 
-// Each of the at most 256 first octets under the prefix gets the longest of the short prefixes that holds it now.
+// Each of the at most 256 first octets under the prefix gets the longest of the short prefixes that holds it
+// now.
 void Ipv4TableBuilder::write_top(Ipv4Prefix prefix) {
   const std::uint32_t last = prefix.last().value() >> 24;
   for (std::uint32_t octet = prefix.address().value() >> 24; octet <= last; ++octet) {
@@ -72,7 +75,8 @@ void Ipv4TableBuilder::write_top(Ipv4Prefix prefix) {
   }
 }
 
-void Ipv4TableBuilder::write_range(Ipv4Prefix prefix, std::uint32_t new_entry, bool erasing, std::uint64_t now_ns) {
+void Ipv4TableBuilder::write_range(Ipv4Prefix prefix, std::uint32_t new_entry, bool erasing,
+                                   std::uint64_t now_ns) {
   auto* tbl24 = tbl24_.as<std::uint32_t>();
   const std::uint32_t last = prefix.last().value() >> 8;
   for (std::uint32_t i = prefix.address().value() >> 8; i <= last; ++i) {
@@ -80,14 +84,15 @@ void Ipv4TableBuilder::write_range(Ipv4Prefix prefix, std::uint32_t new_entry, b
       if (touches(tbl24[i], prefix.length(), erasing)) publish(tbl24[i], new_entry);
       continue;
     }
-    for (std::uint32_t* e = group(entry::id(tbl24[i])), *end = e + Ipv4Lookup::kGroupEntries; e != end; ++e) {
+    for (std::uint32_t *e = group(entry::id(tbl24[i])), *end = e + Ipv4Lookup::kGroupEntries; e != end; ++e) {
       if (touches(*e, prefix.length(), erasing)) publish(*e, new_entry);
     }
     fold(i, now_ns);
   }
 }
 
-void Ipv4TableBuilder::write_group(Ipv4Prefix prefix, std::uint32_t new_entry, bool erasing, std::uint64_t now_ns) {
+void Ipv4TableBuilder::write_group(Ipv4Prefix prefix, std::uint32_t new_entry, bool erasing,
+                                   std::uint64_t now_ns) {
   const std::uint32_t index = prefix.address().value() >> 8;
   std::uint32_t* entries = group(entry::id(tbl24_.as<std::uint32_t>()[index]));
   const std::uint32_t last = prefix.last().value() & 0xff;
@@ -103,7 +108,8 @@ void Ipv4TableBuilder::fold(std::uint32_t tbl24_index, std::uint64_t now_ns) {
   const std::uint32_t number = entry::id(slot);
   const std::uint32_t* entries = group(number);
   if (entry::length(entries[0]) > 24) return;
-  if (!std::all_of(entries, entries + Ipv4Lookup::kGroupEntries, [&](auto e) { return e == entries[0]; })) return;
+  if (!std::all_of(entries, entries + Ipv4Lookup::kGroupEntries, [&](auto e) { return e == entries[0]; }))
+    return;
   publish(slot, entries[0]);
   reclaimer_.retire(
       [](void* self, std::uint64_t g) {
@@ -112,7 +118,8 @@ void Ipv4TableBuilder::fold(std::uint32_t tbl24_index, std::uint64_t now_ns) {
       this, number, now_ns);
 }
 
-// Makes sure that the tbl24 entry names a group; a new one starts as 256 copies of the entry. False if none is left.
+// Makes sure that the tbl24 entry names a group; a new one starts as 256 copies of the entry. False if none
+// is left.
 bool Ipv4TableBuilder::ensure_group(std::uint32_t tbl24_index) {
   std::uint32_t& slot = tbl24_.as<std::uint32_t>()[tbl24_index];
   if (entry::extended(slot)) return true;
@@ -132,7 +139,8 @@ bool Ipv4TableBuilder::ensure_group(std::uint32_t tbl24_index) {
 
 std::size_t Ipv4TableBuilder::memory_bytes() const {
   return Ipv4Lookup::kTbl24Entries * sizeof(std::uint32_t) +
-         std::size_t{groups_made_} * Ipv4Lookup::kGroupEntries * sizeof(std::uint32_t) + rules_.memory_bytes();
+         std::size_t{groups_made_} * Ipv4Lookup::kGroupEntries * sizeof(std::uint32_t) +
+         rules_.memory_bytes();
 }
 
 }  // namespace millrace::lpm

@@ -1,7 +1,7 @@
 // The builder side of the IPv4 table: owns the memory that Ipv4Lookup reads, and keeps the rules.
 //
-// Written and read by the control thread only. Every change is at once visible to workers (see ipv4_lookup.h).
-// Worst cost of one change: 65,536 entries and the tbl8 groups under them (a /8).
+// Written and read by the control thread only. Every change is at once visible to workers (see
+// ipv4_lookup.h). Worst cost of one change: 65,536 entries and the tbl8 groups under them (a /8).
 #pragma once
 
 #include <array>
@@ -30,9 +30,12 @@ class Ipv4TableBuilder {
   Ipv4TableBuilder(const Ipv4TableBuilder&) = delete;
   Ipv4TableBuilder& operator=(const Ipv4TableBuilder&) = delete;
 
-  [[nodiscard]] Ipv4Lookup lookup() const { return {top_.data(), tbl24_.as<std::uint32_t>(), tbl8_.as<std::uint32_t>()}; }
+  [[nodiscard]] Ipv4Lookup lookup() const {
+    return {top_.data(), tbl24_.as<std::uint32_t>(), tbl8_.as<std::uint32_t>()};
+  }
 
-  // Adds the prefix or changes its next hop. On an error (no tbl8 group left, id out of range) nothing changed.
+  // Adds the prefix or changes its next hop. On an error (no tbl8 group left, id out of range) nothing
+  // changed.
   Result<void> insert(Ipv4Prefix prefix, NextHopId next_hop, std::uint64_t now_ns);
   // False if the prefix is not there.
   bool erase(Ipv4Prefix prefix, std::uint64_t now_ns);

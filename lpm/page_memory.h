@@ -1,7 +1,8 @@
 // Zeroed memory for big tables, on the largest pages that the machine gives.
 //
-// Written and read by whoever the owner says; allocated and freed by the control thread. A table's whole range is
-// reserved at once and its pages arrive when they are touched, so that a table can grow without moving.
+// Written and read by whoever the owner says; allocated and freed by the control thread. A table's whole
+// range is reserved at once and its pages arrive when they are touched, so that a table can grow without
+// moving.
 #pragma once
 
 #include <cstddef>

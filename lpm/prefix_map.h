@@ -4,8 +4,8 @@
 //              /          \                 A node's children extend its prefix; child[b] has bit b after it.
 //      10.0.0.0/16 *    10.128.0.0/9 *      Order of iteration: by address, then shorter before longer.
 //
-// Written and read by one thread (the control thread). Nodes live in chunks that never move: references to values
-// stay good until that prefix is erased, and growth costs no copy. Errors: none but std::bad_alloc.
+// Written and read by one thread (the control thread). Nodes live in chunks that never move: references to
+// values stay good until that prefix is erased, and growth costs no copy. Errors: none but std::bad_alloc.
 #pragma once
 
 #include <array>
@@ -25,7 +25,9 @@ inline unsigned common_bits(Ipv4Address a, Ipv4Address b) {
   return static_cast<unsigned>(std::countl_zero(a.value() ^ b.value()));
 }
 // Bit `i` of an address, 0 the first. `i` is less than the address's width.
-inline unsigned address_bit(Ipv4Address a, unsigned i) { return (a.value() >> (31 - i)) & 1; }
+inline unsigned address_bit(Ipv4Address a, unsigned i) {
+  return (a.value() >> (31 - i)) & 1;
+}
 
 template <class Prefix, class Value>
 class PrefixMap {
@@ -142,14 +144,15 @@ class PrefixMap {
   std::size_t size_ = 0;
 };
 
-// Finds or makes the node of `prefix`: below the last node that contains it, either in an empty place, above a
-// longer prefix, or beside one under a new branch.
+// Finds or makes the node of `prefix`: below the last node that contains it, either in an empty place, above
+// a longer prefix, or beside one under a new branch.
 template <class Prefix, class Value>
 auto PrefixMap<Prefix, Value>::place(Prefix prefix) -> Index {
   const Index above = descend(prefix);
   if (above != kNone && node(above).prefix == prefix) return above;
   const auto link = [&]() -> Index& {
-    return above == kNone ? root_ : node(above).child[address_bit(prefix.address(), node(above).prefix.length())];
+    return above == kNone ? root_
+                          : node(above).child[address_bit(prefix.address(), node(above).prefix.length())];
   };
   const Index fresh = allocate(prefix);
   const Index below = link();

@@ -7,7 +7,9 @@
 
 namespace millrace::lpm {
 
-void Reclaimer::FreeAligned::operator()(rte_rcu_qsbr* p) const { std::free(p); }
+void Reclaimer::FreeAligned::operator()(rte_rcu_qsbr* p) const {
+  std::free(p);
+}
 
 Reclaimer::Reclaimer(unsigned max_workers) {
   const std::size_t bytes = rte_rcu_qsbr_get_memsize(max_workers);

@@ -1,10 +1,11 @@
 // Grace periods: when memory that workers may still read can be used again.
 //
-// Who reads: workers, registered by number; each says quiescent() once per loop, and goes offline() around a nap.
-// Who writes and frees: the control thread alone, which retires a thing after it took the last way to it away
-// (a release store), and gets it back from poll() when every worker online at that time was quiescent since.
-// Worst delay: one loop of the slowest worker plus one period of poll(); never waited for. With no worker online,
-// a thing comes back at the next poll(). (rte_rcu_qsbr; McKenney's quiescent-state based reclamation.)
+// Who reads: workers, registered by number; each says quiescent() once per loop, and goes offline() around a
+// nap. Who writes and frees: the control thread alone, which retires a thing after it took the last way to it
+// away (a release store), and gets it back from poll() when every worker online at that time was quiescent
+// since. Worst delay: one loop of the slowest worker plus one period of poll(); never waited for. With no
+// worker online, a thing comes back at the next poll(). (rte_rcu_qsbr; McKenney's quiescent-state based
+// reclamation.)
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,8 @@ class Reclaimer {
   void retire(Free free, void* context, std::uint64_t what, std::uint64_t now_ns);
   template <class T>
   void retire_object(const T* object, std::uint64_t now_ns) {
-    retire([](void* p, std::uint64_t) { delete static_cast<T*>(p); }, const_cast<std::remove_const_t<T>*>(object), 0,
-           now_ns);
+    retire([](void* p, std::uint64_t) { delete static_cast<T*>(p); },
+           const_cast<std::remove_const_t<T>*>(object), 0, now_ns);
   }
   // Frees what is due; returns how many. At most `limit` at a call, to keep the control loop short.
   std::size_t poll(std::size_t limit = 4096);

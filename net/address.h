@@ -23,10 +23,12 @@ class Ipv4Address {
 
   [[nodiscard]] constexpr std::uint32_t value() const { return value_; }
   [[nodiscard]] constexpr Be32 wire() const { return Be32(value_); }
-  [[nodiscard]] constexpr bool is_multicast() const { return (value_ >> 28) == 0xe; }  // 224/4
-  [[nodiscard]] constexpr bool is_loopback() const { return (value_ >> 24) == 127; }   // 127/8
-  [[nodiscard]] constexpr bool is_this_network() const { return (value_ >> 24) == 0; } // 0/8
-  [[nodiscard]] constexpr bool is_class_e() const { return (value_ >> 28) == 0xf; }    // 240/4 with the broadcast
+  [[nodiscard]] constexpr bool is_multicast() const { return (value_ >> 28) == 0xe; }   // 224/4
+  [[nodiscard]] constexpr bool is_loopback() const { return (value_ >> 24) == 127; }    // 127/8
+  [[nodiscard]] constexpr bool is_this_network() const { return (value_ >> 24) == 0; }  // 0/8
+  [[nodiscard]] constexpr bool is_class_e() const {
+    return (value_ >> 28) == 0xf;
+  }  // 240/4 with the broadcast
   [[nodiscard]] constexpr bool is_link_local() const { return (value_ >> 16) == 0xa9fe; }  // 169.254/16
   [[nodiscard]] constexpr bool is_broadcast() const { return value_ == 0xffffffff; }
   [[nodiscard]] std::string to_string() const;

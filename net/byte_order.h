@@ -37,6 +37,7 @@ class [[gnu::packed]] BigEndian {
 
 using Be16 = BigEndian<std::uint16_t>;
 using Be32 = BigEndian<std::uint32_t>;
-static_assert(sizeof(Be16) == 2 && sizeof(Be32) == 4 && alignof(Be32) == 1, "fits into wire formats at any place");
+static_assert(sizeof(Be16) == 2 && sizeof(Be32) == 4 && alignof(Be32) == 1,
+              "fits into wire formats at any place");
 
 }  // namespace millrace

@@ -10,9 +10,9 @@
 
 namespace millrace {
 
-// Adds 16-bit words as they lie in memory. One's complement sums do not depend on byte order (RFC 1071 §2 (B)).
-// An odd last byte counts as if a zero byte followed. `sum` is a partial sum to go on from: for all spans but
-// the last of a packet, an even number of bytes.
+// Adds 16-bit words as they lie in memory. One's complement sums do not depend on byte order (RFC 1071 §2
+// (B)). An odd last byte counts as if a zero byte followed. `sum` is a partial sum to go on from: for all
+// spans but the last of a packet, an even number of bytes.
 inline std::uint64_t checksum_add(std::span<const std::byte> data, std::uint64_t sum = 0) {
   const std::byte* at = data.data();
   std::size_t left = data.size();

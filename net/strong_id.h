@@ -1,4 +1,5 @@
-// A small integer that names one kind of thing, so that a port number cannot be passed for an interface number.
+// A small integer that names one kind of thing, so that a port number cannot be passed for an interface
+// number.
 #pragma once
 
 #include <compare>

@@ -1,4 +1,5 @@
-// Packet formats as they lie on the wire. Every field has an alignment of 1, so that a struct may lie at any address.
+// Packet formats as they lie on the wire. Every field has an alignment of 1, so that a struct may lie at any
+// address.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ inline constexpr std::uint8_t kProtocolIcmp = 1;
 inline constexpr std::uint8_t kProtocolTcp = 6;
 inline constexpr std::uint8_t kProtocolUdp = 17;
 
-inline constexpr std::uint16_t kIpv4Reserved = 0x8000;  // RFC 791: "must be zero", but preserved (RFC 1812 4.2.2.3)
+inline constexpr std::uint16_t kIpv4Reserved =
+    0x8000;  // RFC 791: "must be zero", but preserved (RFC 1812 4.2.2.3)
 inline constexpr std::uint16_t kIpv4DontFragment = 0x4000;
 inline constexpr std::uint16_t kIpv4MoreFragments = 0x2000;
 inline constexpr std::uint16_t kIpv4OffsetMask = 0x1fff;  // in units of 8 bytes

@@ -46,6 +46,7 @@ check "scripts parse (bash -n)" check_bash
 check "scripts are executable" check_modes
 check "Python files parse" check_python
 check "C++ is formatted (scripts/format.sh mends it)" check_format
+check "docs/drop-reasons.md is up to date" /usr/bin/python3 scripts/drop_reasons.py --check
 check "folders include only what they may" scripts/lint_cpp.py includes
 # Generated headers and the flags come from the test build.
 scripts/build.sh test >/dev/null || die "the test build failed: scripts/build.sh test"

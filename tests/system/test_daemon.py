@@ -326,3 +326,30 @@ def test_many_workers_and_queues(lab, router):
 def test_an_ordinary_start_logs_no_error(wired):
     running = wired()
     assert "error" not in running.log.lower(), running.log
+
+
+@pytest.fixture
+def hugepages():
+    """300 pages of 2 MB while the test runs, on top of what the machine has reserved."""
+    pool = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+    before = int(pool.read_text())
+    pool.write_text(str(before + 300))
+    assert int(pool.read_text()) == before + 300, "the kernel has no memory for 300 hugepages"
+    yield
+    pool.write_text(str(before))
+
+
+@pytest.mark.parametrize("wanted", ["2M", "auto"])
+def test_it_runs_on_hugepages(lab, router, hugepages, wanted):
+    host = lab.host("host", "192.0.2.2/24", "192.0.2.1")
+    running = router(interfaces={"host": ["192.0.2.1/24"]}, dataplane={"hugepages": wanted, "memory": "256M"})
+    host.warm("192.0.2.1")
+    assert running.get("/v1/status")["dataplane"]["hugepages"] == "2M"
+    ping = host.ping("192.0.2.1", count=20)
+    assert ping.lost == 0, ping.text
+
+
+def test_hugepages_that_are_not_there_are_an_error_that_says_so(lab, router):
+    stopped = router(interfaces={}, dataplane={"hugepages": "1G", "memory": "1000G"}, start=False)
+    result = lab.router_netns.run(DAEMON, "-c", stopped.file, check=False, timeout=60)
+    assert result.returncode > 0 and "1G hugepages" in result.stdout, result.stdout

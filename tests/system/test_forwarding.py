@@ -431,3 +431,17 @@ def test_fragments_are_cut_where_rfc_791_says(net):
     assert first.id == second.id == 77
     joined = bytes(first.payload)[:first.len - 20] + bytes(second.payload)[:second.len - 20]
     assert joined == frame[34:]
+
+
+def test_jumbo_frames_cross_whole(lab, router):
+    left = lab.host("left", f"{LEFT}/24", "192.0.2.1", mtu=9000)
+    lab.host("right", f"{RIGHT}/24", "198.51.100.1", mtu=9000)
+    running = router(interfaces={"left": {"mtu": 9000, "addresses": ["192.0.2.1/24"]},
+                                 "right": {"mtu": 9000, "addresses": ["198.51.100.1/24"]}})
+    left.warm(RIGHT)
+    for target in (RIGHT, "192.0.2.1"):
+        ping = left.ping(target, "-M", "do", "-s", 9000 - 28, count=5, interval=0.1)
+        assert ping.lost == 0, ping.text
+    assert running.accounting()["fragments_added"] == 0
+    ping = left.ping(RIGHT, "-M", "dont", "-s", 30000, "-p", "4d696c6c", count=5, interval=0.1)
+    assert ping.lost == 0 and "wrong data" not in ping.text, ping.text
