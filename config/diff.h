@@ -32,7 +32,8 @@ struct MapDiff {
     Value after;
   };
   std::vector<Changed> changed;
-  [[nodiscard]] bool empty() const { return added.empty() && removed.empty() && changed.empty(); }
+  [[nodiscard]] std::size_t size() const { return added.size() + removed.size() + changed.size(); }
+  [[nodiscard]] bool empty() const { return size() == 0; }
 };
 
 // The typed difference. `control.icmp_error_rate` is the only setting of `dataplane` and `control` that can

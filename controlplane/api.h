@@ -94,6 +94,8 @@ class Api {
   ApiResponse post_apply(const ApiRequest&, const Query&);
 
   ApiResponse run_batch(const ApiRequest& request, std::optional<std::string> replace_owner);
+  static ApiResponse changes_response(std::uint64_t generation, const config::Config& before,
+                                      const config::Config& after);
   void sweep(std::uint16_t owner, std::uint32_t mark, std::uint64_t& removed);
 
   OnControl on_control_;

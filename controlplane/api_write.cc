@@ -228,43 +228,52 @@ json changes_json(const std::vector<config::Change>& changes) {
 
 }  // namespace
 
-ApiResponse Api::post_diff(const ApiRequest& request, const Query& query) {
-  const auto parsed = config::parse(request.body, file_of(query));
-  if (!parsed.ok()) return config_problems(parsed.problems);
-  config::Config desired;
-  std::uint64_t generation = 0;
-  on_control_([&](Control& c) {
-    desired = c.desired();
-    generation = c.generation();
-  });
+ApiResponse Api::changes_response(std::uint64_t generation, const config::Config& before,
+                                  const config::Config& after) {
   ApiResponse response =
-      ok({{"generation", generation}, {"changes", changes_json(config::describe(desired, parsed.config))}});
+      ok({{"generation", generation}, {"changes", changes_json(config::describe(before, after))}});
   response.etag = "\"" + std::to_string(generation) + "\"";
   return response;
 }
 
-ApiResponse Api::post_apply(const ApiRequest& request, const Query& query) {
+ApiResponse Api::post_diff(const ApiRequest& request, const Query& query) {
   const auto parsed = config::parse(request.body, file_of(query));
   if (!parsed.ok()) return config_problems(parsed.problems);
-  config::Config before;
+  std::shared_ptr<const config::Config> desired;
   std::uint64_t generation = 0;
-  bool stale = false;
-  Result<void> applied;
   on_control_([&](Control& c) {
-    const std::string current = "\"" + std::to_string(c.generation()) + "\"";
-    stale = !request.if_match.empty() && request.if_match != "*" && request.if_match != current;
-    if (stale) return;
-    before = c.desired();
-    applied = c.apply(parsed.config);
+    desired = c.share_desired();
     generation = c.generation();
   });
-  if (stale)
+  return changes_response(generation, *desired, parsed.config);
+}
+
+// Only this thread applies configurations: what is read in one call still holds in the next.
+ApiResponse Api::post_apply(const ApiRequest& request, const Query& query) {
+  auto parsed = config::parse(request.body, file_of(query));
+  if (!parsed.ok()) return config_problems(parsed.problems);
+  std::shared_ptr<const config::Config> before;
+  std::uint64_t generation = 0;
+  on_control_([&](Control& c) {
+    before = c.share_desired();
+    generation = c.generation();
+  });
+  const std::string current = "\"" + std::to_string(generation) + "\"";
+  if (!request.if_match.empty() && request.if_match != "*" && request.if_match != current) {
     return problem(412, "Precondition failed", "the configuration changed meanwhile: look at the diff again");
-  if (!applied) return problem(409, "Not applied", applied.error());
-  ApiResponse response =
-      ok({{"generation", generation}, {"changes", changes_json(config::describe(before, parsed.config))}});
-  response.etag = "\"" + std::to_string(generation) + "\"";
-  return response;
+  }
+  Control::PendingApply pending{std::make_shared<config::Config>(std::move(parsed.config)), {}};
+  pending.diff = config::diff(*before, *pending.next);
+  Result<void> begun;
+  on_control_([&](Control& c) { begun = c.begin_apply(pending); });
+  if (!begun) return problem(409, "Not applied", begun.error());
+  for (bool more = true; more;) {
+    on_control_([&](Control& c) {
+      more = c.continue_apply(pending, kSlice);
+      generation = c.generation();
+    });
+  }
+  return changes_response(generation, *before, *pending.next);
 }
 
 }  // namespace millrace::controlplane

@@ -72,7 +72,18 @@ class Control {
   // --- configuration ---
   // Makes `next` the desired configuration and applies the difference. On an error nothing changed.
   Result<void> apply(const config::Config& next);
-  [[nodiscard]] const config::Config& desired() const { return desired_; }
+  // The same in steps, for the running loop: begin_apply() does what can fail (ports) and interfaces and
+  // neighbours; continue_apply() up to `slice` routes at a call, true while there are more. The caller makes
+  // the difference to desired(), and lets nobody else begin meanwhile.
+  struct PendingApply {
+    std::shared_ptr<const config::Config> next;
+    config::Diff diff;
+    std::size_t done = 0;  // routes, of all that are removed, added or changed
+  };
+  Result<void> begin_apply(PendingApply& pending);
+  bool continue_apply(PendingApply& pending, std::size_t slice);
+  [[nodiscard]] const config::Config& desired() const { return *desired_; }
+  [[nodiscard]] std::shared_ptr<const config::Config> share_desired() const { return desired_; }
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
 
   // --- routes of the API ---
@@ -132,9 +143,10 @@ class Control {
                      std::unique_ptr<dataplane::Port> port);
   void remove_interface(const std::string& name);
   bool wait_for_removed_ports();
+  void apply_interfaces(const config::Diff& diff, const config::Config& next, Ports& opened);
   void restore_fixed_neighbors(const config::Config& config, const std::vector<std::string>& interfaces);
   void apply_neighbors(const config::Diff& diff, bool remove);
-  void apply_routes(const config::Diff& diff, bool remove);
+  void apply_route(const config::Diff& diff, std::size_t number);
   void addresses_changed();
   void sync_connected();
   void install(Ipv4Prefix prefix, const Rib::Spec& spec);
@@ -174,7 +186,7 @@ class Control {
   std::vector<std::unique_ptr<dataplane::Worker>> workers_;
   std::vector<std::unique_ptr<const dataplane::WorkerPlan>> plans_;
 
-  config::Config desired_;
+  std::shared_ptr<const config::Config> desired_ = std::make_shared<config::Config>();
   std::uint64_t generation_ = 0;
   std::map<Ipv4Prefix, NextHopSpec> connected_;  // what sync_connected() put into the RIB
   std::uint64_t now_ns_ = 0;

@@ -40,7 +40,16 @@ NextHopSpec next_hop_of(const config::RouteConfig& route) {
 }  // namespace
 
 Result<void> Control::apply(const config::Config& next) {
-  const config::Diff diff = config::diff(desired_, next);
+  PendingApply pending{std::make_shared<config::Config>(next), config::diff(*desired_, next)};
+  if (auto begun = begin_apply(pending); !begun) return begun;
+  while (continue_apply(pending, pending.diff.routes.size())) {
+  }
+  return {};
+}
+
+Result<void> Control::begin_apply(PendingApply& pending) {
+  const config::Diff& diff = pending.diff;
+  const config::Config& next = *pending.next;
   if (generation_ != 0 && !diff.restart.empty()) {
     std::string what;
     for (const auto& change : diff.restart) what += (what.empty() ? "" : ", ") + change.what;
@@ -50,11 +59,18 @@ Result<void> Control::apply(const config::Config& next) {
   Ports opened;
   if (auto ports = open_ports(diff, next, opened); !ports) return ports;
   icmp_.set_rate(next.control.icmp_error_rate);
-
-  apply_routes(diff, true);
   apply_neighbors(diff, true);
+  apply_interfaces(diff, next, opened);
+  apply_neighbors(diff, false);
+  return {};
+}
+
+void Control::apply_interfaces(const config::Diff& diff, const config::Config& next, Ports& opened) {
+  if (diff.interfaces.empty()) return;
   for (const auto& [name, gone] : diff.interfaces.removed) remove_interface(name);
+  std::vector<std::string> touched;
   for (const auto& change : diff.interfaces.changed) {
+    touched.push_back(change.key);
     if (needs_new_port(change.before, change.after)) continue;
     Interface* interface = interfaces_.find(change.key);
     interface->config = change.after;
@@ -66,22 +82,24 @@ Result<void> Control::apply(const config::Config& next) {
     made.push_back(name);
   }
   restore_fixed_neighbors(next, made);
-  if (!diff.interfaces.empty()) {
-    publish_plans();
-    addresses_changed();
-    for (const auto& change : diff.interfaces.changed) made.push_back(change.key);
-    for (const std::string& name : made) {
-      if (const Interface* interface = interfaces_.find(name)) {
-        neighbors_.flush_off_link(*interface);
-        neighbors_.announce(*interface);
-      }
-    }
+  publish_plans();
+  addresses_changed();
+  touched.insert(touched.end(), made.begin(), made.end());
+  for (const std::string& name : touched) {
+    const Interface* interface = interfaces_.find(name);
+    if (interface == nullptr) continue;
+    neighbors_.flush_off_link(*interface);
+    neighbors_.announce(*interface);
   }
-  apply_neighbors(diff, false);
-  apply_routes(diff, false);
-  desired_ = next;
+}
+
+bool Control::continue_apply(PendingApply& pending, std::size_t slice) {
+  const std::size_t end = std::min(pending.done + slice, pending.diff.routes.size());
+  while (pending.done < end) apply_route(pending.diff, pending.done++);
+  if (pending.done < pending.diff.routes.size()) return true;
+  desired_ = pending.next;
   ++generation_;
-  return {};
+  return false;
 }
 
 // Opens what is new, and changes MTUs. A device that another interface gives up has to be closed before it
@@ -94,7 +112,7 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
   }
   std::vector<std::string> closed;
   for (const std::string& name : wanted) {
-    for (const auto& [other, before] : desired_.interfaces) {
+    for (const auto& [other, before] : desired_->interfaces) {
       const auto after = next.interfaces.find(other);
       const bool gives_up = after == next.interfaces.end() || needs_new_port(before, after->second);
       if (!gives_up || (before.device != next.interfaces.at(name).device && other != name)) continue;
@@ -134,9 +152,9 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
     }
   }
   for (const std::string& name : closed) {
-    auto port = open_port(name, desired_.interfaces.at(name));
+    auto port = open_port(name, desired_->interfaces.at(name));
     if (port) {
-      add_interface(name, desired_.interfaces.at(name), std::move(*port));
+      add_interface(name, desired_->interfaces.at(name), std::move(*port));
     } else {
       spdlog::error("interface {} could not be restored: {}", name, port.error());
     }
@@ -144,7 +162,7 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
   if (!closed.empty()) {
     publish_plans();
     addresses_changed();
-    restore_fixed_neighbors(desired_, closed);
+    restore_fixed_neighbors(*desired_, closed);
   }
   return Error{error};
 }
@@ -359,17 +377,21 @@ void Control::apply_neighbors(const config::Diff& diff, bool remove) {
   }
 }
 
-void Control::apply_routes(const config::Diff& diff, bool remove) {
-  const auto add = [&](Ipv4Prefix prefix, const config::RouteConfig& route) {
-    install(prefix, {next_hop_of(route), RouteSource::static_config,
-                     static_cast<std::uint8_t>(route.distance), route.metric, 0, 0});
-  };
-  if (remove) {
-    for (const auto& [prefix, route] : diff.routes.removed) uninstall(prefix, RouteSource::static_config);
+// The difference's routes are numbered: first those that go, then the new ones, then those that change.
+void Control::apply_route(const config::Diff& diff, std::size_t number) {
+  const auto& routes = diff.routes;
+  if (number < routes.removed.size()) {
+    uninstall(routes.removed[number].first, RouteSource::static_config);
     return;
   }
-  for (const auto& [prefix, route] : diff.routes.added) add(prefix, route);
-  for (const auto& change : diff.routes.changed) add(change.key, change.after);
+  number -= routes.removed.size();
+  const bool is_new = number < routes.added.size();
+  const auto& changed = routes.changed;
+  const Ipv4Prefix prefix = is_new ? routes.added[number].first : changed[number - routes.added.size()].key;
+  const config::RouteConfig& route =
+      is_new ? routes.added[number].second : changed[number - routes.added.size()].after;
+  install(prefix, {next_hop_of(route), RouteSource::static_config, static_cast<std::uint8_t>(route.distance),
+                   route.metric, 0, 0});
 }
 
 }  // namespace millrace::controlplane

@@ -1,6 +1,8 @@
 #include "controlplane/neighbors.h"
 
+#include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/packet.h"
 
@@ -140,6 +142,7 @@ void Neighbors::drop_waiting(NeighborKey key, Entry& entry, DropReason reason) {
 }
 
 void Neighbors::erase(Entries::iterator at) {
+  assert(at->second.waiting.empty());
   if (at->second.state == State::incomplete) --incomplete_;
   set_deadline(at, 0);
   entries_.erase(at);
@@ -150,13 +153,14 @@ void Neighbors::fail(Entries::iterator at) {
   Entry& entry = at->second;
   if (entry.state == State::incomplete) --incomplete_;
   entry.state = State::failed;
+  // Before anything is sent about it: an ICMP error may need this very neighbour, and must not start it over.
+  set_deadline(at, now_ns_ + limits_.failed_retry_ns);
   drop_waiting(key, entry, DropReason::neighbor_failed);
   hooks_.changed(key, LinkState::failed, {});
   // The hook may have made this the last use of the neighbour, or have erased it.
   at = entries_.find(key);
   if (at == entries_.end()) return;
-  if (at->second.wanted) return set_deadline(at, now_ns_ + limits_.failed_retry_ns);
-  erase(at);
+  if (!at->second.wanted) erase(at);
 }
 
 void Neighbors::start_over(Entries::iterator at) {
@@ -261,12 +265,13 @@ void Neighbors::flush_off_link(const Interface& interface) {
   }
 }
 
-// The entry ends, and with it what waits for it.
+// The entry ends, then what waits for it: an ICMP error about that may make the entry anew.
 void Neighbors::forget(Entries::iterator at) {
   const NeighborKey key = at->first;
-  drop_waiting(key, at->second, DropReason::neighbor_failed);
+  std::deque<rte_mbuf*> waiting = std::exchange(at->second.waiting, {});
   erase(at);
   hooks_.changed(key, LinkState::unresolved, {});
+  for (rte_mbuf* m : waiting) hooks_.drop(m, key.interface, DropReason::neighbor_failed);
 }
 
 void Neighbors::announce(const Interface& interface) {

@@ -97,9 +97,15 @@ bool Worker::drain_handoff(rte_ring* ring) {
   const unsigned count = rte_ring_sc_dequeue_burst(ring, frames.data(), kBurst, nullptr);
   for (unsigned i = 0; i < count; ++i) {
     auto* m = static_cast<rte_mbuf*>(frames[i]);
-    const PacketMeta& what = meta(m);
+    const PacketMeta what = meta(m);
     if (what.from_control) counters_.originated.add(1);
-    put(m, what.out_port, what.egress);
+    // The interface may have gone while the frame waited, and another port have got its number.
+    const InterfaceView* out = tables().interface(what.egress);
+    if (out == nullptr || out->port != what.out_port) [[unlikely]] {
+      drop(m, what.egress, DropReason::tx_gone);
+    } else {
+      put(m, what.out_port, what.egress);
+    }
   }
   return count != 0;
 }

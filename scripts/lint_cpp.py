@@ -25,7 +25,7 @@ FOLDERS = {
     "lpm": {"may": {"lpm", "net"}, "not": r"boost/|yaml-cpp/|spdlog/|nlohmann/|CLI/|rte_(ethdev|mbuf|mempool)"},
     "config": {"may": {"config", "net"}, "not": r"rte_|boost/|spdlog/|CLI/"},
     "dataplane": {"may": {"dataplane", "lpm", "net"}, "not": r"boost/|yaml-cpp/|nlohmann/|CLI/"},
-    "controlplane": {"may": {"controlplane", "dataplane", "lpm", "config", "net"}, "not": r"CLI/"},
+    "controlplane": {"may": {"controlplane", "dataplane", "lpm", "config", "net"}, "not": r"^$"},
     "cli": {"may": {"cli", "net"}, "not": r"rte_|yaml-cpp/|spdlog/"},
 }
 
