@@ -3,8 +3,8 @@
 //
 // Runs on the API thread. What it needs of the control plane it reads and changes inside `on_control`, which
 // runs a function on the control thread and waits for it; each such function is short (a slice of at most
-// kSlice routes), so that a request of any size does not hold up the control loop. Parsing and JSON stay on
-// this side.
+// kSlice routes), so that a request of any size does not hold up the control loop. Requests are parsed, and
+// answers written, on this side.
 #pragma once
 
 #include <cstdint>

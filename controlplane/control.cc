@@ -45,7 +45,12 @@ void drain(rte_ring* ring) {
 
 Result<std::unique_ptr<Control>> Control::make(const ControlOptions& options,
                                                const dataplane::FeatureTable& features) {
-  std::unique_ptr<Control> control(new Control(options, features));
+  std::unique_ptr<Control> control;
+  try {
+    control.reset(new Control(options, features));
+  } catch (const std::bad_alloc&) {
+    return Error{"no memory for the tables"};
+  }
   static unsigned made = 0;
   auto pool = dataplane::make_pool("mr_control" + std::to_string(made++), options.buffers,
                                    RTE_MBUF_DEFAULT_BUF_SIZE, static_cast<int>(rte_socket_id()));
@@ -90,6 +95,7 @@ Result<void> Control::make_rings_and_workers() {
       setup.punt_rings[c] = punt_rings_[w][c].get();
     }
     workers_.push_back(std::make_unique<dataplane::Worker>(setup));
+    if (!workers_.back()->has_memory()) return Error{"no memory for counters"};
   }
   plans_.resize(options_.workers);
   publish_plans();
@@ -115,7 +121,7 @@ Control::~Control() {
   }
   for (auto& [name, port] : ports_) {
     port->stop();
-    removed_pools_.push_back(port->take_pool());
+    removed_pools_.push_back({port->take_pool()});
   }
   ports_.clear();
   for (auto& rings : punt_rings_) {
@@ -200,10 +206,14 @@ void Control::tick() {
   free_idle_pools();
 }
 
+// The count of free buffers is not exact while threads move some: full for this many ticks in a row is full.
 void Control::free_idle_pools() {
+  constexpr unsigned kTicks = 100;
   for (std::size_t i = removed_pools_.size(); i-- > 0;) {
-    if (rte_mempool_full(removed_pools_[i].get()) == 0) continue;
-    removed_pools_.erase(removed_pools_.begin() + static_cast<std::ptrdiff_t>(i));
+    RemovedPool& removed = removed_pools_[i];
+    removed.full_ticks = rte_mempool_full(removed.pool.get()) == 0 ? 0 : removed.full_ticks + 1;
+    if (removed.full_ticks >= kTicks)
+      removed_pools_.erase(removed_pools_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
 
@@ -228,22 +238,8 @@ void Control::refresh_links() {
 }
 
 Result<Rib::Outcome> Control::add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark) {
-  NextHopSpec next_hop = NextHopSpec::via(route.route.via);
-  switch (route.route.type) {
-    case config::RouteType::unicast:
-      break;
-    case config::RouteType::blackhole:
-      next_hop = NextHopSpec::drop(DropReason::route_blackhole);
-      break;
-    case config::RouteType::unreachable:
-      next_hop = NextHopSpec::drop(DropReason::route_unreachable);
-      break;
-    case config::RouteType::prohibit:
-      next_hop = NextHopSpec::drop(DropReason::route_prohibit);
-      break;
-  }
   auto outcome = rib_.add(
-      prefix, {std::move(next_hop), RouteSource::api, static_cast<std::uint8_t>(route.route.distance),
+      prefix, {next_hop_of(route.route), RouteSource::api, static_cast<std::uint8_t>(route.route.distance),
                route.route.metric, route.owner, mark});
   if (outcome && *outcome == Rib::Outcome::added) route_changed(prefix);
   return outcome;
@@ -312,7 +308,7 @@ const dataplane::Port* Control::port_of(const Interface& interface) const {
 std::vector<const rte_mempool*> Control::pools() const {
   std::vector<const rte_mempool*> all{pool_.get()};
   for (const auto& [name, port] : ports_) all.push_back(port->pool());
-  for (const auto& pool : removed_pools_) all.push_back(pool.get());
+  for (const auto& removed : removed_pools_) all.push_back(removed.pool.get());
   return all;
 }
 

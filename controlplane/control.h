@@ -60,6 +60,9 @@ struct InterfaceTotals {
   std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, punted = 0, dropped = 0;
 };
 
+// What a configured or API route's next hop is, before resolution.
+NextHopSpec next_hop_of(const config::RouteConfig& route);
+
 class Control {
  public:
   // `features` may be empty; it is copied. Fails (Error) if memory or rings are not to be had.
@@ -164,7 +167,11 @@ class Control {
 
   ControlOptions options_;
   // Pools outlive everything that may hold a buffer.
-  std::vector<dataplane::Pool> removed_pools_;  // of ports that are gone, until all buffers are back
+  struct RemovedPool {
+    dataplane::Pool pool;
+    unsigned full_ticks = 0;
+  };
+  std::vector<RemovedPool> removed_pools_;  // of ports that are gone, until all buffers are back
   dataplane::Pool pool_;
   lpm::Reclaimer reclaimer_;
   dataplane::FeatureTable features_;

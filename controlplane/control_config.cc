@@ -18,10 +18,19 @@ namespace {
 // The longest that a change of a device waits for workers to let go of the old port.
 constexpr std::uint64_t kGraceUs = 20'000;
 
-// An interface is made anew when its hardware is another.
+// The MTU that every port's buffers and frames hold.
+constexpr unsigned kOrdinaryMtu = 1500;
+
+// An interface is made anew when its hardware is another, or has to be started again: NICs take an MTU only
+// when they are stopped, and a port's buffers are sized for its first one.
 bool needs_new_port(const config::InterfaceConfig& before, const config::InterfaceConfig& after) {
-  return before.device != after.device || before.queues != after.queues;
+  const bool restarts =
+      dataplane::is_pci_address(before.device) || after.mtu > std::max(before.mtu, kOrdinaryMtu);
+  return before.device != after.device || before.queues != after.queues ||
+         (before.mtu != after.mtu && restarts);
 }
+
+}  // namespace
 
 NextHopSpec next_hop_of(const config::RouteConfig& route) {
   switch (route.type) {
@@ -36,8 +45,6 @@ NextHopSpec next_hop_of(const config::RouteConfig& route) {
   }
   return NextHopSpec::via(route.via);
 }
-
-}  // namespace
 
 Result<void> Control::apply(const config::Config& next) {
   PendingApply pending{std::make_shared<config::Config>(next), config::diff(*desired_, next)};
@@ -73,6 +80,7 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
     touched.push_back(change.key);
     if (needs_new_port(change.before, change.after)) continue;
     Interface* interface = interfaces_.find(change.key);
+    if (interface == nullptr) continue;
     interface->config = change.after;
     interfaces_.publish(*interface);
   }
@@ -137,7 +145,9 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
     if (!error.empty() || change.before.mtu == change.after.mtu ||
         needs_new_port(change.before, change.after))
       continue;
-    if (auto mtu = ports_.at(change.key)->set_mtu(static_cast<std::uint16_t>(change.after.mtu)); !mtu) {
+    const auto port = ports_.find(change.key);
+    if (port == ports_.end()) continue;
+    if (auto mtu = port->second->set_mtu(static_cast<std::uint16_t>(change.after.mtu)); !mtu) {
       error = "interfaces." + change.key + ".mtu: " + mtu.error();
     }
   }
@@ -157,6 +167,9 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
       add_interface(name, desired_->interfaces.at(name), std::move(*port));
     } else {
       spdlog::error("interface {} could not be restored: {}", name, port.error());
+      auto without = std::make_shared<config::Config>(*desired_);
+      without->interfaces.erase(name);  // so that the next apply makes it anew
+      desired_ = std::move(without);
     }
   }
   if (!closed.empty()) {
@@ -227,14 +240,14 @@ void Control::remove_interface(const std::string& name) {
     Closing& operator=(const Closing&) = delete;
     ~Closing() {
       port->stop();
-      control->removed_pools_.push_back(port->take_pool());
+      control->removed_pools_.push_back({port->take_pool()});
       --control->ports_closing_;
     }
   };
   auto* closing = new Closing(this, std::move(at->second));
   ports_.erase(at);
+  publish_plans();  // first: a worker counts for the interface until it polls by the new plan
   interfaces_.remove(interface->id);
-  publish_plans();
   writer_.retire_object(closing);
   addresses_changed();
   spdlog::info("interface {} removed", name);
@@ -262,18 +275,18 @@ TxPath Control::tx_path(const Port& port, unsigned who) const {
   return path;
 }
 
-// Receive queue q of the i-th port goes to worker (i + q) mod n.
+// Receive queue q of port p goes to worker (p + q) mod n: a queue keeps its worker for the port's life, since
+// two must never poll one, and a worker may be in the middle of its old plan.
 void Control::publish_plans() {
   for (unsigned w = 0; w < options_.workers; ++w) {
     auto plan = std::make_unique<WorkerPlan>();
-    unsigned i = 0;
     for (const auto& [name, port] : ports_) {
       const Interface* interface = interfaces_.find(name);
       for (std::uint16_t q = 0; q < port->rx_queues(); ++q) {
-        if ((i + q) % options_.workers == w) plan->rx.push_back({port->id(), q, interface->id});
+        if ((port->id().value() + q) % options_.workers == w)
+          plan->rx.push_back({port->id(), q, interface->id});
       }
       plan->tx[port->id().value()] = tx_path(*port, w);
-      ++i;
     }
     for (unsigned from = 0; from <= options_.workers; ++from) {
       if (from != w) plan->handoff_in.push_back(handoff_[from][w].get());
@@ -333,6 +346,8 @@ void Control::route_changed(Ipv4Prefix prefix) {
   if (prefix.length() == 32) return;
   const Interface* on = interfaces_.connected_to(prefix.address());
   if (on == nullptr) return;
+  const auto holds = [&](const auto& own) { return own.subnet().contains(prefix); };
+  if (std::none_of(on->config.addresses.begin(), on->config.addresses.end(), holds)) return;
   std::vector<NeighborKey> below;
   const auto& entries = neighbors_.entries();
   for (auto at = entries.lower_bound({on->id, prefix.address()}); at != entries.end(); ++at) {

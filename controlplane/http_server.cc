@@ -22,10 +22,16 @@ using Unix = asio::local::stream_protocol;
 using Tcp = asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr std::uint64_t kMaxBody = std::uint64_t{64} << 20;
-constexpr int kMaxSessions = 128;
 constexpr auto kRequestTime = std::chrono::seconds(60);
-constexpr auto kIdleTime = std::chrono::hours(1);
+
+// What one listener allows. A collector of metrics must not be able to keep the CLI out.
+struct Limits {
+  std::uint64_t body_bytes;
+  int sessions;
+  std::chrono::seconds idle;
+};
+constexpr Limits kLocalLimits{std::uint64_t{64} << 20, 128, std::chrono::hours(1)};
+constexpr Limits kMetricsLimits{1024, 16, std::chrono::minutes(2)};
 
 http::response<http::string_body> to_http(ApiResponse&& answer, unsigned version, bool keep_alive) {
   http::response<http::string_body> response(static_cast<http::status>(answer.status), version);
@@ -46,8 +52,8 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   using Stream = beast::basic_stream<Protocol>;
   using Handle = std::function<ApiResponse(const ApiRequest&)>;
 
-  Session(typename Protocol::socket socket, const Handle& handle, int& sessions)
-      : stream_(std::move(socket)), handle_(handle), sessions_(sessions) {
+  Session(typename Protocol::socket socket, const Handle& handle, const Limits& limits, int& sessions)
+      : stream_(std::move(socket)), handle_(handle), limits_(limits), sessions_(sessions) {
     ++sessions_;
   }
   ~Session() { --sessions_; }
@@ -56,9 +62,8 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
 
   void read() {
     parser_.emplace();
-    parser_->body_limit(kMaxBody);
-    stream_.expires_after(buffer_.size() == 0 && served_ != 0 ? std::chrono::seconds(kIdleTime)
-                                                              : kRequestTime);
+    parser_->body_limit(limits_.body_bytes);
+    stream_.expires_after(buffer_.size() == 0 && served_ != 0 ? limits_.idle : kRequestTime);
     http::async_read(
         stream_, buffer_, *parser_,
         [self = this->shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
@@ -67,7 +72,7 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
  private:
   void on_read(error_code error) {
     if (error == http::error::body_limit) {
-      return write(problem(413, "Body too large", "a body has at most 64 MiB"), false);
+      return write(problem(413, "Body too large", "the body is longer than this endpoint takes"), false);
     }
     // Whatever else is wrong with the bytes of a request, an HTTP client gets an answer; a closed connection
     // does not.
@@ -100,6 +105,7 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
 
   Stream stream_;
   const Handle& handle_;
+  const Limits& limits_;
   int& sessions_;
   std::uint64_t served_ = 0;
   beast::flat_buffer buffer_;
@@ -133,9 +139,10 @@ Result<void> clear_socket(asio::io_context& io, const std::string& path) {
 }  // namespace
 
 struct HttpServer::Impl {
-  explicit Impl(Api& api) : handle([&api](const ApiRequest& r) { return api.handle(r); }) {
+  explicit Impl(Api& api) {
+    local.handle = [&api](const ApiRequest& r) { return api.handle(r); };
     // The TCP port is for a metrics collector alone: it reaches nothing else.
-    handle_metrics = [&api](const ApiRequest& r) {
+    tcp.handle = [&api](const ApiRequest& r) {
       if (r.target.substr(0, r.target.find('?')) != "/metrics") {
         return problem(404, "Not found", "only /metrics is served here");
       }
@@ -144,18 +151,26 @@ struct HttpServer::Impl {
   }
 
   template <class Protocol>
-  void accept(asio::basic_socket_acceptor<Protocol>& acceptor,
-              const typename Session<Protocol>::Handle& handler) {
-    acceptor.async_accept([this, &acceptor, &handler](error_code error, typename Protocol::socket socket) {
+  struct Listener {
+    Listener(asio::io_context& io, const Limits& l) : limits(l), acceptor(io), timer(io) {}
+    const Limits& limits;
+    typename Protocol::acceptor acceptor;
+    asio::steady_timer timer;
+    std::function<ApiResponse(const ApiRequest&)> handle;
+  };
+
+  template <class Protocol>
+  void accept(Listener<Protocol>& on, int& sessions) {
+    on.acceptor.async_accept([this, &on, &sessions](error_code error, typename Protocol::socket socket) {
       if (error == asio::error::operation_aborted) return;
-      if (!error && sessions < kMaxSessions) {
-        std::make_shared<Session<Protocol>>(std::move(socket), handler, sessions)->read();
+      if (!error && sessions < on.limits.sessions) {
+        std::make_shared<Session<Protocol>>(std::move(socket), on.handle, on.limits, sessions)->read();
       }
       if (error) {  // out of descriptors, say: do not spin
-        timer.expires_after(std::chrono::milliseconds(100));
-        return timer.async_wait([this, &acceptor, &handler](error_code) { accept(acceptor, handler); });
+        on.timer.expires_after(std::chrono::milliseconds(100));
+        return on.timer.async_wait([this, &on, &sessions](error_code) { accept(on, sessions); });
       }
-      accept(acceptor, handler);
+      accept(on, sessions);
     });
   }
 
@@ -170,11 +185,11 @@ struct HttpServer::Impl {
     } catch (const std::exception&) {
       return Error{options.socket + ": the path is too long for a socket"};
     }
-    local.open(endpoint.protocol(), error);
+    local.acceptor.open(endpoint.protocol(), error);
     const mode_t before = umask(0117);  // never open to others, not even until chmod
-    if (!error) local.bind(endpoint, error);
+    if (!error) local.acceptor.bind(endpoint, error);
     umask(before);
-    if (!error) local.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) local.acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) return Error{options.socket + ": " + error.message()};
     path = options.socket;
     restrict_access(path, options.group);
@@ -188,22 +203,20 @@ struct HttpServer::Impl {
     if (error || colon == std::string::npos)
       return Error{"control.metrics: " + where + " is not an address and port"};
     const Tcp::endpoint endpoint(address, static_cast<unsigned short>(std::stoul(where.substr(colon + 1))));
-    tcp.open(endpoint.protocol(), error);
-    if (!error) tcp.set_option(asio::socket_base::reuse_address(true), error);
-    if (!error) tcp.bind(endpoint, error);
-    if (!error) tcp.listen(asio::socket_base::max_listen_connections, error);
+    tcp.acceptor.open(endpoint.protocol(), error);
+    if (!error) tcp.acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error) tcp.acceptor.bind(endpoint, error);
+    if (!error) tcp.acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) return Error{"control.metrics: " + where + ": " + error.message()};
     return {};
   }
 
+  int local_sessions = 0;  // sessions end with `io`, and count themselves out
+  int tcp_sessions = 0;
   asio::io_context io{1};
-  asio::steady_timer timer{io};
-  Unix::acceptor local{io};
-  Tcp::acceptor tcp{io};
+  Listener<Unix> local{io, kLocalLimits};
+  Listener<Tcp> tcp{io, kMetricsLimits};
   std::string path;
-  int sessions = 0;
-  std::function<ApiResponse(const ApiRequest&)> handle;
-  std::function<ApiResponse(const ApiRequest&)> handle_metrics;
 };
 
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -222,8 +235,8 @@ void HttpServer::start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "mr-api");
     setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 10);  // the control loop goes first
-    impl_->accept<Unix>(impl_->local, impl_->handle);
-    if (impl_->tcp.is_open()) impl_->accept<Tcp>(impl_->tcp, impl_->handle_metrics);
+    impl_->accept(impl_->local, impl_->local_sessions);
+    if (impl_->tcp.acceptor.is_open()) impl_->accept(impl_->tcp, impl_->tcp_sessions);
     impl_->io.run();
     ended_.store(true, std::memory_order_release);
   });

@@ -29,12 +29,6 @@ Neighbors::~Neighbors() {
   }
 }
 
-std::size_t Neighbors::waiting_packets() const {
-  std::size_t sum = 0;
-  for (const auto& [key, entry] : entries_) sum += entry.waiting.size();
-  return sum;
-}
-
 std::pair<LinkState, MacAddress> Neighbors::known(NeighborKey key) const {
   const auto at = entries_.find(key);
   if (at == entries_.end() || at->second.state == State::incomplete) return {LinkState::unresolved, {}};
@@ -48,8 +42,10 @@ void Neighbors::set_deadline(Entries::iterator at, std::uint64_t deadline_ns) {
   if (deadline_ns != 0) deadlines_.insert({deadline_ns, at->first});
 }
 
-Neighbors::Entries::iterator Neighbors::make(NeighborKey key) {
-  if (incomplete_ >= limits_.incomplete || entries_.size() >= limits_.total) return entries_.end();
+// A scan of unused addresses must not keep out the next hops of routes.
+Neighbors::Entries::iterator Neighbors::make(NeighborKey key, bool wanted) {
+  const bool full = incomplete_ >= limits_.incomplete || entries_.size() >= limits_.total;
+  if (full && !wanted) return entries_.end();
   const auto at = entries_.try_emplace(key).first;
   ++incomplete_;
   at->second.used_ns = now_ns_;
@@ -77,7 +73,7 @@ void Neighbors::ask(NeighborKey key, Entry& entry) {
 
 void Neighbors::resolve(NeighborKey key, rte_mbuf* m) {
   auto at = entries_.find(key);
-  if (at == entries_.end()) at = make(key);
+  if (at == entries_.end()) at = make(key, false);
   if (at == entries_.end()) return hooks_.drop(m, key.interface, DropReason::neighbor_table_full);
   Entry& entry = at->second;
   const Interface* on = interfaces_.find(key.interface);
@@ -91,8 +87,13 @@ void Neighbors::resolve(NeighborKey key, rte_mbuf* m) {
     }
     start_over(at);
   }
+  // Packets that wait hold buffers of the port that they came by: all together are few enough for it to go
+  // on.
+  if (waiting_ >= limits_.waiting) return hooks_.drop(m, key.interface, DropReason::neighbor_queue_full);
   entry.waiting.push_back(m);
+  ++waiting_;
   if (entry.waiting.size() <= limits_.queue) return;
+  --waiting_;
   rte_mbuf* oldest = entry.waiting.front();
   entry.waiting.pop_front();
   hooks_.drop(oldest, key.interface, DropReason::neighbor_queue_full);
@@ -101,8 +102,8 @@ void Neighbors::resolve(NeighborKey key, rte_mbuf* m) {
 void Neighbors::want(NeighborKey key, bool wanted) {
   auto at = entries_.find(key);
   if (at == entries_.end()) {
-    if (wanted) at = make(key);
-    if (at == entries_.end()) return;  // too many at once: traffic will ask for it
+    if (!wanted) return;
+    at = make(key, true);
   }
   at->second.wanted = wanted;
 }
@@ -124,9 +125,7 @@ void Neighbors::learn(Entries::iterator at, MacAddress mac, State state) {
     hooks_.changed(at->first, LinkState::resolved, mac);
   }
   const Interface* on = interfaces_.find(at->first.interface);
-  std::deque<rte_mbuf*> waiting = std::move(entry.waiting);
-  entry.waiting.clear();
-  for (rte_mbuf* m : waiting) {
+  for (rte_mbuf* m : take_waiting(entry)) {
     if (on != nullptr) {
       output_.send_packet_to(m, *on, mac);
     } else {
@@ -135,10 +134,13 @@ void Neighbors::learn(Entries::iterator at, MacAddress mac, State state) {
   }
 }
 
+std::deque<rte_mbuf*> Neighbors::take_waiting(Entry& entry) {
+  waiting_ -= entry.waiting.size();
+  return std::exchange(entry.waiting, {});
+}
+
 void Neighbors::drop_waiting(NeighborKey key, Entry& entry, DropReason reason) {
-  std::deque<rte_mbuf*> waiting = std::move(entry.waiting);
-  entry.waiting.clear();
-  for (rte_mbuf* m : waiting) hooks_.drop(m, key.interface, reason);
+  for (rte_mbuf* m : take_waiting(entry)) hooks_.drop(m, key.interface, reason);
 }
 
 void Neighbors::erase(Entries::iterator at) {
@@ -246,6 +248,7 @@ void Neighbors::flush(InterfaceId interface, bool fixed_too) {
     const NeighborKey key = at->first;
     if (key.interface != interface) return;
     if (at->second.state == State::fixed && !fixed_too) {
+      hooks_.changed(key, LinkState::resolved, at->second.mac);  // known still, but not by a connected subnet
       ++at;
       continue;
     }
@@ -268,7 +271,7 @@ void Neighbors::flush_off_link(const Interface& interface) {
 // The entry ends, then what waits for it: an ICMP error about that may make the entry anew.
 void Neighbors::forget(Entries::iterator at) {
   const NeighborKey key = at->first;
-  std::deque<rte_mbuf*> waiting = std::exchange(at->second.waiting, {});
+  const std::deque<rte_mbuf*> waiting = take_waiting(at->second);
   erase(at);
   hooks_.changed(key, LinkState::unresolved, {});
   for (rte_mbuf* m : waiting) hooks_.drop(m, key.interface, DropReason::neighbor_failed);

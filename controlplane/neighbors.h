@@ -34,7 +34,8 @@ struct NeighborLimits {
   std::uint64_t failed_retry_ns = 10'000'000'000;  // a dead one that routes want is asked again
   std::uint64_t defend_ns = 10'000'000'000;        // between announcements against a conflict (RFC 5227 2.4)
   std::size_t queue = 4;                           // packets that wait for one neighbour: the newest
-  std::size_t incomplete = 8192;                   // neighbours that are asked for at a time
+  std::size_t waiting = dataplane::kMaxWaitingPackets;  // for all neighbours together
+  std::size_t incomplete = 8192;                        // neighbours that are asked for at a time
   std::size_t total = 131072;
 };
 
@@ -93,12 +94,12 @@ class Neighbors {
   [[nodiscard]] std::pair<NextHops::LinkState, MacAddress> known(NeighborKey key) const;
   [[nodiscard]] const std::map<NeighborKey, Entry>& entries() const { return entries_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
-  [[nodiscard]] std::size_t waiting_packets() const;
+  [[nodiscard]] std::size_t waiting_packets() const { return waiting_; }
 
  private:
   using Entries = std::map<NeighborKey, Entry>;
 
-  Entries::iterator make(NeighborKey key);  // incomplete, first request sent; end() when full
+  Entries::iterator make(NeighborKey key, bool wanted);  // incomplete, first request sent; end() when full
   void ask(NeighborKey key, Entry& entry);
   void learn(Entries::iterator at, MacAddress mac, State state);
   void fail(Entries::iterator at);
@@ -108,6 +109,7 @@ class Neighbors {
   void erase(Entries::iterator at);
   void forget(Entries::iterator at);
   void set_deadline(Entries::iterator at, std::uint64_t deadline_ns);
+  std::deque<rte_mbuf*> take_waiting(Entry& entry);
   void drop_waiting(NeighborKey key, Entry& entry, dataplane::DropReason reason);
   void send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender, MacAddress target_mac,
                 Ipv4Address target, MacAddress destination);
@@ -121,6 +123,7 @@ class Neighbors {
   Entries entries_;
   std::set<std::pair<std::uint64_t, NeighborKey>> deadlines_;
   std::size_t incomplete_ = 0;
+  std::size_t waiting_ = 0;        // packets, over all entries
   unsigned first_requests_ = 128;  // that may still go out before the next tick
   std::uint64_t last_defence_ns_ = 0;
   Counters counters_;

@@ -54,7 +54,6 @@ void NextHops::resolve(Set& set) {
     members.push_back({set.spec.interface, set.spec.addresses.front()});
   }
   attach(set, members);
-  publish(set);
 }
 
 // Moves the set from its old members to the new ones. Those that stay keep their adjacencies.
@@ -64,7 +63,7 @@ void NextHops::attach(Set& set, const std::vector<NeighborKey>& members) {
     if (use_link(key, set)) attached.push_back(key);
   }
   const std::vector<NeighborKey> before = std::exchange(set.members, attached);
-  if (set.members.empty()) publish(set);  // before the last adjacency goes
+  publish(set);  // before an adjacency goes that it named
   for (const NeighborKey& key : before) {
     if (std::find(attached.begin(), attached.end(), key) == attached.end()) leave_link(key, set);
   }
@@ -126,6 +125,7 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
 bool NextHops::renew_slot(Link& link) {
   const auto adjacency = adjacency_of(link);
   if (!adjacency) return false;
+  if (*adjacency == writer_.adjacency(link.slot)) return true;
   const auto slot = writer_.add_adjacency(*adjacency);
   if (!slot) return false;
   const AdjacencyId old = std::exchange(link.slot, *slot);

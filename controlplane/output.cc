@@ -10,6 +10,7 @@
 
 namespace millrace::controlplane {
 
+using dataplane::DropReason;
 using dataplane::NextHop;
 using dataplane::TxPath;
 
@@ -22,46 +23,55 @@ rte_mbuf* Output::allocate(std::uint16_t bytes) {
   }
   std::memset(rte_pktmbuf_mtod(m, void*), 0, bytes);
   dataplane::meta(m) = {};
+  dataplane::meta(m).from_control = true;
   return m;
 }
 
-void Output::lose(rte_mbuf* m) {
-  rte_pktmbuf_free(m);
+// A packet that was only passing through is a drop with a reason; one of ours is merely counted.
+void Output::lose(rte_mbuf* m, InterfaceId egress, DropReason reason) {
   ++counters_.lost;
+  if (dataplane::meta(m).from_control) return rte_pktmbuf_free(m);
+  hooks_.drop(m, egress, reason);
 }
 
 void Output::send_frame(rte_mbuf* m, const Interface& egress) {
-  transmit(m, egress);
-}
-
-void Output::transmit(rte_mbuf* m, const Interface& egress) {
   const TxPath& path = paths_[egress.port.value()];
-  if (path.kind == TxPath::Kind::none) return lose(m);
-  if (path.kind == TxPath::Kind::handoff) {
-    dataplane::PacketMeta& meta = dataplane::meta(m);
-    meta = {};
-    meta.out_port = egress.port;
-    meta.egress = egress.id;
-    meta.from_control = true;
-    if (rte_ring_sp_enqueue(path.ring, m) != 0) return lose(m);
-    ++counters_.sent;
-    return;
+  if (path.kind == TxPath::Kind::none) return lose(m, egress.id, DropReason::tx_gone);
+  if (path.kind == TxPath::Kind::handoff) return hand_over(m, egress, path.ring);
+  if (m->nb_segs > 1 && !path.multi_segment && rte_pktmbuf_linearize(m) != 0) {
+    return lose(m, egress.id, DropReason::tx_segments);
   }
-  if (m->nb_segs > 1 && !path.multi_segment && rte_pktmbuf_linearize(m) != 0) return lose(m);
   const std::uint32_t bytes = m->pkt_len;
-  if (rte_eth_tx_burst(egress.port.value(), path.queue, &m, 1) != 1) return lose(m);
+  if (rte_eth_tx_burst(egress.port.value(), path.queue, &m, 1) != 1) {
+    return lose(m, egress.id, DropReason::tx_queue_full);
+  }
   ++counters_.sent;
   ++counters_.sent_direct;
   direct_[egress.id.value()].tx_packets.add(1);
   direct_[egress.id.value()].tx_bytes.add(bytes);
 }
 
+void Output::hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring) {
+  dataplane::PacketMeta& meta = dataplane::meta(m);
+  const dataplane::PacketMeta before = meta;
+  meta = {};
+  meta.out_port = egress.port;
+  meta.egress = egress.id;
+  meta.from_control = true;
+  if (rte_ring_sp_enqueue(ring, m) == 0) {
+    ++counters_.sent;
+    return;
+  }
+  meta = before;
+  lose(m, egress.id, DropReason::handoff_full);
+}
+
 void Output::send_packet(rte_mbuf* m, FibId fib) {
   const auto* ip = rte_pktmbuf_mtod(m, const wire::Ipv4*);
   const Ipv4Address destination(ip->destination);
   const NextHop next_hop = tables_.next_hop(tables_.fib(fib).lookup(destination.value()));
-  if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return lose(m);
   dataplane::meta(m).from_control = true;
+  if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(m);
   if (next_hop.kind() == NextHop::Kind::forward) return send_over(m, tables_.adjacency(next_hop.index()));
   if (next_hop.kind() == NextHop::Kind::group) {
     const std::uint32_t hash = dataplane::ipv4_flow_hash(m, *dataplane::ipv4(m), tables_.flow_seed());
@@ -77,7 +87,7 @@ void Output::send_packet(rte_mbuf* m, FibId fib) {
 void Output::send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency) {
   if (!adjacency.complete()) return hooks_.unresolved({adjacency.interface, adjacency.address}, m);
   const Interface* egress = interfaces_.find(adjacency.interface);
-  if (egress == nullptr) return lose(m);
+  if (egress == nullptr) return lose(m, adjacency.interface, DropReason::tx_gone);
   MacAddress to;
   std::memcpy(to.bytes.data(), adjacency.l2_header.data(), to.bytes.size());
   send_packet_to(m, *egress, to);
@@ -88,7 +98,7 @@ void Output::send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddre
   const bool forwarded = !dataplane::meta(m).from_control;
   const bool too_long = ip->total_length.host() > egress.config.mtu;
   if (too_long && ip->dont_fragment()) {
-    if (!forwarded) return lose(m);
+    if (!forwarded) return lose(m, egress.id, DropReason::fragmentation_needed);
     dataplane::meta(m).mtu = static_cast<std::uint16_t>(egress.config.mtu);
     return hooks_.drop(m, egress.id, dataplane::DropReason::fragmentation_needed);
   }
@@ -97,12 +107,15 @@ void Output::send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddre
     ip->checksum = Be16(checksum_after_ttl_decrement(ip->checksum.host()));
   }
   *dataplane::ethernet(m) = {to, egress.mac, Be16(wire::kEtherTypeIpv4)};
-  if (!too_long) return transmit(m, egress);
+  if (!too_long) return send_frame(m, egress);
   rte_mbuf* fragments[dataplane::kMaxFragments];
   const auto result =
       dataplane::fragment_ipv4(m, static_cast<std::uint16_t>(egress.config.mtu), pool_, fragments);
-  if (result.count == 0) return lose(m);
-  for (unsigned i = 0; i < result.count; ++i) transmit(fragments[i], egress);
+  if (result.count == 0) return lose(m, egress.id, result.reason);
+  for (unsigned i = 0; i < result.count; ++i) {
+    dataplane::meta(fragments[i]) = dataplane::meta(m);
+    send_frame(fragments[i], egress);
+  }
   rte_pktmbuf_free(m);
 }
 

@@ -58,8 +58,8 @@ class Output {
 
  private:
   void send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency);
-  void transmit(rte_mbuf* m, const Interface& egress);
-  void lose(rte_mbuf* m);
+  void hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring);
+  void lose(rte_mbuf* m, InterfaceId egress, dataplane::DropReason reason);
 
   const dataplane::Tables& tables_;
   const Interfaces& interfaces_;

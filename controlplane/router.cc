@@ -144,6 +144,8 @@ struct Router::Impl {
 };
 
 Result<void> Router::Impl::start(const config::Config& config, const std::string& file) {
+  signals.add(SIGINT);  // one that comes during the start is handled by run()
+  signals.add(SIGTERM);
   cores = worker_cores(config);
   if (auto checked = check_cores(cores, config.control.core); !checked) return checked;
   auto started = dataplane::Eal::start(eal_options(config, cores));
@@ -200,15 +202,21 @@ void Router::Impl::on_control(const std::function<void(Control&)>& work) {
   std::mutex mutex;
   std::condition_variable done;
   bool finished = false;
+  std::exception_ptr failure;
   asio::post(io, [&] {
     control->set_time(monotonic_ns());
-    work(*control);
+    try {
+      work(*control);
+    } catch (...) {  // memory, say: the request fails, not the router
+      failure = std::current_exception();
+    }
     const std::lock_guard lock(mutex);
     finished = true;
     done.notify_one();
   });
   std::unique_lock lock(mutex);
   done.wait(lock, [&] { return finished; });
+  if (failure) std::rethrow_exception(failure);
 }
 
 void Router::Impl::tick() {
@@ -232,19 +240,17 @@ void Router::Impl::wait_for_punts() {
                         std::uint64_t rung = 0;
                         [[maybe_unused]] const auto size = read(doorbell.native_handle(), &rung, sizeof rung);
                         handle_punts();
-                        wait_for_punts();
                       });
 }
 
 void Router::Impl::handle_punts() {
   control->set_time(monotonic_ns());
-  if (control->handle_punts(kPuntBudget)) {
-    asio::post(io, [this] { handle_punts(); });
-    return;
+  if (!control->handle_punts(kPuntBudget)) {
+    control->doorbell().sleep();
+    // What came between the last look and sleep() rang nobody.
+    if (!control->handle_punts(kPuntBudget)) return wait_for_punts();
   }
-  control->doorbell().sleep();
-  // What came between the last look and sleep() rang nobody.
-  if (control->handle_punts(kPuntBudget)) asio::post(io, [this] { handle_punts(); });
+  asio::post(io, [this] { handle_punts(); });
 }
 
 void Router::Impl::stop() {
@@ -274,8 +280,6 @@ Result<std::unique_ptr<Router>> Router::start(const config::Config& config, cons
 
 void Router::run() {
   Impl& r = *impl_;
-  r.signals.add(SIGINT);
-  r.signals.add(SIGTERM);
   r.signals.async_wait([&r](const boost::system::error_code& error, int signal) {
     if (error) return;
     spdlog::info("signal {}: stopping", signal);

@@ -1,4 +1,6 @@
 // The first step of every frame: is it for us, and what does it carry?
+#include <rte_ether.h>
+
 #include "dataplane/worker.h"
 #include "net/wire.h"
 
@@ -9,6 +11,14 @@ struct Class {
   enum class Kind : std::uint8_t { ipv4, arp, drop } kind;
   DropReason reason{};
 };
+
+// A tag with VLAN id 0 carries only a priority (IEEE 802.1Q 6.9): the frame is untagged otherwise.
+void strip_priority_tag(rte_mbuf* m) {
+  constexpr std::uint16_t kTagged = sizeof(wire::Ethernet) + 4;
+  if (!make_contiguous(m, kTagged)) return;
+  const auto* tag = rte_pktmbuf_mtod_offset(m, const Be16*, sizeof(wire::Ethernet));
+  if ((tag->host() & 0xfff) == 0) rte_vlan_strip(m);
+}
 
 Class classify(const InterfaceView& in, rte_mbuf* m) {
   // 1. The frame holds an Ethernet header.
@@ -23,6 +33,10 @@ Class classify(const InterfaceView& in, rte_mbuf* m) {
     return {Class::Kind::drop, DropReason::not_our_mac};
   }
   // 3. What it carries. A NIC that strips tags says so in the mbuf.
+  if (eth->type.host() == wire::kEtherTypeVlan) [[unlikely]] {
+    strip_priority_tag(m);
+    eth = ethernet(m);
+  }
   const std::uint16_t type = eth->type.host();
   const bool tagged = type == wire::kEtherTypeVlan || type == wire::kEtherTypeQinQ ||
                       ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (m->vlan_tci & 0xfff) != 0);

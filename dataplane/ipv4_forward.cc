@@ -12,9 +12,6 @@
 namespace millrace::dataplane {
 namespace {
 
-// How many packets ahead headers are brought into the cache while one is parsed.
-constexpr unsigned kPrefetchAhead = 4;
-
 class Ipv4Burst {
  public:
   Ipv4Burst(Worker& worker, const InterfaceView& in) : worker_(worker), tables_(worker.tables()), in_(in) {}
@@ -34,8 +31,6 @@ class Ipv4Burst {
     const OwnAddresses& own = tables_.own_addresses();
     unsigned valid = 0;
     for (unsigned i = 0; i < count; ++i) {
-      if (i + kPrefetchAhead < count)
-        __builtin_prefetch(rte_pktmbuf_mtod(packets[i + kPrefetchAhead], void*));
       rte_mbuf* m = packets[i];
       Verdict verdict = validate_ipv4(m, own);
       // 5.3.4: a frame for everybody does not carry a unicast packet.

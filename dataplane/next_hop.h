@@ -75,6 +75,7 @@ struct alignas(64) Adjacency {
   PortId port;
   std::uint8_t flags = 0;
 
+  friend bool operator==(const Adjacency&, const Adjacency&) = default;
   [[nodiscard]] bool complete() const { return (flags & kComplete) != 0; }
   void set_l2_header(const MacAddress& destination, const MacAddress& source, std::uint16_t type) {
     const wire::Ethernet header{destination, source, Be16(type)};

@@ -27,18 +27,18 @@ inline constexpr std::size_t kPuntClassCount = 0
 #undef PUNT_CLASS
     ;
 
+// Packets of all ports that wait on the control thread for a neighbour's MAC, at most.
+inline constexpr unsigned kMaxWaitingPackets = 1024;
+
 struct PacketMeta {
   InterfaceId ingress = kNoInterface;
   InterfaceId egress = kNoInterface;  // hand-off and injection: counted and sent there
   PortId out_port;
   FibId fib;
-  NextHopId next_hop;
-  std::uint32_t flow_hash = 0;
   Ipv4Address next_hop_address;  // unresolved: whose MAC is wanted
   std::uint16_t mtu = 0;         // fragmentation_needed: the next hop's
   DropReason reason{};           // class error: why it was dropped
   bool from_control = false;     // made by the control thread: counts as originated
-  bool traced = false;
 };
 inline constexpr std::uint16_t kMetaBytes = 64;
 static_assert(sizeof(PacketMeta) <= kMetaBytes);

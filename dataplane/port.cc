@@ -62,16 +62,19 @@ std::string with_slots_for(const std::string& args, unsigned mtu) {
   return args + ",framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(4 * slot) + ",framecnt=512";
 }
 
-// Buffers can wait in: receive rings of this port; transmit rings, one a worker on this port and on another
-// that this one's packets leave by; per-thread caches (1.5 x their size); punt rings; bursts at hand.
+// Ports whose transmit rings can be full of one port's buffers at the same time.
+constexpr unsigned kTxRings = 4;
+
+// Buffers can wait in: receive rings of this port; transmit rings of the ports that its packets leave by, one
+// a worker; per-thread caches (1.5 x their size); punt rings; bursts at hand; neighbours without a MAC.
 unsigned pool_size(const PortOptions& options, unsigned rx_queues) {
   unsigned punt_rings = 0;
 #define PUNT_CLASS(name, text, rate, ring) punt_rings += ring;
 #include "dataplane/punt.def"
 #undef PUNT_CLASS
   const unsigned threads = options.workers + 1;
-  return rx_queues * kDescriptors + 2 * options.workers * kDescriptors + threads * kCache * 3 / 2 +
-         options.workers * (punt_rings + 4 * kBurst);
+  return rx_queues * kDescriptors + kTxRings * options.workers * kDescriptors + threads * kCache * 3 / 2 +
+         options.workers * (punt_rings + 4 * kBurst) + kMaxWaitingPackets;
 }
 
 }  // namespace
@@ -85,7 +88,7 @@ Result<Pool> make_pool(const std::string& name, unsigned buffers, std::uint16_t 
 }
 
 bool is_pci_address(const std::string& device) {
-  static const std::regex pattern("([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7]");
+  static const std::regex pattern("[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]");
   return std::regex_match(device, pattern);
 }
 
@@ -127,6 +130,7 @@ Result<void> Port::probe(const PortOptions& options) {
   if (rte_eth_dev_get_port_by_name(device_name_.c_str(), &id_) != 0) {
     return Error{"device \"" + device + "\" is not a network port"};
   }
+  has_id_ = true;
   if (id_ >= kMaxPorts) return Error{"more than " + std::to_string(kMaxPorts) + " ports"};
   return {};
 }
@@ -139,7 +143,6 @@ Result<void> Port::configure(const PortOptions& options) {
   kernel_interface_ = dev.if_index;
   rx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.rx_queues), 1, dev.max_rx_queues);
   tx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.tx_queues), 1, dev.max_tx_queues);
-  // A ring device, among others, wants as many of one as of the other.
   rte_eth_conf conf{};
   if (rx_queues_ > 1 && dev.flow_type_rss_offloads != 0) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -235,7 +238,7 @@ std::string Port::pool_name() const {
 Port::~Port() {
   stop();
   if (!probed_) return;
-  rte_eth_dev_close(id_);
+  if (has_id_) rte_eth_dev_close(id_);
   rte_eal_hotplug_remove(bus_.c_str(), device_name_.c_str());
 }
 

@@ -80,6 +80,7 @@ class Port {
   std::string device_name_;
   std::string bus_;
   bool probed_ = false;
+  bool has_id_ = false;
   bool started_ = false;
   std::uint16_t id_ = 0;
   unsigned max_mtu_ = 0xffff;      // bytes of IP that the driver can carry

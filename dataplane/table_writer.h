@@ -63,6 +63,7 @@ class TableWriter {
 
   // Fills a free slot; nothing names it yet.
   std::optional<AdjacencyId> add_adjacency(const Adjacency& adjacency);
+  [[nodiscard]] const Adjacency& adjacency(AdjacencyId id) const { return tables_.adjacency(id.value()); }
   void release_adjacency(AdjacencyId id);
   [[nodiscard]] std::size_t adjacencies_used() const { return adjacency_ids_.used(); }
   // A place for counters that outlives slots.
@@ -91,7 +92,7 @@ class TableWriter {
   std::array<std::unique_ptr<lpm::Ipv4TableBuilder>, kMaxFibs> fibs_;
   IdPool next_hop_ids_{kMaxNextHops, 1};  // 0 is kNoRoute
   IdPool adjacency_ids_{kMaxAdjacencies};
-  IdPool counter_ids_{kMaxAdjacencies};
+  IdPool counter_ids_{kMaxAdjacencies, 0, IdPool::Order::fresh_first};
   IdPool group_ids_{kMaxGroups};
 };
 

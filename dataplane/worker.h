@@ -27,7 +27,6 @@ struct rte_rcu_qsbr;
 namespace millrace::dataplane {
 
 inline constexpr std::size_t kMaxPorts = 64;
-inline constexpr std::size_t kMaxWorkers = 64;
 inline constexpr unsigned kBurst = 32;
 
 // How frames of one worker leave by one port: its own queue, or a ring to the worker that owns one.
@@ -71,6 +70,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // The control side.
+  [[nodiscard]] bool has_memory() const { return interface_counters_ && adjacency_counters_; }
   [[nodiscard]] const WorkerPlan* swap_plan(const WorkerPlan* plan) {
     return plan_.exchange(plan, std::memory_order_acq_rel);
   }
@@ -84,7 +84,7 @@ class Worker {
   }
 
   // The worker side. run() registers nothing: the caller made it a reader of the tables (online).
-  void run();   // until request_stop(); leaves the transmit buffers empty
+  void run();   // until request_stop(); every step leaves the transmit buffers empty
   bool step();  // one loop; true if it found a packet
 
   // For packet steps.

@@ -1,5 +1,5 @@
 // The lookup side of the IPv4 table: DIR-24-8 (Gupta, Lin, McKeown, "Routing Lookups in Hardware at Memory
-// Access Speeds", INFOCOM 1998), with a small table in front of nothing for the shortest prefixes.
+// Access Speeds", INFOCOM 1998), and a small table beside it for the shortest prefixes.
 //
 //   tbl24[a >> 8]  --- plain ----------------> next hop of a prefix of length 8..24
 //                  --- extended -> tbl8[g][a & 255] -> next hop of a prefix of length 8..32
