@@ -206,13 +206,13 @@ void Control::tick() {
   free_idle_pools();
 }
 
-// The count of free buffers is not exact while threads move some: full for this many ticks in a row is full.
+// The count of free buffers is not exact while threads move some: full at this many looks in a row is full.
 void Control::free_idle_pools() {
-  constexpr unsigned kTicks = 100;
+  constexpr unsigned kLooks = 4;
   for (std::size_t i = removed_pools_.size(); i-- > 0;) {
     RemovedPool& removed = removed_pools_[i];
-    removed.full_ticks = rte_mempool_full(removed.pool.get()) == 0 ? 0 : removed.full_ticks + 1;
-    if (removed.full_ticks >= kTicks)
+    removed.full_looks = rte_mempool_full(removed.pool.get()) == 0 ? 0 : removed.full_looks + 1;
+    if (removed.full_looks >= kLooks)
       removed_pools_.erase(removed_pools_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }

@@ -169,7 +169,7 @@ class Control {
   // Pools outlive everything that may hold a buffer.
   struct RemovedPool {
     dataplane::Pool pool;
-    unsigned full_ticks = 0;
+    unsigned full_looks = 0;
   };
   std::vector<RemovedPool> removed_pools_;  // of ports that are gone, until all buffers are back
   dataplane::Pool pool_;

@@ -25,7 +25,8 @@ class Ipv4TableBuilder {
     Pages pages = Pages::automatic;
   };
 
-  // Throws std::bad_alloc if the kernel refuses the address space. The reclaimer outlives the table.
+  // Throws std::bad_alloc if the kernel refuses the address space. The reclaimer outlives
+  // the table, and holds nothing of it any more when the table goes: poll() it until it returns 0.
   Ipv4TableBuilder(Reclaimer& reclaimer, Limits limits);
   Ipv4TableBuilder(const Ipv4TableBuilder&) = delete;
   Ipv4TableBuilder& operator=(const Ipv4TableBuilder&) = delete;

@@ -40,7 +40,8 @@ fi
 if [[ $kinds == *' system '* ]]; then
   arguments+=(--system)
   # Aborts the daemon when a worker thread allocates, locks or throws.
-  guard=build-test/tests/libworker_guard.so
-  [[ -n ${MILLRACE_PRELOAD:-} || ! -f $guard ]] || export MILLRACE_PRELOAD=$root/$guard
+  guard=build-test/tests/guard/libworker_guard.so
+  [[ -f $guard ]] || die "$guard is not built"
+  export MILLRACE_PRELOAD=${MILLRACE_PRELOAD:-$root/$guard}
 fi
 exec /usr/bin/python3 scripts/run_tests.py "${arguments[@]}"

@@ -1,6 +1,7 @@
-// Whatever comes: received + originated + fragments added = transmitted + punted + dropped, and no buffer is lost.
-// (dataplane/counters.h.) Random traffic of all kinds; MILLRACE_TEST_SEED repeats a run.
+// Whatever comes: received + originated + fragments added = transmitted + punted + dropped, and no buffer is
+// lost. (dataplane/counters.h.) Random traffic of all kinds; MILLRACE_TEST_SEED repeats a run.
 #include <cstdlib>
+#include <iostream>
 #include <random>
 
 #include "cases.h"
@@ -17,7 +18,8 @@ std::string config(unsigned mtu_b) {
   return R"(
 interfaces:
   a: {device: @a, addresses: [10.0.1.1/24, 10.0.7.1/31]}
-  b: {device: @b, mtu: )" + std::to_string(mtu_b) + R"(, addresses: [10.0.2.1/24]}
+  b: {device: @b, mtu: )" +
+         std::to_string(mtu_b) + R"(, addresses: [10.0.2.1/24]}
   c: {device: @c, addresses: [10.0.3.1/24]}
 routes:
   - {prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2]}
@@ -47,13 +49,15 @@ class Traffic {
 
  private:
   template <class T>
-  T pick_from(const std::vector<T>& from) { return from[below(from.size())]; }
+  T pick_from(const std::vector<T>& from) {
+    return from[below(from.size())];
+  }
   std::string pick(const std::vector<std::string>& from) { return pick_from(from); }
   Ipv4Address address() {
     static const std::vector<const char*> kAddresses = {
-        "10.0.1.1", "10.0.1.2", "10.0.1.9", "10.0.2.1",    "10.0.2.2",    "10.0.2.77",  "10.0.3.2",   "10.0.3.255",
-        "10.0.7.0", "10.0.7.1", "8.8.8.8",  "203.0.113.1", "203.0.113.9", "198.18.0.1", "198.18.1.1", "198.18.2.1",
-        "0.0.0.0",  "224.0.0.1", "127.0.0.1", "169.254.1.1", "255.255.255.255"};
+        "10.0.1.1",   "10.0.1.2",   "10.0.1.9", "10.0.2.1",  "10.0.2.2",    "10.0.2.77",   "10.0.3.2",
+        "10.0.3.255", "10.0.7.0",   "10.0.7.1", "8.8.8.8",   "203.0.113.1", "203.0.113.9", "198.18.0.1",
+        "198.18.1.1", "198.18.2.1", "0.0.0.0",  "224.0.0.1", "127.0.0.1",   "169.254.1.1", "255.255.255.255"};
     return one_in(20) ? Ipv4Address(static_cast<std::uint32_t>(random_())) : ip(pick_from(kAddresses));
   }
   Bytes payload(std::uint8_t protocol) {
@@ -71,7 +75,8 @@ class Traffic {
     p.ttl = static_cast<std::uint8_t>(one_in(4) ? below(3) : 64);
     p.protocol = pick_from<std::uint8_t>({1, 1, 6, 17, 50});
     p.flags_offset = pick_from<std::uint16_t>({0, 0, 0, kDf, kMf, 185, kReservedFlag});
-    if (one_in(10)) p.options = pick_from<Bytes>({{0x94, 4, 0, 0}, {7, 4, 4, 0}, {0x5e, 0, 0, 0}, Bytes(40, 1)});
+    if (one_in(10))
+      p.options = pick_from<Bytes>({{0x94, 4, 0, 0}, {7, 4, 4, 0}, {0x5e, 0, 0, 0}, Bytes(40, 1)});
     p.payload = payload(p.protocol);
     return p;
   }
@@ -85,9 +90,11 @@ class Traffic {
     if (one_in(30)) return ethernet(to, kHostA, static_cast<std::uint16_t>(random_()), pattern(below(200)));
     return frame(to, kHostA, packet());
   }
-  // Some bytes of the headers, mostly with the checksum made right again, so that it is not the first thing wrong.
+  // Some bytes of the headers, mostly with the checksum made right again, so that it is not the first thing
+  // wrong.
   void mutate(Bytes& f) {
-    for (std::size_t n = 1 + below(3); n > 0; --n) f[below(std::min<std::size_t>(f.size(), 60))] = static_cast<std::uint8_t>(random_());
+    for (std::size_t n = 1 + below(3); n > 0; --n)
+      f[below(std::min<std::size_t>(f.size(), 60))] = static_cast<std::uint8_t>(random_());
     if (f.size() >= kEthernet + 60 && !one_in(4)) fix_checksum(f);
   }
   Layout layout(std::size_t size) {
@@ -127,23 +134,29 @@ TEST_P(AccountingTest, TheSumsHoldAndNoBufferIsLost) {
     if (traffic.one_in(10)) {
       lab.settle();
       ASSERT_EQ(lab.control().accounting().difference(), 0) << "batch " << batch;
-      ASSERT_EQ(lab.buffers_out(), lab.control().waiting_packets()) << "batch " << batch;
+      ASSERT_EQ(lab.buffers_out(), lab.buffers_waiting()) << "batch " << batch;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(OneWorker, AccountingTest, ::testing::Values(LabOptions{}, LabOptions{.tx_queues = 1}));
-INSTANTIATE_TEST_SUITE_P(TwoWorkers, AccountingTest,
-                         ::testing::Values(LabOptions{.workers = 2, .rx_queues = 2, .tx_queues = 1},
-                                           LabOptions{.workers = 2, .rx_queues = 2, .tx_queues = 3}));
+INSTANTIATE_TEST_SUITE_P(OneWorker, AccountingTest,
+                         ::testing::Values(LabOptions{.what = "one worker, own queue for the control thread"},
+                                           LabOptions{.what = "one worker, one transmit queue",
+                                                      .tx_queues = 1}));
+INSTANTIATE_TEST_SUITE_P(
+    TwoWorkers, AccountingTest,
+    ::testing::Values(
+        LabOptions{.what = "two workers, handoff", .workers = 2, .rx_queues = 2, .tx_queues = 1},
+        LabOptions{.what = "two workers", .workers = 2, .rx_queues = 2, .tx_queues = 3}));
 
 class Accounts : public TwoSubnetsTest {};
 
 TEST_F(Accounts, EachTermOfTheSum) {
-  two().send("a", in({}));                                                    // forwarded
-  two().send("a", in({.payload = pattern(3000)}));                            // three fragments
-  two().send("a", in({.ttl = 1}));                                            // dropped, and answered
-  two().send("a", in({.destination = ip("10.0.1.1"), .protocol = 1, .payload = icmp(8, 0, 1, {})}));  // punted
+  two().send("a", in({}));                          // forwarded
+  two().send("a", in({.payload = pattern(3000)}));  // three fragments
+  two().send("a", in({.ttl = 1}));                  // dropped, and answered
+  two().send("a",
+             in({.destination = ip("10.0.1.1"), .protocol = 1, .payload = icmp(8, 0, 1, {})}));  // punted
   const Accounting before = two().control().accounting();
   two().run();
   const Accounting sums = two().control().accounting();

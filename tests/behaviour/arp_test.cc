@@ -30,7 +30,8 @@ class Arp : public TwoSubnetsTest {
     return frame(two().mac(on), from, ArpPacket{2, from, ip(sender), two().mac(on), ip(target)});
   }
   // What the router sends.
-  Bytes asks(const std::string& on, const char* own, const char* target, const MacAddress& to = kBroadcastMac) {
+  Bytes asks(const std::string& on, const char* own, const char* target,
+             const MacAddress& to = kBroadcastMac) {
     return frame(to, two().mac(on), ArpPacket{1, two().mac(on), ip(own), {}, ip(target)});
   }
   Bytes tells(const std::string& on, const char* own, const MacAddress& to, const char* target) {
@@ -59,8 +60,10 @@ TEST_F(Arp, Rfc826_AnswersForItsOwnAddressesOnThatInterface) {
           ignored("rule 21: for the broadcast address", request(host, "10.0.1.60", "10.0.1.255")),
           ignored("rule 21: from another subnet", request(host, "10.0.2.60", "10.0.1.1")),
           ignored("rule 21: from nowhere", request(host, "198.51.100.1", "10.0.1.1"))});
-  verify(two(), "a", {"rule 21: a unicast request", frame(two().mac("a"), host, ArpPacket{1, host, ip("10.0.1.50"), {}, ip("10.0.1.1")}),
-                      sent("a", tells("a", "10.0.1.1", host, "10.0.1.50"))});
+  verify(two(), "a",
+         {"rule 21: a unicast request",
+          frame(two().mac("a"), host, ArpPacket{1, host, ip("10.0.1.50"), {}, ip("10.0.1.1")}),
+          sent("a", tells("a", "10.0.1.1", host, "10.0.1.50"))});
 }
 
 TEST_F(Arp, Rfc826_LearnsFromRequestsToIt) {
@@ -90,13 +93,15 @@ TEST_F(Arp, Rfc826_MalformedFramesAreDropped) {
           ignored("operation 0", with([](auto& p) { p.operation = 0; }), bad),
           ignored("operation 3", with([](auto& p) { p.operation = 3; }), bad),
           ignored("rule 21: broadcast sender", with([](auto& p) { p.sender_mac = kBroadcastMac; }), bad),
-          ignored("rule 21: multicast sender", with([](auto& p) { p.sender_mac = mac("01:00:5e:00:00:01"); }), bad),
+          ignored("rule 21: multicast sender", with([](auto& p) { p.sender_mac = mac("01:00:5e:00:00:01"); }),
+                  bad),
           ignored("zero sender", with([](auto& p) { p.sender_mac = {}; }), bad)});
   const Bytes whole = request(host, "10.0.1.50", "10.0.1.1");
   for (std::size_t length = 14; length < whole.size(); ++length) {
     verify(two(), "a", ignored("cut to " + std::to_string(length), slice(whole, 0, length), bad));
   }
-  Case padded{"padded to 60 bytes", join(whole, Bytes(18, 0)), sent("a", tells("a", "10.0.1.1", host, "10.0.1.50"))};
+  Case padded{"padded to 60 bytes", join(whole, Bytes(18, 0)),
+              sent("a", tells("a", "10.0.1.1", host, "10.0.1.50"))};
   padded.layout.segments = {20, 1, 10};
   verify(two(), "a", padded);
 }
@@ -109,8 +114,10 @@ TEST_F(Arp, Rfc826_GratuitousArpUpdatesKnownNeighborsOnly) {
   verify(two(), "a", forwards("to the old MAC", Ipv4Packet{}));
   verify(two(), "b", {"rule 23: a gratuitous request", request(moved, "10.0.2.2", "10.0.2.2"), Expect{}});
   const Bytes packet = in({});
-  verify(two(), "a", {"rule 23: at once to the new MAC", packet, sent("b", forwarded(packet, moved, two().mac("b")))});
-  const Bytes back = frame(kBroadcastMac, kHostB, ArpPacket{2, kHostB, ip("10.0.2.2"), kBroadcastMac, ip("10.0.2.2")});
+  verify(two(), "a",
+         {"rule 23: at once to the new MAC", packet, sent("b", forwarded(packet, moved, two().mac("b")))});
+  const Bytes back =
+      frame(kBroadcastMac, kHostB, ArpPacket{2, kHostB, ip("10.0.2.2"), kBroadcastMac, ip("10.0.2.2")});
   verify(two(), "b", {"rule 23: a gratuitous reply", back, Expect{}});
   verify(two(), "a", forwards("and back", Ipv4Packet{}));
 }
@@ -145,7 +152,8 @@ TEST_F(Arp, Rfc1812_3_3_2_TheFirstPacketAsksAndWaits) {
   verify(two(), "a", {"rule 22: not asked twice", packet, Expect{}});
   EXPECT_EQ(two().control().waiting_packets(), 2U);
   const Bytes sent_on = forwarded(packet, kHostB, two().mac("b"));
-  verify(two(), "b", {"answered", reply("b", kHostB, "10.0.2.2", "10.0.2.1"), {std::nullopt, "b", {sent_on, sent_on}}});
+  verify(two(), "b",
+         {"answered", reply("b", kHostB, "10.0.2.2", "10.0.2.1"), {std::nullopt, "b", {sent_on, sent_on}}});
   EXPECT_EQ(two().control().waiting_packets(), 0U);
   verify(two(), "a", forwards("and straight from then on", Ipv4Packet{}));
 }
@@ -154,9 +162,12 @@ TEST_F(Arp, Rfc1812_3_3_2_ARequestFromTheNeighborResolvesIt) {
   const Bytes packet = in({});
   give("a", packet);
   static_cast<void>(two().received("b"));
-  verify(two(), "b", {"its own request", request(kHostB, "10.0.2.2", "10.0.2.1"),
-                      {std::nullopt, "b", {forwarded(packet, kHostB, two().mac("b")),
-                                           tells("b", "10.0.2.1", kHostB, "10.0.2.2")}}});
+  verify(two(), "b",
+         {"its own request",
+          request(kHostB, "10.0.2.2", "10.0.2.1"),
+          {std::nullopt,
+           "b",
+           {forwarded(packet, kHostB, two().mac("b")), tells("b", "10.0.2.1", kHostB, "10.0.2.2")}}});
 }
 
 TEST_F(Arp, Rfc1812_3_3_2_TheNewestPacketsWait) {
@@ -169,8 +180,10 @@ TEST_F(Arp, Rfc1812_3_3_2_TheNewestPacketsWait) {
     wanted.push_back(forwarded(in({.identification = i}), kHostB, two().mac("b")));
   }
   static_cast<void>(two().received("b"));
-  verify(two(), "b", {"rule 22: the newest four, in order", reply("b", kHostB, "10.0.2.2", "10.0.2.1"),
-                      {std::nullopt, "b", wanted}});
+  verify(two(), "b",
+         {"rule 22: the newest four, in order",
+          reply("b", kHostB, "10.0.2.2", "10.0.2.1"),
+          {std::nullopt, "b", wanted}});
 }
 
 TEST_F(Arp, Rfc1122_2_3_2_1_ThreeRequestsASecondApartThenHostUnreachable) {
@@ -200,6 +213,21 @@ TEST_F(Arp, EachWaitingPacketIsRefused) {
   two().advance(3);
   EXPECT_EQ(two().received("a").size(), 4U);
   EXPECT_EQ(two().dropped(DropReason::neighbor_failed), 4U);
+}
+
+// The error about it goes to the neighbour that has just failed.
+TEST_F(Arp, APacketFromTheVeryNeighborThatFailsLeaksNothing) {
+  for (unsigned host = 10; host < 40; ++host) {
+    const Ipv4Address address(10, 0, 2, host);
+    two().send("a", in({.source = address, .destination = address}));
+  }
+  two().run();
+  two().advance(20);
+  two().settle();
+  EXPECT_EQ(two().buffers_out(), two().buffers_waiting());
+  two().set_link("b", false);
+  two().settle();
+  EXPECT_EQ(two().control().waiting_packets(), 0U);
 }
 
 TEST_F(Arp, PacketsThatExpireOrMayNotLeaveDoNotAsk) {
@@ -250,7 +278,8 @@ TEST_F(Arp, AUsedNeighborThatNoLongerAnswersIsGivenUp) {
   const Bytes probe = asks("b", "10.0.2.1", "10.0.2.2", kHostB);
   expect_frames({probe, probe, probe}, two().received("b"));
   EXPECT_EQ(entry("b", "10.0.2.2"), nullptr);
-  verify(two(), "a", {"rule 14: no packet to a dead neighbour", in({}), sent("b", asks("b", "10.0.2.1", "10.0.2.2"))});
+  verify(two(), "a",
+         {"rule 14: no packet to a dead neighbour", in({}), sent("b", asks("b", "10.0.2.1", "10.0.2.2"))});
 }
 
 TEST_F(Arp, LinkDownFlushesDynamicNeighborsOnly) {

@@ -3,9 +3,12 @@
 namespace millrace::behaviour {
 namespace {
 
-std::string name(std::size_t reason) { return std::string(dataplane::kDropReasons[reason].name); }
+std::string name(std::size_t reason) {
+  return std::string(dataplane::kDropReasons[reason].name);
+}
 
-void expect_drops(Lab& lab, const std::array<std::uint64_t, dataplane::kDropReasonCount>& before, const Expect& expect) {
+void expect_drops(Lab& lab, const std::array<std::uint64_t, dataplane::kDropReasonCount>& before,
+                  const Expect& expect) {
   const auto after = lab.drops();
   for (std::size_t r = 0; r < after.size(); ++r) {
     const bool wanted = expect.drop && static_cast<std::size_t>(*expect.drop) == r;
@@ -15,10 +18,18 @@ void expect_drops(Lab& lab, const std::array<std::uint64_t, dataplane::kDropReas
 
 }  // namespace
 
-Expect dropped(DropReason reason) { return {reason, "", {}, false}; }
-Expect sent(const std::string& on, const Bytes& frame) { return {std::nullopt, on, {frame}, false}; }
-Expect answered(const std::string& on, const Bytes& frame) { return {std::nullopt, on, {frame}, true}; }
-Expect refused(DropReason reason, const std::string& on, const Bytes& frame) { return {reason, on, {frame}, true}; }
+Expect dropped(DropReason reason) {
+  return {reason, "", {}, false};
+}
+Expect sent(const std::string& on, const Bytes& frame) {
+  return {std::nullopt, on, {frame}, false};
+}
+Expect answered(const std::string& on, const Bytes& frame) {
+  return {std::nullopt, on, {frame}, true};
+}
+Expect refused(DropReason reason, const std::string& on, const Bytes& frame) {
+  return {reason, on, {frame}, true};
+}
 
 void expect_frames(const std::vector<Bytes>& wanted, std::vector<Bytes> got, bool chosen_id) {
   for (std::size_t i = 0; i < std::max(wanted.size(), got.size()); ++i) {
@@ -45,11 +56,13 @@ void verify(Lab& lab, const std::string& on, const Case& c) {
   lab.send(on, c.in, c.layout);
   lab.run();
   for (const auto& [name, port] : lab.ports()) {
-    expect_frames(name == c.expect.on ? c.expect.frames : std::vector<Bytes>{}, lab.received(name), c.expect.chosen_id);
+    expect_frames(name == c.expect.on ? c.expect.frames : std::vector<Bytes>{}, lab.received(name),
+                  c.expect.chosen_id);
   }
   expect_drops(lab, before, c.expect);
   if (c.expect.drop) {
-    EXPECT_EQ(lab.control().dropped(lab.interface(on).id, *c.expect.drop) - at_ingress, 1U) << "not at the ingress";
+    EXPECT_EQ(lab.control().dropped(lab.interface(on).id, *c.expect.drop) - at_ingress, 1U)
+        << "not at the ingress";
   }
   EXPECT_EQ(lab.control().accounting().difference(), 0);
 }
@@ -70,7 +83,8 @@ Bytes icmp_error(Lab& lab, const std::string& interface, const MacAddress& to, c
   packet.destination = Ipv4Address(get32(offending, kEthernet + 12));
   packet.tos = 0xc0;  // RFC 1812 4.3.2.5: precedence 6
   packet.protocol = 1;
-  packet.payload = icmp(error.type, error.code, error.mtu, slice(offending, kEthernet, std::min<std::size_t>(total, 548)));
+  packet.payload =
+      icmp(error.type, error.code, error.mtu, slice(offending, kEthernet, std::min<std::size_t>(total, 548)));
   return frame(to, lab.mac(interface), packet);
 }
 

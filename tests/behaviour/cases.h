@@ -32,7 +32,7 @@ struct Expect {
 };
 Expect dropped(DropReason reason);
 Expect sent(const std::string& on, const Bytes& frame);
-Expect answered(const std::string& on, const Bytes& frame);                      // identification free
+Expect answered(const std::string& on, const Bytes& frame);                    // identification free
 Expect refused(DropReason reason, const std::string& on, const Bytes& frame);  // dropped, with an ICMP error
 
 struct Case {
@@ -70,7 +70,9 @@ class TwoSubnetsTest : public LabTest {
   Case forwards_frame(const std::string& what, const Bytes& frame) {
     return {what, frame, sent("b", forwarded(frame, kHostB, two().mac("b")))};
   }
-  Case forwards(const std::string& what, const Ipv4Packet& packet) { return forwards_frame(what, in(packet)); }
+  Case forwards(const std::string& what, const Ipv4Packet& packet) {
+    return forwards_frame(what, in(packet));
+  }
   Case drops(const std::string& what, const Ipv4Packet& packet, DropReason reason) {
     return {what, in(packet), dropped(reason)};
   }

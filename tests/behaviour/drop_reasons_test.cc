@@ -22,15 +22,22 @@ neighbors:
   - {address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}
 )";
 
-Bytes in(Lab& lab, const Ipv4Packet& packet) { return towards(lab, "a", kHostA, packet); }
+Bytes in(Lab& lab, const Ipv4Packet& packet) {
+  return towards(lab, "a", kHostA, packet);
+}
 
 Reach packet(const Ipv4Packet& p) {
   return [p](Lab& lab) { lab.send("a", in(lab, p)); };
 }
-Reach to(const char* destination) { return packet({.destination = ip(destination)}); }
-Reach from(const char* source) { return packet({.source = ip(source)}); }
+Reach to(const char* destination) {
+  return packet({.destination = ip(destination)});
+}
+Reach from(const char* source) {
+  return packet({.source = ip(source)});
+}
 Reach to_us(std::uint8_t protocol, const Bytes& payload, std::uint16_t flags = 0) {
-  return packet({.destination = ip("10.0.1.1"), .protocol = protocol, .flags_offset = flags, .payload = payload});
+  return packet(
+      {.destination = ip("10.0.1.1"), .protocol = protocol, .flags_offset = flags, .payload = payload});
 }
 Reach raw(const std::function<Bytes(Lab&)>& make, const Layout& layout = {}) {
   return [=](Lab& lab) { lab.send("a", make(lab), layout); };
@@ -41,7 +48,8 @@ void arp(Lab& lab, std::uint16_t operation, const char* target) {
   lab.send("a", frame(kBroadcastMac, kHostA, arp));
 }
 
-// Runs one step with a plan like the real one but for what `change` makes of it, as if it were being replaced.
+// Runs one step with a plan like the real one but for what `change` makes of it, as if it were being
+// replaced.
 void with_plan(Lab& lab, const std::function<void(dataplane::WorkerPlan&)>& change) {
   dataplane::WorkerPlan plan = lab.control().plan(0);
   change(plan);
@@ -50,7 +58,9 @@ void with_plan(Lab& lab, const std::function<void(dataplane::WorkerPlan&)>& chan
   static_cast<void>(lab.control().worker(0).swap_plan(real));
 }
 
-dataplane::TxPath& path_to_b(Lab& lab, dataplane::WorkerPlan& plan) { return plan.tx[lab.interface("b").port.value()]; }
+dataplane::TxPath& path_to_b(Lab& lab, dataplane::WorkerPlan& plan) {
+  return plan.tx[lab.interface("b").port.value()];
+}
 
 void interface_gone(Lab& lab) {
   lab.send("a", in(lab, {}));
@@ -136,9 +146,12 @@ const MacAddress kOther{{2, 0, 0, 0, 9, 9}};
 std::vector<Row> link_rows() {
   return {{DropReason::runt_frame, raw([](Lab&) { return Bytes(13, 1); })},
           {DropReason::not_our_mac, raw([](Lab&) { return frame(kOther, kHostA, Ipv4Packet{}); })},
-          {DropReason::unknown_ethertype, raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x86dd, pattern(40)); })},
-          {DropReason::unknown_vlan, raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x8100, pattern(40)); })},
-          {DropReason::header_not_contiguous, raw([](Lab& l) { return in(l, {}); }, {.segments = {20}, .no_tailroom = true})},
+          {DropReason::unknown_ethertype,
+           raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x86dd, pattern(40)); })},
+          {DropReason::unknown_vlan,
+           raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x8100, pattern(40)); })},
+          {DropReason::header_not_contiguous,
+           raw([](Lab& l) { return in(l, {}); }, {.segments = {20}, .no_tailroom = true})},
           {DropReason::interface_gone, interface_gone},
           {DropReason::l2_broadcast, raw([](Lab&) { return frame(kBroadcastMac, kHostA, Ipv4Packet{}); })}};
 }
@@ -176,12 +189,9 @@ std::vector<Row> forwarding_rows() {
 }
 
 std::vector<Row> queue_rows() {
-  return {{DropReason::tx_queue_full, tx_queue_full},
-          {DropReason::tx_gone, tx_gone},
-          {DropReason::tx_segments, tx_segments},
-          {DropReason::handoff_full, handoff_full},
-          {DropReason::punt_policed, punt_policed},
-          {DropReason::punt_queue_full, punt_queue_full}};
+  return {{DropReason::tx_queue_full, tx_queue_full}, {DropReason::tx_gone, tx_gone},
+          {DropReason::tx_segments, tx_segments},     {DropReason::handoff_full, handoff_full},
+          {DropReason::punt_policed, punt_policed},   {DropReason::punt_queue_full, punt_queue_full}};
 }
 
 std::vector<Row> control_rows() {
@@ -207,8 +217,8 @@ std::vector<Row> all_rows() {
 
 // Reasons that no packet from a wire can give rise to, and why.
 bool is_shown_elsewhere(DropReason reason) {
-  // The smallest MTU that a configuration takes is 576, which holds a header of 60 bytes and 512 more: 128 fragments
-  // of that are more than any datagram. FragmenterAlone reaches it.
+  // The smallest MTU that a configuration takes is 576, which holds a header of 60 bytes and 512 more: 128
+  // fragments of that are more than any datagram. FragmenterAlone reaches it.
   return reason == DropReason::mtu_too_small;
 }
 

@@ -37,6 +37,8 @@ class Features : public TwoSubnetsTest {
  protected:
   Features() {
     test_log = {};
+    test_log.calls.reserve(512);  // steps run where a worker does: nothing may allocate there
+    test_log.metas.reserve(512);
     FeatureTable table;
     table.ingress = {step<'a'>, step<'b'>, step<'c'>, ruling, taking};
     table.egress = {step<'x'>, step<'y'>, step<'z'>, ruling, taking};
@@ -128,7 +130,8 @@ TEST_F(Features, ADropWithAnErrorIsAnswered) {
   verify(two(), "a", refuses("on ingress", {}, DropReason::route_prohibit, {.code = 13}));
   enable("a", 0, 0);
   enable("b", 0, kRuling);
-  verify(two(), "a", refuses("on egress: the packet is quoted as it came", {}, DropReason::route_prohibit, {.code = 13}));
+  verify(two(), "a",
+         refuses("on egress: the packet is quoted as it came", {}, DropReason::route_prohibit, {.code = 13}));
 }
 
 TEST_F(Features, WhatAStepConsumedIsTheStepsOwn) {
@@ -168,7 +171,8 @@ TEST_F(Features, EgressSeesPacketsThatWaitForTheirNeighbor) {
   const MacAddress host = mac("02:00:00:00:02:09");
   two().send("a", in({.destination = ip("10.0.2.9")}));
   two().settle();
-  two().send("b", frame(two().mac("b"), host, ArpPacket{2, host, ip("10.0.2.9"), two().mac("b"), ip("10.0.2.1")}));
+  two().send("b",
+             frame(two().mac("b"), host, ArpPacket{2, host, ip("10.0.2.9"), two().mac("b"), ip("10.0.2.1")}));
   two().run();
   EXPECT_EQ(two().received("b").size(), 0U);
   EXPECT_EQ(test_log.calls, "R");

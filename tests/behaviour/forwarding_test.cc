@@ -1,4 +1,5 @@
-// Which way a packet takes: longest prefix (RFC 1812 5.2.4.3), routes that refuse, equal-cost paths (RFC 2992), links.
+// Which way a packet takes: longest prefix (RFC 1812 5.2.4.3), routes that refuse, equal-cost paths (RFC
+// 2992), links.
 #include <map>
 #include <random>
 #include <set>
@@ -43,7 +44,8 @@ class Forwarding : public TwoSubnetsTest {
   }
   Ipv4Packet flow(unsigned n) {
     return {.destination = Ipv4Address(203, 0, 113, n % 251),
-            .payload = udp(static_cast<std::uint16_t>(1000 + n), static_cast<std::uint16_t>(n * 7 % 5000), pattern(4))};
+            .payload = udp(static_cast<std::uint16_t>(1000 + n), static_cast<std::uint16_t>(n * 7 % 5000),
+                           pattern(4))};
   }
 };
 
@@ -58,15 +60,20 @@ TEST_F(Forwarding, Rfc1812_5_2_4_3_LongestPrefixWinsFrom0To32) {
     // An address that has just `length` bits in common with 192.168.171.205.
     const std::uint32_t flip = length == 32 ? 0 : 1U << (31 - length);
     const Ipv4Packet packet{.destination = Ipv4Address(ip("192.168.171.205").value() ^ flip)};
-    if (packet.destination.value() >> 28 == 0xe || packet.destination.value() >> 28 == 0xf) continue;  // class D, E
+    if (packet.destination.value() >> 28 == 0xe || packet.destination.value() >> 28 == 0xf)
+      continue;  // class D, E
     verify(two(), "a", length % 2 == 0 ? by("b", kHostB, packet) : by("c", kHostC, packet));
   }
 }
 
 TEST_F(Forwarding, EdgesOfAPrefix) {
-  start(kFourWays + "routes:\n  - {prefix: 198.51.100.64/26, via: 10.0.3.2}\n  - {prefix: 198.51.0.0/16, via: 10.0.2.2}\n");
-  verify(two(), "a", {by("b", kHostB, "198.51.100.63"), by("c", kHostC, "198.51.100.64"), by("c", kHostC, "198.51.100.127"),
-                      by("b", kHostB, "198.51.100.128"), by("b", kHostB, "198.51.0.0"), by("b", kHostB, "198.51.255.255")});
+  start(
+      kFourWays +
+      "routes:\n  - {prefix: 198.51.100.64/26, via: 10.0.3.2}\n  - {prefix: 198.51.0.0/16, via: 10.0.2.2}\n");
+  verify(
+      two(), "a",
+      {by("b", kHostB, "198.51.100.63"), by("c", kHostC, "198.51.100.64"), by("c", kHostC, "198.51.100.127"),
+       by("b", kHostB, "198.51.100.128"), by("b", kHostB, "198.51.0.0"), by("b", kHostB, "198.51.255.255")});
 }
 
 TEST_F(Forwarding, Rfc1812_5_2_7_1_RoutesThatRefuse) {
@@ -79,17 +86,22 @@ neighbors:
   - {address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}
   - {address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}
 )");
-  verify(two(), "a",
-         {drops("rule 12: blackhole is silent", {.destination = ip("198.18.0.1")}, DropReason::route_blackhole),
-          refuses("rule 12: unreachable", {.destination = ip("198.18.1.1")}, DropReason::route_unreachable, {.code = 1}),
-          refuses("rule 12: prohibit", {.destination = ip("198.18.1.129")}, DropReason::route_prohibit, {.code = 13}),
-          refuses("rule 12: no route", {.destination = ip("198.19.0.1")}, DropReason::no_route, {.code = 0}),
-          forwards("rule 12: a longer one forwards", {.destination = ip("198.18.1.200")})});
+  verify(
+      two(), "a",
+      {drops("rule 12: blackhole is silent", {.destination = ip("198.18.0.1")}, DropReason::route_blackhole),
+       refuses("rule 12: unreachable", {.destination = ip("198.18.1.1")}, DropReason::route_unreachable,
+               {.code = 1}),
+       refuses("rule 12: prohibit", {.destination = ip("198.18.1.129")}, DropReason::route_prohibit,
+               {.code = 13}),
+       refuses("rule 12: no route", {.destination = ip("198.19.0.1")}, DropReason::no_route, {.code = 0}),
+       forwards("rule 12: a longer one forwards", {.destination = ip("198.18.1.200")})});
 }
 
 TEST_F(Forwarding, RoutesComeAndGoConsistently) {
   start(kFourWays + "control: {icmp_error_rate: 1000000/s}\n");
-  const auto prefix = [](unsigned i) { return Ipv4Prefix(Ipv4Address(20 + i % 7, i % 251, i / 251, 0), 8 + i % 25); };
+  const auto prefix = [](unsigned i) {
+    return Ipv4Prefix(Ipv4Address(20 + i % 7, i % 251, i / 251, 0), 8 + i % 25);
+  };
   std::map<Ipv4Prefix, unsigned> present;
   const auto add = [&](unsigned i) {
     config::RouteConfig route;
@@ -103,7 +115,9 @@ TEST_F(Forwarding, RoutesComeAndGoConsistently) {
       const Ipv4Address address = prefix(static_cast<unsigned>(random() % 1000)).address();
       const std::pair<const Ipv4Prefix, unsigned>* best = nullptr;
       for (const auto& route : present) {
-        if (route.first.contains(address) && (best == nullptr || route.first.length() >= best->first.length())) best = &route;
+        if (route.first.contains(address) &&
+            (best == nullptr || route.first.length() >= best->first.length()))
+          best = &route;
       }
       two().settle();
       const std::string wanted = best == nullptr ? "a" : best->second == 0 ? "b" : "c";
@@ -123,7 +137,7 @@ TEST_F(Forwarding, RoutesComeAndGoConsistently) {
 }
 
 TEST_F(Forwarding, Rfc1812_5_2_7_2_OutByTheInterfaceItCameFrom) {
-  start(kFourWays + "routes: [{prefix: 203.0.113.0/24, via: 10.0.1.9}]\n" );
+  start(kFourWays + "routes: [{prefix: 203.0.113.0/24, via: 10.0.1.9}]\n");
   two().control().neighbors().set_fixed({two().interface("a").id, ip("10.0.1.9")}, kHostB);
   verify(two(), "a", by("a", kHostB, "203.0.113.5"));
 }
@@ -144,7 +158,8 @@ TEST_F(Forwarding, Rfc3927_7_LinkLocalStaysOnItsLink) {
           forwards("rule 10: one below", from_to("10.0.1.2", "169.253.255.255"))});
 }
 
-const std::string kThreeMembers = kFourWays + "routes: [{prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2, 10.0.4.2]}]\n";
+const std::string kThreeMembers =
+    kFourWays + "routes: [{prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2, 10.0.4.2]}]\n";
 
 TEST_F(Forwarding, Rfc2992_EveryMemberIsUsedAndAFlowStays) {
   start(kThreeMembers);
@@ -183,11 +198,15 @@ TEST_F(Forwarding, Rfc2992_EachPartOfTheTupleCounts) {
     ways["destination"].insert(way_of({.destination = Ipv4Address(203, 0, 113, n)}));
     ways["source port"].insert(way_of({.destination = ip("203.0.113.1"), .payload = udp(port, 53)}));
     ways["destination port"].insert(way_of({.destination = ip("203.0.113.1"), .payload = udp(53, port)}));
-    ways["TCP port"].insert(way_of({.destination = ip("203.0.113.1"), .protocol = 6, .payload = tcp(port, 80)}));
-    ways["protocol"].insert(way_of({.destination = ip("203.0.113.1"), .protocol = static_cast<std::uint8_t>(20 + n)}));
-    ways["no port of ESP"].insert(way_of({.destination = ip("203.0.113.1"), .protocol = 50, .payload = udp(port, 53)}));
+    ways["TCP port"].insert(
+        way_of({.destination = ip("203.0.113.1"), .protocol = 6, .payload = tcp(port, 80)}));
+    ways["protocol"].insert(
+        way_of({.destination = ip("203.0.113.1"), .protocol = static_cast<std::uint8_t>(20 + n)}));
+    ways["no port of ESP"].insert(
+        way_of({.destination = ip("203.0.113.1"), .protocol = 50, .payload = udp(port, 53)}));
   }
-  for (const auto& [what, seen] : ways) EXPECT_EQ(seen.size(), what == "no port of ESP" ? 1U : 3U) << "rule 13: " << what;
+  for (const auto& [what, seen] : ways)
+    EXPECT_EQ(seen.size(), what == "no port of ESP" ? 1U : 3U) << "rule 13: " << what;
 }
 
 TEST_F(Forwarding, FragmentsOfADatagramStayTogether) {
@@ -212,11 +231,13 @@ TEST_F(Forwarding, Rfc2992_TwoRoutersInARowDoNotPolarise) {
   start(kThreeMembers, {.flow_seed = 0x5eed});
   for (unsigned n = 0; n < 900; ++n) ++pairs[{first[n], way_of(flow(n))}];
   EXPECT_EQ(pairs.size(), 9U) << "rule 13";
-  for (const auto& [pair, count] : pairs) EXPECT_NEAR(count, 100, 60) << pair.first << " then " << pair.second;
+  for (const auto& [pair, count] : pairs)
+    EXPECT_NEAR(count, 100, 60) << pair.first << " then " << pair.second;
 }
 
 TEST_F(Forwarding, Rfc2992_TwoRoutersWithTwoMembersDoNotPolarise) {
-  const std::string two_members = kFourWays + "routes: [{prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2]}]\n";
+  const std::string two_members =
+      kFourWays + "routes: [{prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2]}]\n";
   std::map<std::string, unsigned> ways;
   std::vector<std::string> first;
   start(two_members, {.flow_seed = 1});
@@ -249,7 +270,8 @@ TEST_F(Forwarding, AllMembersLostIsHostUnreachable) {
   start(kThreeMembers);
   for (const char* name : {"b", "c", "d"}) two().set_link(name, false);
   two().settle();
-  verify(two(), "a", refuses("rule 14", {.destination = ip("203.0.113.9")}, DropReason::next_hop_lost, {.code = 1}));
+  verify(two(), "a",
+         refuses("rule 14", {.destination = ip("203.0.113.9")}, DropReason::next_hop_lost, {.code = 1}));
 }
 
 TEST_F(Forwarding, AMemberWhoseNeighborDiesLosesItsTraffic) {
@@ -257,7 +279,8 @@ TEST_F(Forwarding, AMemberWhoseNeighborDiesLosesItsTraffic) {
                               kThreeMembers.substr(kThreeMembers.find("routes"));
   start(dynamic);
   const MacAddress host = mac("02:00:00:00:04:02");
-  two().send("d", frame(two().mac("d"), host, ArpPacket{2, host, ip("10.0.4.2"), two().mac("d"), ip("10.0.4.1")}));
+  two().send("d",
+             frame(two().mac("d"), host, ArpPacket{2, host, ip("10.0.4.2"), two().mac("d"), ip("10.0.4.1")}));
   two().settle();
   std::set<std::string> ways;
   for (unsigned n = 0; n < 60; ++n) ways.insert(way_of(flow(n)));
@@ -273,11 +296,13 @@ TEST_F(Forwarding, AConfiguredRouteInsideASubnetBeatsALearnedNeighbor) {
   start(kFourWays + "routes: [{prefix: 10.0.2.128/25, type: blackhole}]\n");
   const MacAddress host = mac("02:00:00:00:02:c8");
   const Bytes hello = frame(kBroadcastMac, host, ArpPacket{1, host, ip("10.0.2.200"), {}, ip("10.0.2.1")});
-  verify(two(), "a", drops("rule 12: before", {.destination = ip("10.0.2.200")}, DropReason::route_blackhole));
+  verify(two(), "a",
+         drops("rule 12: before", {.destination = ip("10.0.2.200")}, DropReason::route_blackhole));
   two().send("b", hello);
   two().settle();
-  verify(two(), "a", drops("rule 12: an ARP request opens no hole in it", {.destination = ip("10.0.2.200")},
-                           DropReason::route_blackhole));
+  verify(two(), "a",
+         drops("rule 12: an ARP request opens no hole in it", {.destination = ip("10.0.2.200")},
+               DropReason::route_blackhole));
 }
 
 TEST_F(Forwarding, InterfaceCountersCountFramesAndBytes) {

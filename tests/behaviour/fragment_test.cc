@@ -11,16 +11,23 @@ std::string small_mtu(unsigned mtu) {
   return R"(
 interfaces:
   a: {device: @a, mtu: 9600, addresses: [10.0.1.1/24]}
-  b: {device: @b, mtu: )" + std::to_string(mtu) + R"(, addresses: [10.0.2.1/24]}
+  b: {device: @b, mtu: )" +
+         std::to_string(mtu) + R"(, addresses: [10.0.2.1/24]}
 neighbors:
   - {address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}
   - {address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}
 )";
 }
 
-std::size_t header_of(const Bytes& f) { return (f[kEthernet] & 0xfU) * 4; }
-std::size_t offset_of(const Bytes& f) { return (get16(f, kEthernet + 6) & 0x1fffU) * 8; }
-bool more_of(const Bytes& f) { return (get16(f, kEthernet + 6) & kMf) != 0; }
+std::size_t header_of(const Bytes& f) {
+  return (f[kEthernet] & 0xfU) * 4;
+}
+std::size_t offset_of(const Bytes& f) {
+  return (get16(f, kEthernet + 6) & 0x1fffU) * 8;
+}
+bool more_of(const Bytes& f) {
+  return (get16(f, kEthernet + 6) & kMf) != 0;
+}
 
 class Fragmentation : public TwoSubnetsTest {
  protected:
@@ -91,7 +98,8 @@ TEST_F(Fragmentation, EveryMtuModuloEight) {
 
 TEST_F(Fragmentation, Rfc791_FragmentsOfFragments) {
   start(small_mtu(576));
-  for (const unsigned flags : {kMf + 0U, kMf + 1U, 185U, kMf + 185U, kMf + 7000U, kReservedFlag + kMf + 10U}) {
+  for (const unsigned flags :
+       {kMf + 0U, kMf + 1U, 185U, kMf + 185U, kMf + 7000U, kReservedFlag + kMf + 10U}) {
     const Ipv4Packet packet{.flags_offset = static_cast<std::uint16_t>(flags), .payload = pattern(1480)};
     expect_whole(packet, through(packet), 576);
   }
@@ -102,10 +110,15 @@ TEST_F(Fragmentation, Rfc791_OptionsWithTheCopiedFlagGoOnEveryFragment) {
   start(small_mtu(576));
   const Bytes copied{0x94, 4, 0, 0};
   const Bytes first_only{0x1e, 4, 1, 2};
-  for (const auto& [options, later] : std::vector<std::pair<Bytes, Bytes>>{
-           {copied, copied}, {first_only, {}}, {join(first_only, copied), copied}, {join(copied, first_only), copied},
-           {{1, 0x9e, 3, 7}, {0x9e, 3, 7, 0}}, {Bytes(40, 1), {}}, {join({0x9e, 40}, pattern(38)), join({0x9e, 40}, pattern(38))},
-           {{0, 0x94, 4, 0}, {}}}) {
+  for (const auto& [options, later] :
+       std::vector<std::pair<Bytes, Bytes>>{{copied, copied},
+                                            {first_only, {}},
+                                            {join(first_only, copied), copied},
+                                            {join(copied, first_only), copied},
+                                            {{1, 0x9e, 3, 7}, {0x9e, 3, 7, 0}},
+                                            {Bytes(40, 1), {}},
+                                            {join({0x9e, 40}, pattern(38)), join({0x9e, 40}, pattern(38))},
+                                            {{0, 0x94, 4, 0}, {}}}) {
     const Ipv4Packet packet{.options = options, .payload = pattern(1500)};
     const auto frames = through(packet);
     expect_whole(packet, frames, 576);
@@ -131,7 +144,9 @@ TEST_F(Fragmentation, Rfc1191_DontFragmentIsRefusedWithTheMtu) {
 TEST_F(Fragmentation, JumboPacketsPassWhole) {
   start(small_mtu(9600));
   for (const std::size_t total : {1501U, 2034U, 2035U, 8999U, 9599U, 9600U}) {
-    verify(two(), "a", forwards("jumbo of " + std::to_string(total), {.flags_offset = kDf, .payload = pattern(total - 20)}));
+    verify(
+        two(), "a",
+        forwards("jumbo of " + std::to_string(total), {.flags_offset = kDf, .payload = pattern(total - 20)}));
   }
   const Ipv4Packet packet{.payload = pattern(9581)};
   expect_whole(packet, through(packet), 9600);
@@ -183,15 +198,16 @@ TEST_F(Fragmentation, PaddingIsNotFragmented) {
 // These lengths killed a well-known router: its fragmenter believed the header, or the frame, but not both.
 TEST_F(Fragmentation, CraftedTotalLengthsHarmNothing) {
   start(small_mtu(576));
-  verify(two(), "a",
-         {forwards("20 in a frame of 1,514 bytes", {.total_length = 20, .payload = pattern(1480)}),
-          forwards("21 in a frame of 1,514 bytes", {.total_length = 21, .payload = pattern(1480)}),
-          drops("one more than the frame holds", {.total_length = 1501, .payload = pattern(1480)},
-                DropReason::ip_total_length_long),
-          drops("65,535", {.total_length = 65535, .payload = pattern(1480)}, DropReason::ip_total_length_long),
-          drops("19", {.total_length = 19, .payload = pattern(1480)}, DropReason::ip_total_length_short),
-          drops("less than its header", {.total_length = 24, .options = Bytes(8, 1), .payload = pattern(1480)},
-                DropReason::ip_header_past_end)});
+  verify(
+      two(), "a",
+      {forwards("20 in a frame of 1,514 bytes", {.total_length = 20, .payload = pattern(1480)}),
+       forwards("21 in a frame of 1,514 bytes", {.total_length = 21, .payload = pattern(1480)}),
+       drops("one more than the frame holds", {.total_length = 1501, .payload = pattern(1480)},
+             DropReason::ip_total_length_long),
+       drops("65,535", {.total_length = 65535, .payload = pattern(1480)}, DropReason::ip_total_length_long),
+       drops("19", {.total_length = 19, .payload = pattern(1480)}, DropReason::ip_total_length_short),
+       drops("less than its header", {.total_length = 24, .options = Bytes(8, 1), .payload = pattern(1480)},
+             DropReason::ip_header_past_end)});
   for (const std::uint16_t total : {std::uint16_t{20}, std::uint16_t{576}, std::uint16_t{65535}}) {
     Case c = total == 65535 ? drops("over segments", {.total_length = total, .payload = pattern(1480)},
                                     DropReason::ip_total_length_long)
@@ -209,19 +225,23 @@ TEST_F(Fragmentation, WhatWaitedForItsNeighborIsFragmentedAsWell) {
   two().send("a", in(packet));
   two().send("a", in(whole));
   two().settle();
-  two().send("b", frame(two().mac("b"), host, ArpPacket{2, host, ip("10.0.2.9"), two().mac("b"), ip("10.0.2.1")}));
+  two().send("b",
+             frame(two().mac("b"), host, ArpPacket{2, host, ip("10.0.2.9"), two().mac("b"), ip("10.0.2.1")}));
   two().run();
   const auto late = two().received("b");
   two().send("a", in(packet));
   two().run();
   expect_frames(two().received("b"), late);  // as the worker makes them
   ASSERT_EQ(late.size(), 3U);
-  expect_frames({icmp_error(two(), "a", kHostA, in(whole), {.code = 4, .mtu = 576})}, two().received("a"), true);
+  expect_frames({icmp_error(two(), "a", kHostA, in(whole), {.code = 4, .mtu = 576})}, two().received("a"),
+                true);
 }
 
 TEST_F(Fragmentation, EchoRepliesOverTheMtuAreFragmented) {
   start(small_mtu(576));
-  const Ipv4Packet request{.source = ip("10.0.2.2"), .destination = ip("10.0.2.1"), .protocol = 1,
+  const Ipv4Packet request{.source = ip("10.0.2.2"),
+                           .destination = ip("10.0.2.1"),
+                           .protocol = 1,
                            .payload = icmp(8, 0, 5, pattern(1400))};
   two().send("b", frame(two().mac("b"), kHostB, request));
   two().run();
@@ -264,19 +284,22 @@ TEST_F(Fragmentation, FragmenterAloneRefusesWhatCannotBe) {
     return result;
   };
   constexpr std::size_t kAll = 100000;
-  for (const std::uint16_t mtu : {0, 19, 20, 27, 59, 67}) {
-    const auto result = result_of({.options = Bytes(40, 1), .payload = pattern(100)}, mtu, kAll);
+  for (const unsigned mtu : {0U, 19U, 20U, 27U, 59U, 67U}) {
+    const auto result =
+        result_of({.options = Bytes(40, 1), .payload = pattern(100)}, static_cast<std::uint16_t>(mtu), kAll);
     EXPECT_EQ(result.count, 0U) << "an MTU of " << mtu;
     EXPECT_EQ(result.reason, DropReason::mtu_too_small);
   }
-  EXPECT_EQ(result_of({.options = Bytes(40, 1), .payload = pattern(16)}, 68, kAll).count, 2U) << "RFC 791: 68 is enough";
+  EXPECT_EQ(result_of({.options = Bytes(40, 1), .payload = pattern(16)}, 68, kAll).count, 2U)
+      << "RFC 791: 68 is enough";
   EXPECT_EQ(result_of({.payload = pattern(128 * 8)}, 28, kAll).count, 128U) << "as many as it makes";
   EXPECT_EQ(result_of({.payload = pattern(128 * 8 + 1)}, 28, kAll).count, 0U) << "one more";
   EXPECT_EQ(result_of({.payload = pattern(1000)}, 576, 500).count, 0U) << "longer than the frame";
   EXPECT_EQ(result_of({.total_length = 20, .payload = pattern(1480)}, 576, kAll).count, 0U) << "20 in 1,514";
   EXPECT_EQ(result_of({.ihl = 4, .payload = pattern(1480)}, 576, kAll).count, 0U) << "IHL 4";
   for (std::size_t length = 0; length < 60; ++length) {
-    EXPECT_EQ(result_of({.options = Bytes(40, 1), .payload = pattern(1480)}, 576, length).count, 0U) << length;
+    EXPECT_EQ(result_of({.options = Bytes(40, 1), .payload = pattern(1480)}, 576, length).count, 0U)
+        << length;
   }
 }
 

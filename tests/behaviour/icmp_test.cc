@@ -40,8 +40,8 @@ TEST_F(Icmp, Rfc1071_EchoReplyChecksumAtItsEdges) {
   }
 }
 
-// A receiver wants the sum over all to be ffff. A sum of all zeros is 0000: that field has to be ffff. Where the rest
-// sums to ffff, 0000 and ffff are equally good.
+// A receiver wants the sum over all to be ffff. A sum of all zeros is 0000: that field has to be ffff. Where
+// the rest sums to ffff, 0000 and ffff are equally good.
 TEST_F(Icmp, Rfc1071_EchoRepliesWhoseChecksumIsZero) {
   for (const std::uint32_t word : {0U, 0xffffU}) {
     two().send("a", in(to_us(1, icmp(8, 0, word, Bytes(56, 0)))));
@@ -99,14 +99,16 @@ TEST_F(Icmp, Rfc6918_AllOtherTypesToUsAreNotAnswered) {
                  to_us(1, icmp(static_cast<std::uint8_t>(type), 0, 0x0a000202, pattern(28))),
                  DropReason::local_icmp_ignored));
   }
-  verify(two(), "a", drops("echo with a code", to_us(1, icmp(8, 1, 0, pattern(28))), DropReason::local_icmp_ignored));
+  verify(two(), "a",
+         drops("echo with a code", to_us(1, icmp(8, 1, 0, pattern(28))), DropReason::local_icmp_ignored));
 }
 
 TEST_F(Icmp, Rfc1812_4_3_3_2_RedirectsChangeNoRoute) {
   const Bytes about = Ipv4Packet{.destination = ip("203.0.113.9")}.bytes();
   Ipv4Packet redirect = to_us(1, icmp(5, 1, ip("10.0.1.9").value(), slice(about, 0, 28)));
-  verify(two(), "a", {drops("rule 20: redirect", redirect, DropReason::local_icmp_ignored),
-                      forwards("rule 20: the route is what it was", {.destination = ip("203.0.113.9")})});
+  verify(two(), "a",
+         {drops("rule 20: redirect", redirect, DropReason::local_icmp_ignored),
+          forwards("rule 20: the route is what it was", {.destination = ip("203.0.113.9")})});
 }
 
 TEST_F(Icmp, Rfc1122_4_1_3_1_UdpAndTcpToUsAreRefused) {
@@ -117,7 +119,8 @@ TEST_F(Icmp, Rfc1122_4_1_3_1_UdpAndTcpToUsAreRefused) {
           refuses("UDP without a header", to_us(17, {}), DropReason::local_no_port, port)});
   Ipv4Packet other = to_us(17, udp(4000, 53));
   other.destination = ip("10.0.2.1");
-  verify(two(), "a", refuses("rule 16: to the other interface's address", other, DropReason::local_no_port, port));
+  verify(two(), "a",
+         refuses("rule 16: to the other interface's address", other, DropReason::local_no_port, port));
 }
 
 TEST_F(Icmp, Rfc1122_3_2_2_1_OtherProtocolsToUsAreRefused) {
@@ -125,13 +128,15 @@ TEST_F(Icmp, Rfc1122_3_2_2_1_OtherProtocolsToUsAreRefused) {
     if (protocol == 1 || protocol == 6 || protocol == 17) continue;
     two().advance(0.1);  // the errors' rate limit
     verify(two(), "a",
-           refuses("protocol " + std::to_string(protocol), to_us(static_cast<std::uint8_t>(protocol), pattern(9)),
-                   DropReason::local_no_protocol, {.code = 2}));
+           refuses("protocol " + std::to_string(protocol),
+                   to_us(static_cast<std::uint8_t>(protocol), pattern(9)), DropReason::local_no_protocol,
+                   {.code = 2}));
   }
 }
 
 TEST_F(Icmp, FragmentsToUsAreNotReassembled) {
-  for (const std::uint16_t flags : {std::uint16_t{kMf}, std::uint16_t{1}, static_cast<std::uint16_t>(kMf | 1)}) {
+  for (const std::uint16_t flags :
+       {std::uint16_t{kMf}, std::uint16_t{1}, static_cast<std::uint16_t>(kMf | 1)}) {
     Ipv4Packet packet = to_us(1, icmp(8, 0, 1, pattern(16)));
     packet.flags_offset = flags;
     verify(two(), "a", drops("fragment of an echo to us", packet, DropReason::local_fragment));
@@ -144,8 +149,8 @@ TEST_F(Icmp, Rfc1812_5_3_1_TtlExpired) {
          {refuses("rule 3: TTL 0", {.ttl = 0}, DropReason::ttl_expired, expired),
           refuses("rule 3: TTL 1", {.ttl = 1}, DropReason::ttl_expired, expired),
           forwards("rule 3: TTL 2", {.ttl = 2}), forwards("rule 3: TTL 255", {.ttl = 255}),
-          refuses("rule 16: options are quoted", {.ttl = 1, .options = {0x94, 4, 0, 0}}, DropReason::ttl_expired,
-                  expired),
+          refuses("rule 16: options are quoted", {.ttl = 1, .options = {0x94, 4, 0, 0}},
+                  DropReason::ttl_expired, expired),
           drops("rule 3: not for multicast", {.destination = ip("224.0.0.9"), .ttl = 1},
                 DropReason::destination_multicast)});
 }
@@ -154,9 +159,11 @@ TEST_F(Icmp, Rfc1812_4_3_2_3_QuotesUpTo576BytesInAll) {
   for (const std::size_t total : {20U, 21U, 28U, 100U, 547U, 548U, 549U, 1000U, 1500U}) {
     const Ipv4Packet packet{.ttl = 1, .payload = pattern(total - 20)};
     verify(two(), "a",
-           refuses("rule 16: " + std::to_string(total) + " bytes", packet, DropReason::ttl_expired, {.type = 11}));
+           refuses("rule 16: " + std::to_string(total) + " bytes", packet, DropReason::ttl_expired,
+                   {.type = 11}));
   }
-  Case chained = refuses("rule 16: from segments", {.ttl = 1, .payload = pattern(900)}, DropReason::ttl_expired, {.type = 11});
+  Case chained = refuses("rule 16: from segments", {.ttl = 1, .payload = pattern(900)},
+                         DropReason::ttl_expired, {.type = 11});
   chained.layout.segments = {15, 40, 1, 500, 3};
   verify(two(), "a", chained);
   Bytes padded = join(in({.ttl = 1, .payload = pattern(6)}), pattern(20));
@@ -167,20 +174,24 @@ TEST_F(Icmp, Rfc1812_4_3_2_3_QuotesUpTo576BytesInAll) {
 
 TEST_F(Icmp, Rfc1812_4_3_2_7_NoErrorAboutErrors) {
   for (unsigned type = 0; type < 20; ++type) {
-    const Ipv4Packet packet{.ttl = 1, .protocol = 1, .payload = icmp(static_cast<std::uint8_t>(type), 0, 0, pattern(28))};
+    const Ipv4Packet packet{
+        .ttl = 1, .protocol = 1, .payload = icmp(static_cast<std::uint8_t>(type), 0, 0, pattern(28))};
     const bool is_error = type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
     const std::string what = "rule 17: about ICMP type " + std::to_string(type);
-    verify(two(), "a", is_error ? drops(what, packet, DropReason::ttl_expired)
-                                : refuses(what, packet, DropReason::ttl_expired, {.type = 11}));
+    verify(two(), "a",
+           is_error ? drops(what, packet, DropReason::ttl_expired)
+                    : refuses(what, packet, DropReason::ttl_expired, {.type = 11}));
   }
   EXPECT_EQ(two().control().icmp().counters().errors_suppressed_rule, 5U);
-  verify(two(), "a", drops("rule 17: ICMP cut before its type", {.ttl = 1, .protocol = 1, .payload = {}},
-                           DropReason::ttl_expired));
+  verify(two(), "a",
+         drops("rule 17: ICMP cut before its type", {.ttl = 1, .protocol = 1, .payload = {}},
+               DropReason::ttl_expired));
 }
 
 TEST_F(Icmp, Rfc1812_4_3_2_7_NoErrorAboutLaterFragments) {
   verify(two(), "a",
-         {refuses("rule 17: the first fragment", {.ttl = 1, .flags_offset = kMf}, DropReason::ttl_expired, {.type = 11}),
+         {refuses("rule 17: the first fragment", {.ttl = 1, .flags_offset = kMf}, DropReason::ttl_expired,
+                  {.type = 11}),
           drops("rule 17: offset 1", {.ttl = 1, .flags_offset = 1}, DropReason::ttl_expired),
           drops("rule 17: the last offset", {.ttl = 1, .flags_offset = 0x1fff}, DropReason::ttl_expired),
           drops("rule 17: in the middle", {.ttl = 1, .flags_offset = kMf | 100}, DropReason::ttl_expired)});
@@ -222,10 +233,11 @@ neighbors:
 TEST_F(Icmp, Rfc1812_4_3_2_4_SourceIsOfTheInterfaceThatFacesTheSender) {
   start(kManyAddresses);
   const auto about = [&](const char* source, const char* from) {
-    return refuses("rule 16: to " + std::string(source), {.source = ip(source), .ttl = 1}, DropReason::ttl_expired,
-                   {.type = 11, .source = ip(from)});
+    return refuses("rule 16: to " + std::string(source), {.source = ip(source), .ttl = 1},
+                   DropReason::ttl_expired, {.type = 11, .source = ip(from)});
   };
-  verify(two(), "a", {about("10.0.1.2", "10.0.1.1"), about("10.0.9.2", "10.0.9.1"), about("198.18.0.1", "10.0.1.1")});
+  verify(two(), "a",
+         {about("10.0.1.2", "10.0.1.1"), about("10.0.9.2", "10.0.9.1"), about("198.18.0.1", "10.0.1.1")});
 }
 
 TEST_F(Icmp, ErrorsToASenderWithoutARouteAreNotSent) {
@@ -239,8 +251,10 @@ TEST_F(Icmp, ErrorsToANeighborThatIsNotKnownWaitForIt) {
   two().send("a", packet);
   two().run();
   expect_frames({frame(kBroadcastMac, two().mac("a"),
-                       ArpPacket{1, two().mac("a"), ip("10.0.1.1"), {}, ip("10.0.1.33")})}, two().received("a"));
-  two().send("a", frame(two().mac("a"), host, ArpPacket{2, host, ip("10.0.1.33"), two().mac("a"), ip("10.0.1.1")}));
+                       ArpPacket{1, two().mac("a"), ip("10.0.1.1"), {}, ip("10.0.1.33")})},
+                two().received("a"));
+  two().send(
+      "a", frame(two().mac("a"), host, ArpPacket{2, host, ip("10.0.1.33"), two().mac("a"), ip("10.0.1.1")}));
   two().run();
   expect_frames({icmp_error(two(), "a", host, packet, {.type = 11})}, two().received("a"), true);
 }

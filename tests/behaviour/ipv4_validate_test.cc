@@ -1,4 +1,5 @@
-// What is a packet that a router may forward? RFC 1812 5.2.2, 5.3.5, 5.3.7, 4.2.2: every limit below, at and above.
+// What is a packet that a router may forward? RFC 1812 5.2.2, 5.3.5, 5.3.7, 4.2.2: every limit below, at and
+// above.
 #include "cases.h"
 
 namespace millrace::behaviour {
@@ -6,7 +7,9 @@ namespace {
 
 class Ipv4Validation : public TwoSubnetsTest {};
 
-Bytes cut(const Bytes& frame, std::size_t length) { return slice(frame, 0, length); }
+Bytes cut(const Bytes& frame, std::size_t length) {
+  return slice(frame, 0, length);
+}
 
 TEST_F(Ipv4Validation, Rfc1812_5_2_2_FrameLengthAgainstTheHeader) {
   const Bytes whole = in({.payload = {}});
@@ -21,7 +24,8 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_FrameLengthAgainstTheHeader) {
 TEST_F(Ipv4Validation, RuntFrames) {
   const Bytes whole = in({});
   for (std::size_t length = 1; length < 14; ++length) {
-    verify(two(), "a", {"runt of " + std::to_string(length), cut(whole, length), dropped(DropReason::runt_frame)});
+    verify(two(), "a",
+           {"runt of " + std::to_string(length), cut(whole, length), dropped(DropReason::runt_frame)});
   }
 }
 
@@ -29,7 +33,8 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_EveryVersionButFour) {
   for (unsigned version = 0; version < 16; ++version) {
     const Ipv4Packet packet{.version = static_cast<std::uint8_t>(version)};
     const std::string what = "rule 1: version " + std::to_string(version);
-    verify(two(), "a", version == 4 ? forwards(what, packet) : drops(what, packet, DropReason::ip_bad_version));
+    verify(two(), "a",
+           version == 4 ? forwards(what, packet) : drops(what, packet, DropReason::ip_bad_version));
   }
 }
 
@@ -47,14 +52,16 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_EveryIhl) {
 TEST_F(Ipv4Validation, Rfc1812_5_2_2_TotalLengthAgainstTheHeader) {
   for (unsigned total : {0U, 1U, 19U}) {
     verify(two(), "a",
-           drops("rule 1: total length " + std::to_string(total), {.total_length = static_cast<std::uint16_t>(total)},
-                 DropReason::ip_total_length_short));
+           drops("rule 1: total length " + std::to_string(total),
+                 {.total_length = static_cast<std::uint16_t>(total)}, DropReason::ip_total_length_short));
   }
   const Bytes nops(4, 1);
   verify(two(), "a",
          {forwards("rule 1: total length 20, IHL 5", {.total_length = 20}),
-          drops("rule 1: total length 20, IHL 6", {.total_length = 20, .options = nops}, DropReason::ip_header_past_end),
-          drops("rule 1: total length 23, IHL 6", {.total_length = 23, .options = nops}, DropReason::ip_header_past_end),
+          drops("rule 1: total length 20, IHL 6", {.total_length = 20, .options = nops},
+                DropReason::ip_header_past_end),
+          drops("rule 1: total length 23, IHL 6", {.total_length = 23, .options = nops},
+                DropReason::ip_header_past_end),
           forwards("rule 1: total length 24, IHL 6", {.total_length = 24, .options = nops}),
           drops("rule 1: total length 59, IHL 15", {.total_length = 59, .options = Bytes(40, 1)},
                 DropReason::ip_header_past_end),
@@ -66,7 +73,8 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_TotalLengthAgainstTheFrame) {
   verify(two(), "a",
          {drops("rule 2: one more than the frame holds", {.total_length = 47, .payload = payload},
                 DropReason::ip_total_length_long),
-          drops("rule 2: 65,535", {.total_length = 0xffff, .payload = payload}, DropReason::ip_total_length_long),
+          drops("rule 2: 65,535", {.total_length = 0xffff, .payload = payload},
+                DropReason::ip_total_length_long),
           forwards("rule 2: as much as the frame holds", {.total_length = 46, .payload = payload}),
           forwards("rule 2: one byte of padding is cut", {.total_length = 45, .payload = payload}),
           forwards("rule 2: all but the header is padding", {.total_length = 20, .payload = payload}),
@@ -75,8 +83,17 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_TotalLengthAgainstTheFrame) {
 
 TEST_F(Ipv4Validation, PaddingOverSegmentsIsCut) {
   const Ipv4Packet packet{.total_length = 100, .payload = pattern(1000)};
-  for (const auto& segments : std::vector<std::vector<std::size_t>>{
-           {14}, {34}, {50}, {113}, {114}, {115}, {60, 54}, {60, 53}, {60, 55}, {20, 20, 20, 54, 1}, {1, 1, 1}}) {
+  for (const auto& segments : std::vector<std::vector<std::size_t>>{{14},
+                                                                    {34},
+                                                                    {50},
+                                                                    {113},
+                                                                    {114},
+                                                                    {115},
+                                                                    {60, 54},
+                                                                    {60, 53},
+                                                                    {60, 55},
+                                                                    {20, 20, 20, 54, 1},
+                                                                    {1, 1, 1}}) {
     Case c = forwards("rule 2: padding in segments", packet);
     c.layout.segments = segments;
     verify(two(), "a", c);
@@ -95,8 +112,11 @@ TEST_F(Ipv4Validation, HeadersOverSegmentsAreJoined) {
 TEST_F(Ipv4Validation, HeadersThatCannotBeJoined) {
   const Bytes whole = in({.options = Bytes(8, 1)});
   for (const std::size_t first : {13U, 14U, 33U, 34U, 41U}) {
-    verify(two(), "a", {"first segment of " + std::to_string(first) + " without room behind it", whole,
-                        dropped(DropReason::header_not_contiguous), {.segments = {first}, .no_tailroom = true}});
+    verify(two(), "a",
+           {"first segment of " + std::to_string(first) + " without room behind it",
+            whole,
+            dropped(DropReason::header_not_contiguous),
+            {.segments = {first}, .no_tailroom = true}});
   }
   Case c = forwards_frame("the header just fits", whole);
   c.layout = {.segments = {42}, .no_tailroom = true};
@@ -111,14 +131,17 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_HeaderChecksum) {
                  {.checksum = static_cast<std::uint16_t>(right ^ (1U << bit))}, DropReason::ip_bad_checksum));
   }
   verify(two(), "a",
-         {drops("rule 1: one less", {.checksum = static_cast<std::uint16_t>(right - 1)}, DropReason::ip_bad_checksum),
-          drops("rule 1: one more", {.checksum = static_cast<std::uint16_t>(right + 1)}, DropReason::ip_bad_checksum),
+         {drops("rule 1: one less", {.checksum = static_cast<std::uint16_t>(right - 1)},
+                DropReason::ip_bad_checksum),
+          drops("rule 1: one more", {.checksum = static_cast<std::uint16_t>(right + 1)},
+                DropReason::ip_bad_checksum),
           drops("rule 1: zero is not 'absent'", {.checksum = 0}, DropReason::ip_bad_checksum),
           drops("rule 1: ffff", {.checksum = 0xffff}, DropReason::ip_bad_checksum)});
 }
 
 TEST_F(Ipv4Validation, Rfc1624_ChecksumsOfZeroAndAllOnes) {
-  // The identification is chosen so that the sum of all else is ffff: the right checksum is 0, and ffff is as good.
+  // The identification is chosen so that the sum of all else is ffff: the right checksum is 0, and ffff is as
+  // good.
   Ipv4Packet packet{.identification = 0};
   packet.identification = get16(packet.bytes(), 10);
   ASSERT_EQ(get16(packet.bytes(), 10), 0);
@@ -137,24 +160,28 @@ TEST_F(Ipv4Validation, ChecksumCoversTheOptions) {
 
 TEST_F(Ipv4Validation, Rfc1812_4_2_2_3_FlagsAndTosPassUntouched) {
   for (unsigned tos = 0; tos < 256; ++tos) {
-    verify(two(), "a", forwards("rule 5: TOS " + std::to_string(tos), {.tos = static_cast<std::uint8_t>(tos)}));
+    verify(two(), "a",
+           forwards("rule 5: TOS " + std::to_string(tos), {.tos = static_cast<std::uint8_t>(tos)}));
   }
   for (const std::uint16_t flags : {kReservedFlag, kDf, kMf}) {
-    verify(two(), "a", {forwards("rule 5: a flag", {.flags_offset = flags}),
-                        forwards("rule 5: a flag and an offset", {.flags_offset = static_cast<std::uint16_t>(flags | 7)})});
+    verify(
+        two(), "a",
+        {forwards("rule 5: a flag", {.flags_offset = flags}),
+         forwards("rule 5: a flag and an offset", {.flags_offset = static_cast<std::uint16_t>(flags | 7)})});
   }
   verify(two(), "a", forwards("rule 5: all bits of flags and offset", {.flags_offset = 0xffff}));
 }
 
 TEST_F(Ipv4Validation, Rfc1812_4_2_2_6_OptionsThatPass) {
-  verify(two(), "a",
-         {forwards("rule 6: Router Alert in transit (RFC 2113)", {.options = {0x94, 4, 0, 0}}),
-          forwards("rule 6: an unknown option", {.options = {0x5e, 6, 1, 2, 3, 4}}),
-          forwards("rule 6: no operations", {.options = Bytes(40, 1)}),
-          forwards("rule 6: an end, and no option behind it counts", {.options = {0, 7, 7, 4}}),
-          forwards("rule 6: an option of the least length", {.options = {0x5e, 2, 0x5e, 2}}),
-          forwards("rule 6: an option that fills the header", {.options = join({0x5e, 40}, pattern(38))}),
-          forwards("rule 6: an option without a length as the last byte is an end", {.options = {1, 1, 1, 0}})});
+  verify(
+      two(), "a",
+      {forwards("rule 6: Router Alert in transit (RFC 2113)", {.options = {0x94, 4, 0, 0}}),
+       forwards("rule 6: an unknown option", {.options = {0x5e, 6, 1, 2, 3, 4}}),
+       forwards("rule 6: no operations", {.options = Bytes(40, 1)}),
+       forwards("rule 6: an end, and no option behind it counts", {.options = {0, 7, 7, 4}}),
+       forwards("rule 6: an option of the least length", {.options = {0x5e, 2, 0x5e, 2}}),
+       forwards("rule 6: an option that fills the header", {.options = join({0x5e, 40}, pattern(38))}),
+       forwards("rule 6: an option without a length as the last byte is an end", {.options = {1, 1, 1, 0}})});
 }
 
 TEST_F(Ipv4Validation, Rfc7126_OptionsThatAreRefused) {
@@ -163,7 +190,8 @@ TEST_F(Ipv4Validation, Rfc7126_OptionsThatAreRefused) {
     const auto t = static_cast<std::uint8_t>(type);
     verify(two(), "a",
            {drops(what, {.options = {t, 7, 4, 10, 0, 2, 2, 0}}, DropReason::ip_option_refused),
-            drops(what + " behind others", {.options = {1, 0x5e, 3, 9, t, 3, 4, 0}}, DropReason::ip_option_refused),
+            drops(what + " behind others", {.options = {1, 0x5e, 3, 9, t, 3, 4, 0}},
+                  DropReason::ip_option_refused),
             drops(what + " to ourselves", {.destination = ip("10.0.1.1"), .options = {t, 3, 4}},
                   DropReason::ip_option_refused),
             forwards(what + " behind an end", {.options = {0, t, 3, 4}})});
@@ -188,13 +216,14 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_7_MartianSources) {
   const auto passes = [&](const char* source) {
     return forwards("rule 10: from " + std::string(source), {.source = ip(source)});
   };
-  verify(two(), "a",
-         {from("0.0.0.0", DropReason::source_reserved), from("0.255.255.255", DropReason::source_reserved),
-          passes("1.0.0.0"), passes("126.255.255.255"), from("127.0.0.0", DropReason::source_reserved),
-          from("127.255.255.255", DropReason::source_reserved), passes("128.0.0.0"), passes("223.255.255.255"),
-          from("224.0.0.0", DropReason::source_multicast), from("239.255.255.255", DropReason::source_multicast),
-          from("240.0.0.0", DropReason::source_reserved), from("255.255.255.254", DropReason::source_reserved),
-          from("255.255.255.255", DropReason::source_broadcast)});
+  verify(
+      two(), "a",
+      {from("0.0.0.0", DropReason::source_reserved), from("0.255.255.255", DropReason::source_reserved),
+       passes("1.0.0.0"), passes("126.255.255.255"), from("127.0.0.0", DropReason::source_reserved),
+       from("127.255.255.255", DropReason::source_reserved), passes("128.0.0.0"), passes("223.255.255.255"),
+       from("224.0.0.0", DropReason::source_multicast), from("239.255.255.255", DropReason::source_multicast),
+       from("240.0.0.0", DropReason::source_reserved), from("255.255.255.254", DropReason::source_reserved),
+       from("255.255.255.255", DropReason::source_broadcast)});
 }
 
 TEST_F(Ipv4Validation, Rfc1812_5_3_7_OwnAndSubnetBroadcastSources) {
@@ -213,13 +242,16 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_7_MartianDestinations) {
   const auto to = [&](const char* destination, DropReason reason) {
     return drops("rules 9, 10: to " + std::string(destination), {.destination = ip(destination)}, reason);
   };
-  verify(two(), "a",
-         {to("0.0.0.0", DropReason::destination_reserved), to("0.255.255.255", DropReason::destination_reserved),
-          to("127.0.0.0", DropReason::destination_reserved), to("127.0.0.1", DropReason::destination_reserved),
-          to("127.255.255.255", DropReason::destination_reserved), to("224.0.0.0", DropReason::destination_multicast),
-          to("239.255.255.255", DropReason::destination_multicast), to("240.0.0.0", DropReason::destination_reserved),
-          to("255.255.255.254", DropReason::destination_reserved),
-          to("255.255.255.255", DropReason::destination_broadcast)});
+  verify(
+      two(), "a",
+      {to("0.0.0.0", DropReason::destination_reserved), to("0.255.255.255", DropReason::destination_reserved),
+       to("127.0.0.0", DropReason::destination_reserved), to("127.0.0.1", DropReason::destination_reserved),
+       to("127.255.255.255", DropReason::destination_reserved),
+       to("224.0.0.0", DropReason::destination_multicast),
+       to("239.255.255.255", DropReason::destination_multicast),
+       to("240.0.0.0", DropReason::destination_reserved),
+       to("255.255.255.254", DropReason::destination_reserved),
+       to("255.255.255.255", DropReason::destination_broadcast)});
 }
 
 TEST_F(Ipv4Validation, Rfc1812_5_3_7_DestinationsBesideTheMartians) {
@@ -237,11 +269,13 @@ neighbors: [{address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}]
 
 TEST_F(Ipv4Validation, Rfc1812_5_3_5_SubnetBroadcasts) {
   const auto to = [&](const char* destination) {
-    return drops("rule 9: to " + std::string(destination), {.destination = ip(destination)}, DropReason::subnet_broadcast);
+    return drops("rule 9: to " + std::string(destination), {.destination = ip(destination)},
+                 DropReason::subnet_broadcast);
   };
   verify(two(), "a", {to("10.0.2.255"), to("10.0.2.0"), to("10.0.1.255"), to("10.0.1.0")});
   Ipv4Packet echo{.destination = ip("10.0.1.255"), .protocol = 1, .payload = icmp(8, 0, 1, pattern(8))};
-  verify(two(), "a", drops("rules 9, 19: echo to the subnet's broadcast", echo, DropReason::subnet_broadcast));
+  verify(two(), "a",
+         drops("rules 9, 19: echo to the subnet's broadcast", echo, DropReason::subnet_broadcast));
 }
 
 TEST_F(Ipv4Validation, Rfc3021_BothEndsOfA31AreHosts) {
@@ -255,10 +289,15 @@ neighbors:
 )");
   const Ipv4Packet packet{.source = ip("10.0.1.1"), .destination = ip("10.0.2.0")};
   verify(lab, "a", forwards("rule 9: from .1 to .0", packet));
-  const Bytes echo = in({.source = ip("10.0.1.1"), .destination = ip("10.0.1.0"), .protocol = 1,
+  const Bytes echo = in({.source = ip("10.0.1.1"),
+                         .destination = ip("10.0.1.0"),
+                         .protocol = 1,
                          .payload = icmp(8, 0, 7, pattern(8))});
-  const Bytes reply = frame(kHostA, lab.mac("a"), Ipv4Packet{.source = ip("10.0.1.0"), .destination = ip("10.0.1.1"),
-                                                             .protocol = 1, .payload = icmp(0, 0, 7, pattern(8))});
+  const Bytes reply = frame(kHostA, lab.mac("a"),
+                            Ipv4Packet{.source = ip("10.0.1.0"),
+                                       .destination = ip("10.0.1.1"),
+                                       .protocol = 1,
+                                       .payload = icmp(0, 0, 7, pattern(8))});
   verify(lab, "a", {"rule 9: the even address answers", echo, answered("a", reply)});
 }
 

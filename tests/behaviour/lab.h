@@ -1,8 +1,8 @@
 // A router in a test tube: the real Control and the real worker step, driven in turn by one thread.
 //
-// Ports are ethdevs made of rte_rings, whose far ends the test holds: what it puts into a receive ring arrives, what
-// the router sends it takes out of a transmit ring. Time is the test's. A worker is a reader of the tables only while
-// it steps, so that grace periods pass between two steps.
+// Ports are ethdevs made of rte_rings, whose far ends the test holds: what it puts into a receive ring
+// arrives, what the router sends it takes out of a transmit ring. Time is the test's. A worker is a reader of
+// the tables only while it steps, so that grace periods pass between two steps.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,8 @@ inline constexpr std::uint64_t kSecondNs = 1'000'000'000;
 // An ethdev that is a pair of ring sets. Outlives the router's use of it, and can be made again after that.
 class RingPort {
  public:
-  RingPort(const std::string& name, unsigned rx_queues, unsigned tx_queues, unsigned rx_size, unsigned tx_size);
+  RingPort(const std::string& name, unsigned rx_queues, unsigned tx_queues, unsigned rx_size,
+           unsigned tx_size);
   ~RingPort();
   RingPort(const RingPort&) = delete;
   RingPort& operator=(const RingPort&) = delete;
@@ -50,6 +52,7 @@ class RingPort {
 };
 
 struct LabOptions {
+  std::string what = "standard";
   unsigned workers = 1;
   unsigned rx_queues = 1;  // of each port
   unsigned tx_queues = 2;
@@ -61,7 +64,12 @@ struct LabOptions {
   dataplane::FeatureTable features{};
 };
 
-// How a frame lies in memory: the lengths of its first segments (the rest is the last), room behind the first one.
+inline std::ostream& operator<<(std::ostream& out, const LabOptions& options) {
+  return out << options.what;
+}
+
+// How a frame lies in memory: the lengths of its first segments (the rest is the last), room behind the first
+// one.
 struct Layout {
   std::vector<std::size_t> segments{};
   bool no_tailroom = false;
@@ -80,12 +88,12 @@ class Lab {
   void reset(const std::string& yaml);       // another configuration altogether, by way of an empty one
 
   void send(const std::string& port, const Bytes& frame, const Layout& layout = {}, unsigned queue = 0);
-  void run();                         // until nothing moves
-  bool step(unsigned worker = 0);     // one loop of one worker
-  bool handle_punts();                // true if there were any
+  void run();                      // until nothing moves
+  bool step(unsigned worker = 0);  // one loop of one worker
+  bool handle_punts();             // true if there were any
   std::vector<Bytes> received(const std::string& port);
-  void advance(double seconds);       // in steps of at most 100 ms
-  void settle();                      // run() and forget what was sent
+  void advance(double seconds);  // in steps of at most 100 ms
+  void settle();                 // run() and forget what was sent
   void set_link(const std::string& port, bool up);
 
   [[nodiscard]] Control& control() { return *control_; }
@@ -93,13 +101,15 @@ class Lab {
   [[nodiscard]] MacAddress mac(const std::string& name) { return interface(name).mac; }
   [[nodiscard]] RingPort& port(const std::string& name) { return *ports_.at(name); }
   [[nodiscard]] const std::map<std::string, std::unique_ptr<RingPort>>& ports() const { return ports_; }
-  [[nodiscard]] std::uint64_t dropped(DropReason reason);  // on all interfaces, workers and the control thread
+  [[nodiscard]] std::uint64_t dropped(
+      DropReason reason);  // on all interfaces, workers and the control thread
   [[nodiscard]] std::array<std::uint64_t, dataplane::kDropReasonCount> drops();
   [[nodiscard]] std::uint64_t now_ns() const { return now_ns_; }
 
   // Every packet is accounted for and every buffer is back. Takes what was sent and not received.
   void expect_clean();
-  [[nodiscard]] std::size_t buffers_out() const;  // of all pools
+  [[nodiscard]] std::size_t buffers_out() const;      // of all pools
+  [[nodiscard]] std::size_t buffers_waiting() const;  // of packets that wait for a neighbour
 
   static rte_mempool* pool();  // the test's own, for all labs
 

@@ -16,7 +16,9 @@ void append32(Bytes& to, std::uint32_t value) {
   append16(to, value & 0xffff);
 }
 
-void append(Bytes& to, const MacAddress& mac) { to.insert(to.end(), mac.bytes.begin(), mac.bytes.end()); }
+void append(Bytes& to, const MacAddress& mac) {
+  to.insert(to.end(), mac.bytes.begin(), mac.bytes.end());
+}
 
 std::string mac_at(const Bytes& data, std::size_t at) {
   MacAddress address;
@@ -24,20 +26,23 @@ std::string mac_at(const Bytes& data, std::size_t at) {
   return address.to_string();
 }
 
-std::string ip_at(const Bytes& data, std::size_t at) { return Ipv4Address(get32(data, at)).to_string(); }
+std::string ip_at(const Bytes& data, std::size_t at) {
+  return Ipv4Address(get32(data, at)).to_string();
+}
 
 std::string describe_ipv4(const Bytes& f) {
   if (f.size() < kEthernet + 20) return "  IPv4, cut short\n";
   const std::size_t header = std::min<std::size_t>((f[14] & 0xfU) * 4, f.size() - kEthernet);
   const std::uint16_t flags = get16(f, 20);
   char line[256];
-  std::snprintf(line, sizeof line,
-                "  IPv4 %s > %s, v%u ihl %u tos %02x length %u id %04x flags %s%s%s offset %u ttl %u protocol %u "
-                "checksum %04x (%s)\n",
-                ip_at(f, 26).c_str(), ip_at(f, 30).c_str(), f[14] >> 4, f[14] & 0xfU, f[15], get16(f, 16),
-                get16(f, 18), (flags & kReservedFlag) != 0 ? "R" : "", (flags & kDf) != 0 ? "D" : "",
-                (flags & kMf) != 0 ? "M" : "", (flags & 0x1fffU) * 8, f[22], f[23], get16(f, 24),
-                naive_checksum(slice(f, kEthernet, header)) == 0 ? "right" : "wrong");
+  std::snprintf(
+      line, sizeof line,
+      "  IPv4 %s > %s, v%u ihl %u tos %02x length %u id %04x flags %s%s%s offset %u ttl %u protocol %u "
+      "checksum %04x (%s)\n",
+      ip_at(f, 26).c_str(), ip_at(f, 30).c_str(), f[14] >> 4, f[14] & 0xfU, f[15], get16(f, 16), get16(f, 18),
+      (flags & kReservedFlag) != 0 ? "R" : "", (flags & kDf) != 0 ? "D" : "", (flags & kMf) != 0 ? "M" : "",
+      (flags & 0x1fffU) * 8, f[22], f[23], get16(f, 24),
+      naive_checksum(slice(f, kEthernet, header)) == 0 ? "right" : "wrong");
   std::string text = line;
   const std::size_t at = kEthernet + header;
   if (f[23] == 1 && (flags & 0x1fffU) == 0 && f.size() >= at + 8) {
@@ -50,8 +55,8 @@ std::string describe_ipv4(const Bytes& f) {
 
 std::string describe_arp(const Bytes& f) {
   if (f.size() < kEthernet + 28) return "  ARP, cut short\n";
-  return "  ARP operation " + std::to_string(get16(f, 20)) + ": " + ip_at(f, 28) + " " + mac_at(f, 22) + " asks/tells " +
-         ip_at(f, 38) + " " + mac_at(f, 32) + "\n";
+  return "  ARP operation " + std::to_string(get16(f, 20)) + ": " + ip_at(f, 28) + " " + mac_at(f, 22) +
+         " asks/tells " + ip_at(f, 38) + " " + mac_at(f, 32) + "\n";
 }
 
 }  // namespace
@@ -94,12 +99,17 @@ Bytes slice(const Bytes& data, std::size_t from, std::size_t length) {
 
 Bytes pattern(std::size_t length, unsigned seed) {
   Bytes data(length);
-  for (std::size_t i = 0; i < length; ++i) data[i] = static_cast<std::uint8_t>((i * 7 + (i >> 8) * 31 + seed) & 0xff);
+  for (std::size_t i = 0; i < length; ++i)
+    data[i] = static_cast<std::uint8_t>((i * 7 + (i >> 8) * 31 + seed) & 0xff);
   return data;
 }
 
-Ipv4Address ip(const char* text) { return Ipv4Address::parse(text).value(); }
-MacAddress mac(const char* text) { return MacAddress::parse(text).value(); }
+Ipv4Address ip(const char* text) {
+  return Ipv4Address::parse(text).value();
+}
+MacAddress mac(const char* text) {
+  return MacAddress::parse(text).value();
+}
 
 Bytes Ipv4Packet::bytes() const {
   Bytes padded = options;
@@ -213,9 +223,10 @@ std::string hex(const Bytes& data, const Bytes* other) {
 
 ::testing::AssertionResult same(const Bytes& wanted, const Bytes& got) {
   if (wanted == got) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "wanted:\n"
-                                       << describe(wanted) << hex(wanted, &got) << "got ('>' marks what differs):\n"
-                                       << describe(got) << hex(got, &wanted);
+  return ::testing::AssertionFailure()
+         << "wanted:\n"
+         << describe(wanted) << hex(wanted, &got) << "got ('>' marks what differs):\n"
+         << describe(got) << hex(got, &wanted);
 }
 
 }  // namespace millrace::behaviour

@@ -1,7 +1,7 @@
 // Builds packets for tests, byte by byte, and compares them with a readable difference.
 //
-// Everything that a header computes (lengths, checksums) is right unless it is given; the code is written from the
-// RFCs and shares nothing with the router's.
+// Everything that a header computes (lengths, checksums) is right unless it is given; the code is written
+// from the RFCs and shares nothing with the router's.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -84,7 +84,8 @@ inline Bytes frame(const MacAddress& to, const MacAddress& from, const ArpPacket
 
 // Writes the IPv4 header checksum of a frame anew.
 void fix_checksum(Bytes& frame);
-// What a router makes of the frame: new Ethernet addresses, TTL less one, checksum (RFC 1812 5.3.1), no padding.
+// What a router makes of the frame: new Ethernet addresses, TTL less one, checksum (RFC 1812 5.3.1), no
+// padding.
 Bytes forwarded(const Bytes& frame, const MacAddress& to, const MacAddress& from);
 
 std::string describe(const Bytes& frame);  // decoded, in a few lines

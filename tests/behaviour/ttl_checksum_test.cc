@@ -5,7 +5,8 @@
 namespace millrace::behaviour {
 namespace {
 
-// Headers that differ only in TTL and identification take every checksum: the oracle computes it from the start.
+// Headers that differ only in TTL and identification take every checksum: the oracle computes it from the
+// start.
 Bytes header_with(std::uint8_t ttl, std::uint16_t identification) {
   return Ipv4Packet{.ttl = ttl, .identification = identification, .payload = {}}.bytes();
 }
@@ -47,7 +48,8 @@ TEST(TtlChecksum, Rfc1071_WholeChecksumsOfAllLengthsAgainstTheOracle) {
     for (unsigned seed = 0; seed < 16; ++seed) {
       const Bytes data = pattern(length, seed * 17);
       const std::span bytes(reinterpret_cast<const std::byte*>(data.data()), data.size());
-      ASSERT_EQ(internet_checksum(bytes).host(), naive_checksum(data)) << "length " << length << " seed " << seed;
+      ASSERT_EQ(internet_checksum(bytes).host(), naive_checksum(data))
+          << "length " << length << " seed " << seed;
     }
   }
 }
@@ -66,7 +68,8 @@ class TtlChecksumInTheWorker : public TwoSubnetsTest {};
 
 TEST_F(TtlChecksumInTheWorker, EveryTtl) {
   for (unsigned ttl = 2; ttl < 256; ++ttl) {
-    verify(two(), "a", forwards("rule 3: TTL " + std::to_string(ttl), {.ttl = static_cast<std::uint8_t>(ttl)}));
+    verify(two(), "a",
+           forwards("rule 3: TTL " + std::to_string(ttl), {.ttl = static_cast<std::uint8_t>(ttl)}));
   }
 }
 
@@ -77,7 +80,8 @@ TEST_F(TtlChecksumInTheWorker, ASampleOfAllChecksums) {
       two().step();
       const auto out = two().received("b");
       ASSERT_EQ(out.size(), 1U);
-      ASSERT_EQ(naive_checksum(slice(out[0], kEthernet, 20)), 0) << "rule 3: id " << id << "\n" << describe(out[0]);
+      ASSERT_EQ(naive_checksum(slice(out[0], kEthernet, 20)), 0) << "rule 3: id " << id << "\n"
+                                                                 << describe(out[0]);
       ASSERT_EQ(out[0][kEthernet + 8], ttl - 1);
     }
   }

@@ -25,12 +25,15 @@ TEST_F(Workers, ReceiveQueuesAreSpreadOverThem) {
   two().send("a", in({}), {}, 0);
   two().send("a", in({}), {}, 1);
   two().send("a", in({}), {}, 1);
-  two().send("b", frame(two().mac("b"), kHostB, Ipv4Packet{.source = ip("10.0.2.2"), .destination = ip("10.0.1.2")}), {}, 0);
+  two().send(
+      "b", frame(two().mac("b"), kHostB, Ipv4Packet{.source = ip("10.0.2.2"), .destination = ip("10.0.1.2")}),
+      {}, 0);
   two().run();
   EXPECT_EQ(received_by(0, "a") + received_by(1, "a"), 3U);
   EXPECT_EQ(std::min(received_by(0, "a"), received_by(1, "a")), 1U) << "a's two queues are two workers'";
   EXPECT_EQ(std::max(received_by(0, "b"), received_by(1, "b")), 1U);
-  EXPECT_NE(received_by(0, "b") == 1, received_by(0, "a") == 1) << "b's first queue is not where a's first one is";
+  EXPECT_NE(received_by(0, "b") == 1, received_by(0, "a") == 1)
+      << "b's first queue is not where a's first one is";
   for (unsigned w = 0; w < 2; ++w) EXPECT_EQ(two().control().plan(w).rx.size(), 2U);
 }
 
@@ -38,8 +41,11 @@ TEST_F(Workers, EachHasItsOwnTransmitQueueAsFarAsThereAre) {
   with_tx_queues(3);
   for (unsigned i = 0; i < 3; ++i) two().send("a", in({}), {}, 0);
   for (unsigned i = 0; i < 5; ++i) two().send("a", in({}), {}, 1);
-  two().send("b", frame(two().mac("b"), kHostB, Ipv4Packet{.source = ip("10.0.2.2"), .destination = ip("10.0.2.1"),
-                                                           .protocol = 1, .payload = icmp(8, 0, 1, {})}));
+  two().send("b", frame(two().mac("b"), kHostB,
+                        Ipv4Packet{.source = ip("10.0.2.2"),
+                                   .destination = ip("10.0.2.1"),
+                                   .protocol = 1,
+                                   .payload = icmp(8, 0, 1, {})}));
   two().run();
   EXPECT_EQ(in_queues("b"), (std::vector<unsigned>{3, 5, 1})) << "workers 0 and 1, and the control thread";
   EXPECT_EQ(two().control().output().counters().sent_direct, 1U + 2U) << "with the two announcements";
@@ -63,7 +69,9 @@ TEST_F(Workers, TheControlThreadsFramesGoByAWorkerIfItHasNoQueue) {
     with_tx_queues(queues);
     const std::uint64_t before = two().control().accounting().originated;
     const Ipv4Packet echo{.destination = ip("10.0.1.1"), .protocol = 1, .payload = icmp(8, 0, 1, pattern(8))};
-    const Ipv4Packet reply{.source = ip("10.0.1.1"), .destination = ip("10.0.1.2"), .protocol = 1,
+    const Ipv4Packet reply{.source = ip("10.0.1.1"),
+                           .destination = ip("10.0.1.2"),
+                           .protocol = 1,
                            .payload = icmp(0, 0, 1, pattern(8))};
     verify(two(), "a", {"echo", in(echo), answered("a", frame(kHostA, two().mac("a"), reply))});
     EXPECT_EQ(two().control().output().counters().sent_direct, 0U);

@@ -1,7 +1,8 @@
-// Any requests: an answer in JSON with a status of ours, never an exception, and a FIB that is still the RIB's.
+// Any requests: an answer in JSON with a status of ours, never an exception, and a FIB that is still the
+// RIB's.
 //
-// The input is a list of requests with a byte 0x1e between them. A request: a line "METHOD TARGET", a line with the
-// content type, a line with If-Match, then the body.
+// The input is a list of requests with a byte 0x1e between them. A request: a line "METHOD TARGET", a line
+// with the content type, a line with If-Match, then the body.
 #include <rte_eal.h>
 #include <spdlog/spdlog.h>
 
@@ -90,9 +91,17 @@ struct Subject {
 
 Subject& subject() {
   static const int eal = [] {
-    std::vector<std::string> words = {"fuzz",         "--no-pci",     "--no-huge",        "-m",
-                                      "256",          "-l",           "0",                "--no-telemetry",
-                                      "--no-shconf",  "--iova-mode=va", "--log-level=*:critical"};
+    std::vector<std::string> words = {"fuzz",
+                                      "--no-pci",
+                                      "--no-huge",
+                                      "-m",
+                                      "256",
+                                      "-l",
+                                      "0",
+                                      "--no-telemetry",
+                                      "--no-shconf",
+                                      "--iova-mode=va",
+                                      "--log-level=*:critical"};
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     spdlog::set_level(spdlog::level::off);
@@ -118,9 +127,9 @@ std::string_view take_line(std::string_view& text) {
 bool harmless(const std::string& body) {
   const auto parsed = config::parse(body, "fuzz.yaml");
   const auto& interfaces = parsed.config.interfaces;
-  return !parsed.ok() || (interfaces.size() <= 4 && std::all_of(interfaces.begin(), interfaces.end(), [](const auto& i) {
-                            return i.second.device == "net_null";
-                          }));
+  return !parsed.ok() ||
+         (interfaces.size() <= 4 && std::all_of(interfaces.begin(), interfaces.end(),
+                                                [](const auto& i) { return i.second.device == "net_null"; }));
 }
 
 ApiRequest parse_request(std::string_view text) {
@@ -137,8 +146,8 @@ ApiRequest parse_request(std::string_view text) {
 
 void check(const ApiRequest& request, const ApiResponse& response) {
   constexpr std::array kStatuses = {200, 400, 404, 405, 409, 412, 422, 507};
-  require(std::find(kStatuses.begin(), kStatuses.end(), response.status) != kStatuses.end(), "a status that we have",
-          std::to_string(response.status) + " " + response.body);
+  require(std::find(kStatuses.begin(), kStatuses.end(), response.status) != kStatuses.end(),
+          "a status that we have", std::to_string(response.status) + " " + response.body);
   require((response.status == 405) == !response.allow.empty(), "405 says what is allowed", response.body);
   if (response.content_type.starts_with("application/openmetrics-text")) {
     return require(response.body.ends_with("\n# EOF\n"), "metrics have an end", response.body);
@@ -155,8 +164,10 @@ void check(Control& control) {
   std::size_t references = 0;
   control.next_hops().visit([&](const NextHops::Set& set) { references += set.references; });
   std::size_t routes = 0;
-  for (std::size_t i = 0; i < kRouteSourceNames.size(); ++i) routes += control.rib().count(static_cast<RouteSource>(i));
-  require(references == routes, "every route holds one reference", std::to_string(references) + " " + std::to_string(routes));
+  for (std::size_t i = 0; i < kRouteSourceNames.size(); ++i)
+    routes += control.rib().count(static_cast<RouteSource>(i));
+  require(references == routes, "every route holds one reference",
+          std::to_string(references) + " " + std::to_string(routes));
 }
 
 }  // namespace

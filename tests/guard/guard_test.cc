@@ -1,4 +1,5 @@
-// The guard itself: what it forbids to a worker ends the process, and nothing else does. Run with the guard preloaded.
+// The guard itself: what it forbids to a worker ends the process, and nothing else does. Run with the guard
+// preloaded.
 #include <cxxabi.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -20,7 +21,9 @@ namespace {
 
 // So that no compiler sees that memory is not used and leaves the allocation out.
 volatile std::uintptr_t sink;
-void use(const void* memory) { sink = reinterpret_cast<std::uintptr_t>(memory); }
+void use(const void* memory) {
+  sink = reinterpret_cast<std::uintptr_t>(memory);
+}
 
 std::mutex mutex;
 std::shared_mutex shared;

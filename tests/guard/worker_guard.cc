@@ -1,10 +1,10 @@
-// Watches what worker threads call. Preloaded into millraced or a test, it ends the process with a backtrace when a
-// thread that entered the worker's loop allocates, frees, locks, waits on a condition or throws.
+// Watches what worker threads call. Preloaded into millraced or a test, it ends the process with a backtrace
+// when a thread that entered the worker's loop allocates, frees, locks, waits on a condition or throws.
 //
 //   LD_PRELOAD=build-test/tests/guard/libworker_guard.so build-test/controlplane/millraced -c ...
 //
-// Nothing in here allocates: a flag of the initial-exec kind (its place is fixed when the library is loaded), the
-// allocator by glibc's own names, and the other functions found when the library starts.
+// Nothing in here allocates: a flag of the initial-exec kind (its place is fixed when the library is loaded),
+// the allocator by glibc's own names, and the other functions found when the library starts.
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -46,14 +46,16 @@ void say(const char* text) {
 }
 
 inline void check(const char* what) {
-  if (on_worker) [[unlikely]] end(what);
+  if (on_worker) [[unlikely]]
+    end(what);
 }
 
-// The next definition of a function, found once. dlsym() itself may allocate and lock: never on a worker, because the
-// check comes first, and all are looked up when the library starts.
+// The next definition of a function, found once. dlsym() itself may allocate and lock: never on a worker,
+// because the check comes first, and all are looked up when the library starts.
 template <class Function>
 Function* next(Function*& kept, const char* name) {
-  if (kept == nullptr) [[unlikely]] kept = reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+  if (kept == nullptr) [[unlikely]]
+    kept = reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
   return kept;
 }
 
@@ -66,7 +68,9 @@ extern "C" {
   backtrace(frame, 1);  // loads what it needs now, where it may
   on_worker = true;
 }
-[[gnu::visibility("default")]] void millrace_guard_leave_worker() { on_worker = false; }
+[[gnu::visibility("default")]] void millrace_guard_leave_worker() {
+  on_worker = false;
+}
 
 void* malloc(std::size_t size) {
   check("malloc");
@@ -102,11 +106,11 @@ int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
 }
 
 // A function that goes on to its next definition after the check.
-#define WATCHED(name, parameters, arguments)                          \
-  static int(*next_##name) parameters = nullptr;                      \
-  int name parameters {                                               \
-    check(#name);                                                     \
-    return next(next_##name, #name)arguments;                         \
+#define WATCHED(name, parameters, arguments)     \
+  static int(*next_##name) parameters = nullptr; \
+  int name parameters {                          \
+    check(#name);                                \
+    return next(next_##name, #name) arguments;   \
   }
 WATCHED(pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex))
 WATCHED(pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex))

@@ -13,9 +13,17 @@ using nlohmann::json;
 
 void start_eal() {
   static const int started = [] {
-    std::vector<std::string> words = {"test",           "--no-pci",   "--no-huge",     "-m",
-                                      "256",            "-l",         "0",             "--no-telemetry",
-                                      "--no-shconf",    "--iova-mode=va", "--log-level=*:warning"};
+    std::vector<std::string> words = {"test",
+                                      "--no-pci",
+                                      "--no-huge",
+                                      "-m",
+                                      "256",
+                                      "-l",
+                                      "0",
+                                      "--no-telemetry",
+                                      "--no-shconf",
+                                      "--iova-mode=va",
+                                      "--log-level=*:warning"};
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     return rte_eal_init(static_cast<int>(arguments.size()), arguments.data());

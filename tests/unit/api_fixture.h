@@ -1,4 +1,5 @@
-// The API on a live Control whose ports are net_null devices: requests in, responses out, no sockets and no threads.
+// The API on a live Control whose ports are net_null devices: requests in, responses out, no sockets and no
+// threads.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +17,8 @@ void start_eal();  // once per process
 class ApiFixture : public testing::Test {
  protected:
   static constexpr std::uint64_t kStartNs = 1'000'000'000;
-  static const std::string kConfig;  // wan0 192.0.2.1/24, lan0 198.51.100.1/24, two static routes, a static neighbour
+  static const std::string
+      kConfig;  // wan0 192.0.2.1/24, lan0 198.51.100.1/24, two static routes, a static neighbour
 
   explicit ApiFixture(std::uint32_t fib_groups = 4096);
   ~ApiFixture() override = default;
@@ -29,7 +31,9 @@ class ApiFixture : public testing::Test {
   // The JSON of an answer that has to be 200.
   nlohmann::json ok(const ApiResponse& response);
   nlohmann::json get_ok(const std::string& target) { return ok(get(target)); }
-  nlohmann::json batch(const std::string& lines) { return ok(send("POST", "/v1/routes:batch", lines, "text/plain")); }
+  nlohmann::json batch(const std::string& lines) {
+    return ok(send("POST", "/v1/routes:batch", lines, "text/plain"));
+  }
   // A problem with this status, and its "detail".
   std::string problem_of(const ApiResponse& response, int status);
 

@@ -25,7 +25,8 @@ class ApiPagingTest : public ApiFixture {
     const auto parsed = config::parse(with_big, "many.yaml");
     ASSERT_TRUE(parsed.ok()) << parsed.problems.front().to_string();
     ASSERT_TRUE(control_->apply(parsed.config));
-    std::string lines = "0.0.0.0/0 blackhole\n10.0.0.0/8 via 192.0.2.254\n192.0.2.0/24 prohibit\n";  // not the best
+    std::string lines =
+        "0.0.0.0/0 blackhole\n10.0.0.0/8 via 192.0.2.254\n192.0.2.0/24 prohibit\n";  // not the best
     for (int i = 0; i < 300; ++i) {
       lines += "203." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".0/24 via 192.0.2.254\n";
     }
@@ -63,7 +64,8 @@ TEST_F(ApiPagingTest, RoutesAreMetOnceWhateverThePageSize) {
   make_many();
   const json all = get_ok("/v1/routes?limit=10000");
   EXPECT_EQ(all["next"], nullptr);
-  EXPECT_EQ(all["total"], all["routes"].size()) << "neighbours' host routes are no routes that anybody asked for";
+  EXPECT_EQ(all["total"], all["routes"].size())
+      << "neighbours' host routes are no routes that anybody asked for";
   expect_sorted(all["routes"]);
   std::size_t api = 0;
   for (const json& route : all["routes"]) api += route["source"] == "api" ? 1 : 0;

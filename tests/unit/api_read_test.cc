@@ -15,8 +15,8 @@ using nlohmann::json;
 class ApiReadTest : public ApiFixture {};
 
 TEST_F(ApiReadTest, AnUnknownPathIs404) {
-  for (const char* path : {"/", "", "?", "/v1", "/v2/status", "/v1/status/", "/v1//status", "/v1/Status", "v1/status",
-                           "/v1/routes:apply", "/v1/%73tatus"}) {
+  for (const char* path : {"/", "", "?", "/v1", "/v2/status", "/v1/status/", "/v1//status", "/v1/Status",
+                           "v1/status", "/v1/routes:apply", "/v1/%73tatus"}) {
     problem_of(get(path), 404);
   }
   EXPECT_EQ(problem_of(get("/v1/nothing?x=y"), 404), "there is no /v1/nothing");
@@ -27,9 +27,12 @@ TEST_F(ApiReadTest, AnUnknownPathIs404) {
 TEST_F(ApiReadTest, AMethodThatAPathDoesNotHaveIs405AndSaysWhatItHas) {
   const struct {
     const char *method, *path, *allow;
-  } table[] = {{"PUT", "/v1/routes", "GET, POST, DELETE"}, {"POST", "/v1/status", "GET"},
-               {"GET", "/v1/routes:batch", "POST"},        {"DELETE", "/metrics", "GET"},
-               {"get", "/v1/status", "GET"},               {"", "/v1/config:apply", "POST"}};
+  } table[] = {{"PUT", "/v1/routes", "GET, POST, DELETE"},
+               {"POST", "/v1/status", "GET"},
+               {"GET", "/v1/routes:batch", "POST"},
+               {"DELETE", "/metrics", "GET"},
+               {"get", "/v1/status", "GET"},
+               {"", "/v1/config:apply", "POST"}};
   for (const auto& c : table) {
     const ApiResponse response = send(c.method, c.path);
     problem_of(response, 405);
@@ -40,8 +43,12 @@ TEST_F(ApiReadTest, AMethodThatAPathDoesNotHaveIs405AndSaysWhatItHas) {
 TEST_F(ApiReadTest, EveryListingHasItsKey) {
   const struct {
     const char *target, *key;
-  } table[] = {{"/v1/interfaces", "interfaces"}, {"/v1/routes", "routes"},   {"/v1/fib", "entries"},
-               {"/v1/next-hops", "next_hops"},   {"/v1/workers", "workers"}, {"/v1/neighbors", "neighbors"},
+  } table[] = {{"/v1/interfaces", "interfaces"},
+               {"/v1/routes", "routes"},
+               {"/v1/fib", "entries"},
+               {"/v1/next-hops", "next_hops"},
+               {"/v1/workers", "workers"},
+               {"/v1/neighbors", "neighbors"},
                {"/v1/drops", "drops"}};
   for (const auto& c : table) EXPECT_TRUE(get_ok(c.target)[c.key].is_array()) << c.target;
 }
@@ -76,7 +83,8 @@ TEST_F(ApiReadTest, InterfacesSayWhatTheyAre) {
   EXPECT_EQ(wan["addresses"], json({"192.0.2.1/24"}));
   EXPECT_TRUE(std::regex_match(wan["mac"].get<std::string>(), std::regex("([0-9a-f]{2}:){5}[0-9a-f]{2}")));
   EXPECT_NE(wan["mac"], interfaces[0]["mac"]);
-  for (const char* counter : {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "punted", "dropped", "rx_missed"}) {
+  for (const char* counter :
+       {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "punted", "dropped", "rx_missed"}) {
     EXPECT_TRUE(wan[counter].is_number_unsigned()) << counter;
   }
 }
@@ -107,24 +115,30 @@ TEST_F(ApiReadTest, DropsAreThoseThatHappenedOrAll) {
 }
 
 TEST_F(ApiReadTest, LookupExplainsInOneSentence) {
-  batch("203.0.113.0/24 via 192.0.2.77\n203.0.114.0/24 via 172.16.0.1\n203.0.115.0/24 via 192.0.2.254 198.51.100.7\n");
+  batch(
+      "203.0.113.0/24 via 192.0.2.77\n203.0.114.0/24 via 172.16.0.1\n203.0.115.0/24 via 192.0.2.254 "
+      "198.51.100.7\n");
   const struct {
     const char *address, *prefix, *type, *explanation;
   } table[] = {
       {"8.8.8.8", "0.0.0.0/0", "unicast",
        "8.8.8.8 is reached by 0.0.0.0/0 (static), sent to 192.0.2.254 on wan0 (02:00:00:00:00:fe)"},
-      {"10.9.9.9", "10.0.0.0/8", "blackhole", "10.9.9.9 is reached by 10.0.0.0/8 (static): dropped, a blackhole route"},
+      {"10.9.9.9", "10.0.0.0/8", "blackhole",
+       "10.9.9.9 is reached by 10.0.0.0/8 (static): dropped, a blackhole route"},
       {"192.0.2.1", "192.0.2.1/32", "local", "192.0.2.1 is one of our own addresses"},
       {"198.51.100.9", "198.51.100.0/24", "connected",
-       "198.51.100.9 is reached by 198.51.100.0/24 (connected): a connected subnet; a packet would start ARP for it"},
+       "198.51.100.9 is reached by 198.51.100.0/24 (connected): a connected subnet; a packet would start ARP "
+       "for it"},
       {"192.0.2.255", "192.0.2.255/32", "broadcast",
        "192.0.2.255 is reached by 192.0.2.255/32 (connected): dropped, a broadcast route"},
       {"192.0.2.254", "192.0.2.254/32", "neighbor",
-       "192.0.2.254 is reached by 192.0.2.254/32 (neighbor), sent to 192.0.2.254 on wan0 (02:00:00:00:00:fe)"},
+       "192.0.2.254 is reached by 192.0.2.254/32 (neighbor), sent to 192.0.2.254 on wan0 "
+       "(02:00:00:00:00:fe)"},
       {"203.0.113.9", "203.0.113.0/24", "unicast",
        "203.0.113.9 is reached by 203.0.113.0/24 (api), sent to 192.0.2.77 on wan0 (MAC not known)"},
       {"203.0.114.9", "203.0.114.0/24", "unicast",
-       "203.0.114.9 is reached by 203.0.114.0/24 (api): no next hop is on a connected subnet that is up: dropped"},
+       "203.0.114.9 is reached by 203.0.114.0/24 (api): no next hop is on a connected subnet that is up: "
+       "dropped"},
       {"203.0.115.9", "203.0.115.0/24", "unicast",
        "203.0.115.9 is reached by 203.0.115.0/24 (api), sent to 192.0.2.254 on wan0 (02:00:00:00:00:fe) and "
        "198.51.100.7 on lan0 (MAC not known)"},
@@ -144,15 +158,17 @@ TEST_F(ApiReadTest, LookupWithoutARouteSaysSo) {
   EXPECT_EQ(answer["matched"], false);
   EXPECT_EQ(answer["prefix"], nullptr);
   EXPECT_TRUE(answer["adjacencies"].empty());
-  EXPECT_EQ(answer["explanation"], "no route to 8.8.8.8: packets are dropped (no_route), and ICMP 3/0 says so");
+  EXPECT_EQ(answer["explanation"],
+            "no route to 8.8.8.8: packets are dropped (no_route), and ICMP 3/0 says so");
 }
 
 TEST_F(ApiReadTest, ParametersArePercentDecoded) {
   EXPECT_EQ(get_ok("/v1/fib/lookup?address=192%2E0%2e2.254")["prefix"], "192.0.2.254/32");
   EXPECT_EQ(get_ok("/v1/fib/lookup?x=1&&%61ddress=192.0.2.254&")["prefix"], "192.0.2.254/32");
   EXPECT_EQ(get_ok("/v1/routes?prefix=10.0.0.0%2F8")["routes"].size(), 1U);
-  for (const char* query : {"", "?", "?address", "?address=", "?address=%", "?address=192.0.2.25%3", "?address=192.0.2.%zz",
-                            "?address=+192.0.2.1", "?address=%00", "?address=%ff%fe", "?=192.0.2.1", "?address=::1"}) {
+  for (const char* query :
+       {"", "?", "?address", "?address=", "?address=%", "?address=192.0.2.25%3", "?address=192.0.2.%zz",
+        "?address=+192.0.2.1", "?address=%00", "?address=%ff%fe", "?=192.0.2.1", "?address=::1"}) {
     problem_of(get(std::string("/v1/fib/lookup") + query), 400);
   }
 }
@@ -208,7 +224,8 @@ TEST_F(ApiReadTest, AReceivedPacketIsCountedWhereverCountersAreShown) {
   ASSERT_EQ(drops.size(), 1U);
   EXPECT_EQ(drops[0]["reason"], "ttl_expired");
   EXPECT_EQ(drops[0]["reference"], "RFC 1812 5.3.1");
-  EXPECT_NE(get("/metrics").body.find("millrace_dropped_packets_total{interface=\"wan0\",reason=\"ttl_expired\"} 3\n"),
+  EXPECT_NE(get("/metrics")
+                .body.find("millrace_dropped_packets_total{interface=\"wan0\",reason=\"ttl_expired\"} 3\n"),
             std::string::npos);
 }
 

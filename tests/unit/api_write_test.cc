@@ -33,25 +33,33 @@ class ApiFullTableTest : public ApiWriteTest {
   ApiFullTableTest() : ApiWriteTest(8) {}
 };
 
-// --- single routes --------------------------------------------------------------------------------------------------
+// --- single routes
+// --------------------------------------------------------------------------------------------------
 
 TEST_F(ApiWriteTest, PostRouteTellsWhatItDid) {
   const auto post = [&](const std::string& body) { return ok(send("POST", "/v1/routes", body))["result"]; };
-  EXPECT_EQ(post(R"({"prefix": "203.0.113.0/24", "via": "192.0.2.7", "distance": 20, "metric": 5, "owner": "me"})"), "added");
-  EXPECT_EQ(post(R"({"prefix": "203.0.113.0/24", "via": ["192.0.2.7"], "distance": 20, "metric": 5, "owner": "me"})"),
-            "unchanged");
-  EXPECT_EQ(post(R"({"prefix": "203.0.113.0/24", "via": "192.0.2.8", "distance": 20, "metric": 5, "owner": "me"})"),
-            "replaced");
-  EXPECT_EQ(routes_of("api"), json::parse(R"([{"prefix": "203.0.113.0/24", "source": "api", "distance": 20, "metric": 5,
+  EXPECT_EQ(
+      post(R"({"prefix": "203.0.113.0/24", "via": "192.0.2.7", "distance": 20, "metric": 5, "owner": "me"})"),
+      "added");
+  EXPECT_EQ(
+      post(
+          R"({"prefix": "203.0.113.0/24", "via": ["192.0.2.7"], "distance": 20, "metric": 5, "owner": "me"})"),
+      "unchanged");
+  EXPECT_EQ(
+      post(R"({"prefix": "203.0.113.0/24", "via": "192.0.2.8", "distance": 20, "metric": 5, "owner": "me"})"),
+      "replaced");
+  EXPECT_EQ(routes_of("api"),
+            json::parse(R"([{"prefix": "203.0.113.0/24", "source": "api", "distance": 20, "metric": 5,
       "type": "unicast", "best": true, "owner": "me",
       "via": [{"address": "192.0.2.8", "interface": "wan0", "state": "unresolved"}]}])"));
 }
 
 TEST_F(ApiWriteTest, PostRouteRefusesWhatItDoesNotUnderstand) {
-  for (const char* body : {"", "{", "x", "\xff", "{\"prefix\": \"\xff\"}", "[]", "{}", "null", "5",
-                           R"({"prefix": "203.0.113.0/24"})", R"({"prefix": "203.0.113.1/24", "type": "blackhole"})",
-                           R"({"prefix": "203.0.113.0/24", "type": "blackhole", "action": "del"})",
-                           R"({"prefix": "203.0.113.0/24", "type": "blackhole"} x)"}) {
+  for (const char* body :
+       {"", "{", "x", "\xff", "{\"prefix\": \"\xff\"}", "[]", "{}", "null", "5",
+        R"({"prefix": "203.0.113.0/24"})", R"({"prefix": "203.0.113.1/24", "type": "blackhole"})",
+        R"({"prefix": "203.0.113.0/24", "type": "blackhole", "action": "del"})",
+        R"({"prefix": "203.0.113.0/24", "type": "blackhole"} x)"}) {
     problem_of(send("POST", "/v1/routes", body), 400);
   }
   problem_of(send("POST", "/v1/routes", std::string(100'000, '[')), 400);
@@ -62,7 +70,8 @@ TEST_F(ApiWriteTest, PostRouteRefusesWhatItDoesNotUnderstand) {
 TEST_F(ApiWriteTest, DeleteTakesApiRoutesOnly) {
   batch("203.0.113.0/24 blackhole\n10.0.0.0/8 prohibit\n");
   EXPECT_EQ(ok(send("DELETE", "/v1/routes?prefix=203.0.113.0/24"))["result"], "removed");
-  EXPECT_EQ(problem_of(send("DELETE", "/v1/routes?prefix=203.0.113.0/24"), 404), "there is no API route for 203.0.113.0/24");
+  EXPECT_EQ(problem_of(send("DELETE", "/v1/routes?prefix=203.0.113.0/24"), 404),
+            "there is no API route for 203.0.113.0/24");
   problem_of(send("DELETE", "/v1/routes?prefix=0.0.0.0/0"), 404);  // the static one stays
   ok(send("DELETE", "/v1/routes?prefix=10.0.0.0%2f8"));
   for (const char* query : {"", "?prefix=", "?prefix=10.0.0.0", "?prefix=10.0.0.1/8", "?prefix=%ff"}) {
@@ -79,12 +88,14 @@ TEST_F(ApiFullTableTest, AFullFibIs507AndInABatchOneErrorALine) {
   EXPECT_LT(added, 8U);  // the interfaces' own host routes have groups, too
   EXPECT_EQ(counts["failed"], 10 - added);
   EXPECT_EQ(counts["errors"][0]["line"], added + 1);
-  EXPECT_EQ(problem_of(send("POST", "/v1/routes", R"({"prefix": "203.0.99.0/25", "type": "blackhole"})"), 507),
-            "no room for 203.0.99.0/25: all 8 tbl8 groups are in use");
+  EXPECT_EQ(
+      problem_of(send("POST", "/v1/routes", R"({"prefix": "203.0.99.0/25", "type": "blackhole"})"), 507),
+      "no room for 203.0.99.0/25: all 8 tbl8 groups are in use");
   EXPECT_EQ(get_ok("/v1/counters")["control"]["failed_fib_inserts"], 11 - added);
 }
 
-// --- batches --------------------------------------------------------------------------------------------------------
+// --- batches
+// --------------------------------------------------------------------------------------------------------
 
 TEST_F(ApiWriteTest, ABatchOfLinesCountsAndNamesBadLines) {
   const json counts = batch(
@@ -142,12 +153,13 @@ TEST_F(ApiWriteTest, ABatchOfJsonDoesTheSame) {
 }
 
 TEST_F(ApiWriteTest, ABatchThatIsNoneIs400) {
-  for (const char* body : {"", "[]", "{}", "{\"routes\": {}}", "{\"routes\": 1}", "10.0.0.0/8 blackhole", "{\"routes\": [}",
-                           "{\"routes\": [\"\xc3\x28\"]}"}) {
+  for (const char* body : {"", "[]", "{}", "{\"routes\": {}}", "{\"routes\": 1}", "10.0.0.0/8 blackhole",
+                           "{\"routes\": [}", "{\"routes\": [\"\xc3\x28\"]}"}) {
     problem_of(send("POST", "/v1/routes:batch", body), 400);
   }
   EXPECT_EQ(ok(send("POST", "/v1/routes:batch", "", "text/plain"))["added"], 0);
-  EXPECT_EQ(ok(send("POST", "/v1/routes:batch", "20.0.0.0/8 blackhole", "text/plain; charset=utf-8"))["added"], 1);
+  EXPECT_EQ(
+      ok(send("POST", "/v1/routes:batch", "20.0.0.0/8 blackhole", "text/plain; charset=utf-8"))["added"], 1);
 }
 
 TEST_F(ApiWriteTest, ABatchLongerThanManySlicesIsApplied) {
@@ -160,7 +172,8 @@ TEST_F(ApiWriteTest, ABatchLongerThanManySlicesIsApplied) {
   EXPECT_EQ(get_ok("/v1/status")["rib"]["sources"]["api"], 3000);
 }
 
-// --- replace --------------------------------------------------------------------------------------------------------
+// --- replace
+// --------------------------------------------------------------------------------------------------------
 
 TEST_F(ApiWriteTest, ReplaceMakesTheSetExactlyThatAndLeavesOthersAlone) {
   batch("30.0.0.0/8 blackhole\n");  // of nobody
@@ -218,13 +231,15 @@ TEST_F(ApiWriteTest, AnOwnerThatIsNotUtf8HarmsNoListing) {
   ok(get("/v1/fib/lookup?address=20.0.0.1"));
 }
 
-// --- configuration --------------------------------------------------------------------------------------------------
+// --- configuration
+// --------------------------------------------------------------------------------------------------
 
 TEST_F(ApiWriteTest, CheckAndDiffChangeNothing) {
   EXPECT_EQ(ok(send("POST", "/v1/config:check", kConfig))["ok"], true);
   const json none = ok(send("POST", "/v1/config:diff", kConfig));
   EXPECT_TRUE(none["changes"].empty());
-  const json changes = ok(send("POST", "/v1/config:diff", kConfig + "control: { icmp_error_rate: 5/s }\n"))["changes"];
+  const json changes =
+      ok(send("POST", "/v1/config:diff", kConfig + "control: { icmp_error_rate: 5/s }\n"))["changes"];
   ASSERT_EQ(changes.size(), 1U);
   EXPECT_EQ(changes[0]["text"], "~ control.icmp_error_rate: 1000/s -> 5/s");
   EXPECT_EQ(changes[0]["action"], "change");
@@ -234,8 +249,8 @@ TEST_F(ApiWriteTest, CheckAndDiffChangeNothing) {
 
 TEST_F(ApiWriteTest, ABadConfigurationIs422WithEveryProblem) {
   for (const char* what : {"check", "diff", "apply"}) {
-    const ApiResponse response =
-        send("POST", std::string("/v1/config:") + what + "?file=my%2Fnet.yaml", "interfaces: 5\nroutes: {}\n");
+    const ApiResponse response = send("POST", std::string("/v1/config:") + what + "?file=my%2Fnet.yaml",
+                                      "interfaces: 5\nroutes: {}\n");
     EXPECT_EQ(problem_of(response, 422), "2 problem(s)");
     const json problems = json::parse(response.body)["problems"];
     ASSERT_EQ(problems.size(), 2U);
@@ -274,10 +289,12 @@ TEST_F(ApiWriteTest, IfMatchKeepsTwoOperatorsApart) {
 }
 
 TEST_F(ApiWriteTest, WhatNeedsARestartOrAPortThatIsNotThereIs409AndChangesNothing) {
-  EXPECT_NE(problem_of(send("POST", "/v1/config:apply", kConfig + "dataplane: { memory: 128M }\n"), 409).find("restart"),
+  EXPECT_NE(problem_of(send("POST", "/v1/config:apply", kConfig + "dataplane: { memory: 128M }\n"), 409)
+                .find("restart"),
             std::string::npos);
   const json before = get_ok("/v1/routes");
-  const std::string bad = std::string(kConfig).insert(kConfig.find("routes:"), "  new0: { device: net_nonsense }\n");
+  const std::string bad =
+      std::string(kConfig).insert(kConfig.find("routes:"), "  new0: { device: net_nonsense }\n");
   EXPECT_NE(problem_of(send("POST", "/v1/config:apply", bad), 409).find("net_nonsense"), std::string::npos);
   EXPECT_EQ(get_ok("/v1/routes"), before);
   EXPECT_EQ(control_->generation(), 1U);

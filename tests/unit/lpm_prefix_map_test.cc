@@ -39,7 +39,8 @@ Ipv4Prefix change(Random& random, Map& map, LpmOracle& oracle, unsigned removals
     return prefix;
   }
   if (!oracle.rules.empty() && !random.chance(4)) prefix = oracle.rules.begin()->first;  // one that is there
-  if (const auto at = oracle.rules.lower_bound(random_prefix(random)); at != oracle.rules.end()) prefix = at->first;
+  if (const auto at = oracle.rules.lower_bound(random_prefix(random)); at != oracle.rules.end())
+    prefix = at->first;
   EXPECT_EQ(map.erase(prefix), oracle.rules.erase(prefix) == 1) << prefix.to_string();
   return prefix;
 }
@@ -130,7 +131,8 @@ TEST(PrefixMap, ValuesStayWhereTheyAreWhileOthersComeAndGo) {
   EXPECT_EQ(value, NextHopId(7));
 }
 
-// A listing in pages: each page starts after the last entry of the one before it, whether or not that is still there.
+// A listing in pages: each page starts after the last entry of the one before it, whether or not that is
+// still there.
 TEST(PrefixMap, CursorsMeetEachEntryOnce) {
   Random random;
   Map map;
@@ -155,7 +157,8 @@ TEST(PrefixMap, CursorsMeetEachEntryOnce) {
   for (const auto& [gone, id] : rules) {
     ASSERT_TRUE(map.erase(gone));
     oracle.rules.erase(gone);
-    EXPECT_EQ(entries_from(map, gone), entries_from(oracle, gone)) << "from what is gone: " << gone.to_string();
+    EXPECT_EQ(entries_from(map, gone), entries_from(oracle, gone))
+        << "from what is gone: " << gone.to_string();
   }
 }
 

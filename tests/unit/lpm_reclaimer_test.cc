@@ -11,8 +11,9 @@ namespace {
 class ReclaimerTest : public testing::Test {
  protected:
   void retire(std::uint64_t what, std::uint64_t now_ns = 1) {
-    reclaimer_.retire([](void* self, std::uint64_t w) { static_cast<ReclaimerTest*>(self)->freed_.push_back(w); }, this,
-                      what, now_ns);
+    reclaimer_.retire(
+        [](void* self, std::uint64_t w) { static_cast<ReclaimerTest*>(self)->freed_.push_back(w); }, this,
+        what, now_ns);
   }
   void quiescent(unsigned worker) { rte_rcu_qsbr_quiescent(reclaimer_.qsbr(), worker); }
 

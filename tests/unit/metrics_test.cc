@@ -52,7 +52,8 @@ TEST(LagHistogram, AQuantileIsTheBoundOfItsBucketButNeverMoreThanTheMaximum) {
 TEST(MetricsText, WritesFamiliesAndSamples) {
   MetricsText text;
   text.family("millrace_rx_packets", "counter", "Frames received.");
-  text.sample("millrace_rx_packets_total", {{"interface", "wan0"}, {"queue", "1"}}, std::uint64_t{18446744073709551615U});
+  text.sample("millrace_rx_packets_total", {{"interface", "wan0"}, {"queue", "1"}},
+              std::uint64_t{18446744073709551615U});
   text.family("millrace_age_seconds", "gauge", "An age.");
   text.sample("millrace_age_seconds", {}, 0.25);
   text.sample("millrace_age_seconds", {{"of", "x"}}, 1e-9);

@@ -28,10 +28,34 @@ TEST(Ipv4Address, ParsesDottedQuadsAndPrintsThemBack) {
 }
 
 TEST(Ipv4Address, RefusesEverythingElse) {
-  for (const std::string_view text :
-       {"", " ", "1", "1.2.3", "1.2.3.", "1.2.3.4.", "1.2.3.4.5", ".1.2.3.4", "1..2.3", "1.2.3.256", "256.2.3.4",
-        "01.2.3.4", "1.2.3.00", "1.2.3.04", "1.2.3.-4", "1.2.3.+4", " 1.2.3.4", "1.2.3.4 ", "1.2.3. 4", "1.2.3.4/32",
-        "0x1.2.3.4", "a.b.c.d", "1,2,3,4", "1.2.3.4\n", "99999999999.1.1.1", "1.2.3.4294967297", "::1", "localhost"}) {
+  for (const std::string_view text : {"",
+                                      " ",
+                                      "1",
+                                      "1.2.3",
+                                      "1.2.3.",
+                                      "1.2.3.4.",
+                                      "1.2.3.4.5",
+                                      ".1.2.3.4",
+                                      "1..2.3",
+                                      "1.2.3.256",
+                                      "256.2.3.4",
+                                      "01.2.3.4",
+                                      "1.2.3.00",
+                                      "1.2.3.04",
+                                      "1.2.3.-4",
+                                      "1.2.3.+4",
+                                      " 1.2.3.4",
+                                      "1.2.3.4 ",
+                                      "1.2.3. 4",
+                                      "1.2.3.4/32",
+                                      "0x1.2.3.4",
+                                      "a.b.c.d",
+                                      "1,2,3,4",
+                                      "1.2.3.4\n",
+                                      "99999999999.1.1.1",
+                                      "1.2.3.4294967297",
+                                      "::1",
+                                      "localhost"}) {
     EXPECT_FALSE(Ipv4Address::parse(text)) << '"' << text << '"';
   }
   EXPECT_FALSE(Ipv4Address::parse(std::string_view("1.2.3.4\0", 8)));
@@ -65,8 +89,8 @@ TEST(Ipv4Address, KnowsItsSpecialRangesAtTheirEdges) {
 }
 
 TEST(Ipv4Prefix, ParsesWithoutHostBitsAndPrintsBack) {
-  for (const std::string_view text : {"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/8", "192.0.2.0/24", "192.0.2.254/31",
-                                      "192.0.2.1/32", "255.255.255.255/32"}) {
+  for (const std::string_view text : {"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/8", "192.0.2.0/24",
+                                      "192.0.2.254/31", "192.0.2.1/32", "255.255.255.255/32"}) {
     const auto parsed = Ipv4Prefix::parse(text);
     ASSERT_TRUE(parsed) << text;
     EXPECT_EQ(parsed->to_string(), text);
@@ -83,9 +107,9 @@ TEST(Ipv4Prefix, RefusesHostBitsOnlyWhenStrict) {
 
 TEST(Ipv4Prefix, RefusesWhatIsNoPrefix) {
   for (const std::string_view text :
-       {"", "/", "/24", "192.0.2.0", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/+8", "192.0.2.0/024",
-        "192.0.2.0/24/", "192.0.2.0/24 ", "192.0.2.0 /24", "192.0.2.0/ 24", "192.0.2.0/24x", "192.0.2/24",
-        "192.0.2.0/255.255.255.0", "192.0.2.0/4294967320", "::/0"}) {
+       {"", "/", "/24", "192.0.2.0", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/+8",
+        "192.0.2.0/024", "192.0.2.0/24/", "192.0.2.0/24 ", "192.0.2.0 /24", "192.0.2.0/ 24", "192.0.2.0/24x",
+        "192.0.2/24", "192.0.2.0/255.255.255.0", "192.0.2.0/4294967320", "::/0"}) {
     EXPECT_FALSE(Ipv4Prefix::parse(text)) << '"' << text << '"';
     EXPECT_FALSE(Ipv4Prefix::parse(text, false)) << '"' << text << '"';
     EXPECT_FALSE(Ipv4InterfaceAddress::parse(text)) << '"' << text << '"';
@@ -103,7 +127,8 @@ TEST(Ipv4Prefix, HasMaskEndsAndContainmentOfEveryLength) {
     EXPECT_TRUE(prefix.contains(prefix.address()));
     EXPECT_TRUE(prefix.contains(prefix.last()));
     EXPECT_TRUE(prefix.contains(prefix));
-    EXPECT_EQ(std::uint64_t{prefix.last().value()} - prefix.address().value() + 1, std::uint64_t{1} << (32 - length));
+    EXPECT_EQ(std::uint64_t{prefix.last().value()} - prefix.address().value() + 1,
+              std::uint64_t{1} << (32 - length));
     if (length == 0) continue;
     EXPECT_FALSE(prefix.contains(Ipv4Address(prefix.last().value() + 1)));
     EXPECT_FALSE(prefix.contains(Ipv4Address(prefix.address().value() - 1)));

@@ -38,7 +38,8 @@ std::vector<std::byte> random_bytes(Random& random, std::size_t length) {
   std::vector<std::byte> data(length);
   // Long runs of zeroes and ones bring carries and both forms of zero.
   const std::uint32_t style = random.below(4);
-  for (std::byte& b : data) b = style == 0 ? std::byte{0} : style == 1 ? std::byte{0xff} : std::byte(random.bits() & 0xff);
+  for (std::byte& b : data)
+    b = style == 0 ? std::byte{0} : style == 1 ? std::byte{0xff} : std::byte(random.bits() & 0xff);
   if (!data.empty() && style < 2) data[random.below(length)] = std::byte(random.bits() & 0xff);
   return data;
 }
@@ -78,9 +79,10 @@ TEST(Checksum, OfZeroesAndOfOnesIsRightAtBothZeroes) {
 }
 
 TEST(Checksum, FoldsAnyPartialSum) {
-  for (const std::uint64_t sum : {std::uint64_t{0}, std::uint64_t{0xffff}, std::uint64_t{0x10000}, std::uint64_t{0x1fffe},
-                                  std::uint64_t{0xffffffff}, std::uint64_t{0x1'0000'0000}, ~std::uint64_t{0},
-                                  std::uint64_t{0xffff'ffff'0000'0001}, std::uint64_t{0x8000'0000'8000'7fff}}) {
+  for (const std::uint64_t sum :
+       {std::uint64_t{0}, std::uint64_t{0xffff}, std::uint64_t{0x10000}, std::uint64_t{0x1fffe},
+        std::uint64_t{0xffffffff}, std::uint64_t{0x1'0000'0000}, ~std::uint64_t{0},
+        std::uint64_t{0xffff'ffff'0000'0001}, std::uint64_t{0x8000'0000'8000'7fff}}) {
     const std::uint64_t rest = sum % 0xffff;  // 2^16 = 1 in one's complement
     EXPECT_EQ(checksum_fold(sum), sum != 0 && rest == 0 ? 0xffff : rest) << sum;
   }

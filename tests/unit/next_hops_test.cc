@@ -35,7 +35,8 @@ class NextHopsTest : public TableFixture {
   std::set<Ipv4Address> reached(NextHopId id) const {
     const NextHop next_hop = published(id);
     std::set<Ipv4Address> addresses;
-    if (next_hop.kind() == NextHop::Kind::forward) addresses.insert(tables_.adjacency(next_hop.index()).address);
+    if (next_hop.kind() == NextHop::Kind::forward)
+      addresses.insert(tables_.adjacency(next_hop.index()).address);
     for (std::uint32_t i = 0; next_hop.kind() == NextHop::Kind::group && i < dataplane::kBuckets; ++i) {
       addresses.insert(tables_.adjacency(tables_.bucket(next_hop.index() + i)).address);
     }
@@ -65,7 +66,8 @@ TEST_F(NextHopsTest, EqualSetsAreOneAndLiveAsLongAsTheirLastUser) {
 TEST_F(NextHopsTest, NothingLeaksFromTheTablesWhenEverythingIsReleased) {
   std::vector<NextHopId> ids;
   for (std::uint32_t i = 0; i < 50; ++i) {
-    ids.push_back(acquire(NextHopSpec::via({Ipv4Address(0xc0000202 + i), Ipv4Address(0xc0000203 + i), "198.51.100.2"_a})));
+    ids.push_back(acquire(
+        NextHopSpec::via({Ipv4Address(0xc0000202 + i), Ipv4Address(0xc0000203 + i), "198.51.100.2"_a})));
   }
   ids.push_back(acquire(NextHopSpec::local()));
   ids.push_back(acquire(NextHopSpec::glean(wan_->id)));
@@ -84,7 +86,8 @@ TEST_F(NextHopsTest, AnIdIsNotGivenOutAgainBeforeAGracePeriod) {
   const NextHopId id = acquire(NextHopSpec::local());
   next_hops_.release(id);
   reclaimer_.poll();
-  EXPECT_NE(acquire(NextHopSpec::drop(DropReason::route_blackhole)), id) << "a worker may just have read it in the FIB";
+  EXPECT_NE(acquire(NextHopSpec::drop(DropReason::route_blackhole)), id)
+      << "a worker may just have read it in the FIB";
   EXPECT_EQ(published(id), NextHop::local());
   reclaimer_.unregister_worker(0);
 }
@@ -92,7 +95,8 @@ TEST_F(NextHopsTest, AnIdIsNotGivenOutAgainBeforeAGracePeriod) {
 TEST_F(NextHopsTest, KindsWithoutNeighboursArePublishedAsTheyAre) {
   EXPECT_EQ(published(acquire(NextHopSpec::local())), NextHop::local());
   EXPECT_EQ(published(acquire(NextHopSpec::glean(lan_->id))), NextHop::glean(lan_->id));
-  for (const DropReason reason : {DropReason::route_blackhole, DropReason::route_prohibit, DropReason::subnet_broadcast}) {
+  for (const DropReason reason :
+       {DropReason::route_blackhole, DropReason::route_prohibit, DropReason::subnet_broadcast}) {
     EXPECT_EQ(published(acquire(NextHopSpec::drop(reason))), NextHop::drop(reason));
   }
 }
@@ -223,12 +227,14 @@ TEST_F(NextHopsTest, OnlyNextHopsOfRoutesAreWanted) {
   next_hops_.release(one);
   EXPECT_TRUE(wanted_log_.empty());
   next_hops_.release(two);
-  EXPECT_TRUE(std::find(wanted_log_.begin(), wanted_log_.end(), std::pair(on_wan("192.0.2.9"_a), false)) != wanted_log_.end());
+  EXPECT_TRUE(std::find(wanted_log_.begin(), wanted_log_.end(), std::pair(on_wan("192.0.2.9"_a), false)) !=
+              wanted_log_.end());
   next_hops_.release(host);
 }
 
 TEST_F(NextHopsTest, WhatIsKnownOfANeighbourIsUsedAtOnce) {
-  next_hops_.set_hooks([](NeighborKey) { return std::pair(LinkState::resolved, kMac); }, [](NeighborKey, bool) {});
+  next_hops_.set_hooks([](NeighborKey) { return std::pair(LinkState::resolved, kMac); },
+                       [](NeighborKey, bool) {});
   const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a}));
   EXPECT_TRUE(tables_.adjacency(published(id).index()).complete());
 }

@@ -1,4 +1,5 @@
-// Random numbers for tests. The seed is printed when a test that uses it fails, and MILLRACE_TEST_SEED repeats it.
+// Random numbers for tests. The seed is printed when a test that uses it fails, and MILLRACE_TEST_SEED
+// repeats it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +14,10 @@ namespace millrace {
 
 class Random {
  public:
-  Random() : seed_(choose_seed()), engine_(seed_), trace_(__FILE__, __LINE__, "MILLRACE_TEST_SEED=" + std::to_string(seed_)) {
+  Random()
+      : seed_(choose_seed()),
+        engine_(seed_),
+        trace_(__FILE__, __LINE__, "MILLRACE_TEST_SEED=" + std::to_string(seed_)) {
     ::testing::Test::RecordProperty("seed", std::to_string(seed_));
   }
 
@@ -26,7 +30,8 @@ class Random {
  private:
   static std::uint32_t choose_seed() {
     const char* given = std::getenv("MILLRACE_TEST_SEED");
-    return given == nullptr ? std::random_device{}() : static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10));
+    return given == nullptr ? std::random_device{}()
+                            : static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10));
   }
 
   std::uint32_t seed_;

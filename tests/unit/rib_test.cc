@@ -21,7 +21,8 @@ const NextHopSpec kB = NextHopSpec::via({Ipv4Address(192, 0, 2, 3)});
 const NextHopSpec kC = NextHopSpec::via({Ipv4Address(198, 51, 100, 2)});
 const NextHopSpec kHole = NextHopSpec::drop(DropReason::route_blackhole);
 
-Rib::Spec spec(const NextHopSpec& next_hop, RouteSource source, std::uint8_t distance = 1, std::uint32_t metric = 0) {
+Rib::Spec spec(const NextHopSpec& next_hop, RouteSource source, std::uint8_t distance = 1,
+               std::uint32_t metric = 0) {
   return {next_hop, source, distance, metric, 0, 0};
 }
 
@@ -168,7 +169,8 @@ TEST_F(RibTest, VisitsPrefixesInOrderTheBestRouteFirst) {
                                     Row{"10.0.0.0/16", RouteSource::api, true}}));
 }
 
-// --- against an oracle ----------------------------------------------------------------------------------------------
+// --- against an oracle
+// ----------------------------------------------------------------------------------------------
 
 // Every route in one flat map; the best is found by looking at all.
 struct RibOracle {
@@ -213,7 +215,8 @@ class RibRandomTest : public RibTest {
       EXPECT_EQ(route->distance, value.distance);
       EXPECT_EQ(route->metric, value.metric);
     }
-    for (std::size_t i = 0; i < counts.size(); ++i) EXPECT_EQ(rib_.count(static_cast<RouteSource>(i)), counts[i]);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      EXPECT_EQ(rib_.count(static_cast<RouteSource>(i)), counts[i]);
     EXPECT_EQ(next_hops_.size(), references.size());
     next_hops_.visit([&](const NextHops::Set& set) { EXPECT_EQ(set.references, references[set.spec]); });
     expect_visited_sorted();
@@ -237,11 +240,17 @@ class RibRandomTest : public RibTest {
 
 TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
   Random random;
-  const std::vector<NextHopSpec> next_hops = {kA, kB, kC, kHole, NextHopSpec::via(kA.addresses), NextHopSpec::local(),
+  const std::vector<NextHopSpec> next_hops = {kA,
+                                              kB,
+                                              kC,
+                                              kHole,
+                                              NextHopSpec::via(kA.addresses),
+                                              NextHopSpec::local(),
                                               NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a})};
   for (unsigned step = 0; step < 5000 && !HasFailure(); ++step) {
     // Few prefixes, so that sources meet; /25s, so that inserts fail for lack of a group.
-    const Ipv4Prefix prefix(Ipv4Address(0x0a000000 + (random.below(8) << 8)), std::array{8U, 16U, 24U, 25U}[random.below(4)]);
+    const Ipv4Prefix prefix(Ipv4Address(0x0a000000 + (random.below(8) << 8)),
+                            std::array{8U, 16U, 24U, 25U}[random.below(4)]);
     const auto source = static_cast<RouteSource>(random.below(4));
     if (random.below(10) < 6) {
       const auto s = spec(next_hops[random.below(next_hops.size())], source,

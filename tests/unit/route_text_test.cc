@@ -41,10 +41,14 @@ TEST(RouteLine, IsUnderstoodOrRefusedInWords) {
       {"10.0.0.1/8 via 192.0.2.1", "error: \"10.0.0.1/8\" has host bits set (did you mean 10.0.0.0/8?)"},
       {"10.0.0.0 via 192.0.2.1", "error: \"10.0.0.0\" is not an IPv4 prefix such as 203.0.113.0/24"},
       {"10.0.0.0/33 blackhole", "error: \"10.0.0.0/33\" is not an IPv4 prefix such as 203.0.113.0/24"},
-      {"10.0.0.0/8", "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
-      {"10.0.0.0/8 unicast", "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
-      {"10.0.0.0/8 192.0.2.1", "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
-      {"10.0.0.0/8 VIA 192.0.2.1", "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
+      {"10.0.0.0/8",
+       "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
+      {"10.0.0.0/8 unicast",
+       "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
+      {"10.0.0.0/8 192.0.2.1",
+       "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
+      {"10.0.0.0/8 VIA 192.0.2.1",
+       "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
       {"10.0.0.0/8 via", "error: no next hop after \"via\""},
       {"10.0.0.0/8 via wan0", "error: \"wan0\" is not an IPv4 address"},
       {"10.0.0.0/8 via 192.0.2.1 metric 5", "error: \"metric\" is not an IPv4 address"},
@@ -62,8 +66,9 @@ TEST(RouteLine, SixtyFourNextHopsAreTheMost) {
 }
 
 TEST(RouteLine, BytesOfAnyKindAreRefusedNotFeared) {
-  for (const std::string_view line : {std::string_view("\xff\xfe/8 via x"), std::string_view("10.0.0.0/8\0via", 14),
-                                      std::string_view("10.0.0.0/8 via 192.0.2.1\0", 25), std::string_view("\0", 1)}) {
+  for (const std::string_view line :
+       {std::string_view("\xff\xfe/8 via x"), std::string_view("10.0.0.0/8\0via", 14),
+        std::string_view("10.0.0.0/8 via 192.0.2.1\0", 25), std::string_view("\0", 1)}) {
     EXPECT_FALSE(parse_route_line(line));
   }
   EXPECT_FALSE(parse_route_line(std::string(100'000, '1')));
@@ -96,16 +101,21 @@ TEST(RouteJson, IsUnderstoodOrRefusedInWords) {
       {R"({"prefix": "10.0.0.1/8", "via": "192.0.2.1"})",
        "error: \"10.0.0.1/8\" has host bits set (did you mean 10.0.0.0/8?)"},
       {R"({"prefix": "10.0.0.0/8"})", "error: neither \"via\" nor a \"type\" without next hops"},
-      {R"({"prefix": "10.0.0.0/8", "type": "unicast"})", "error: neither \"via\" nor a \"type\" without next hops"},
+      {R"({"prefix": "10.0.0.0/8", "type": "unicast"})",
+       "error: neither \"via\" nor a \"type\" without next hops"},
       {R"({"prefix": "10.0.0.0/8", "type": "blackhole", "via": "192.0.2.1"})",
        "error: \"via\" goes with unicast routes only"},
       {R"({"prefix": "10.0.0.0/8", "type": "local"})",
        "error: \"type\" is not unicast, blackhole, unreachable or prohibit"},
-      {R"({"prefix": "10.0.0.0/8", "type": 1})", "error: \"type\" is not unicast, blackhole, unreachable or prohibit"},
-      {R"({"prefix": "10.0.0.0/8", "via": []})", "error: \"via\" is neither an address nor a list of addresses"},
-      {R"({"prefix": "10.0.0.0/8", "via": {}})", "error: \"via\" is neither an address nor a list of addresses"},
+      {R"({"prefix": "10.0.0.0/8", "type": 1})",
+       "error: \"type\" is not unicast, blackhole, unreachable or prohibit"},
+      {R"({"prefix": "10.0.0.0/8", "via": []})",
+       "error: \"via\" is neither an address nor a list of addresses"},
+      {R"({"prefix": "10.0.0.0/8", "via": {}})",
+       "error: \"via\" is neither an address nor a list of addresses"},
       {R"({"prefix": "10.0.0.0/8", "via": [1]})", "error: \"via\" holds something that is not an address"},
-      {R"({"prefix": "10.0.0.0/8", "via": [["192.0.2.1"]]})", "error: \"via\" holds something that is not an address"},
+      {R"({"prefix": "10.0.0.0/8", "via": [["192.0.2.1"]]})",
+       "error: \"via\" holds something that is not an address"},
       {R"({"prefix": "10.0.0.0/8", "via": "wan0"})", "error: \"wan0\" is not an IPv4 address"},
       {R"({"prefix": "10.0.0.0/8", "via": "192.0.2.1", "distance": 0})",
        "error: \"distance\" is not a number from 1 to 255"},
@@ -122,9 +132,11 @@ TEST(RouteJson, IsUnderstoodOrRefusedInWords) {
       {R"({"prefix": "10.0.0.0/8", "action": "replace"})", "error: \"action\" is neither add nor del"},
       {R"({"prefix": "10.0.0.0/8", "action": true})", "error: \"action\" is neither add nor del"},
       {R"({"prefix": "10.0.0.0/8", "owner": 5})", "error: \"owner\" is not a string of up to 64 characters"},
-      {R"({"prefix": "10.0.0.0/8", "via": "192.0.2.1", "nexthop": "192.0.2.1"})", "error: unknown key \"nexthop\""},
+      {R"({"prefix": "10.0.0.0/8", "via": "192.0.2.1", "nexthop": "192.0.2.1"})",
+       "error: unknown key \"nexthop\""},
   };
-  for (const auto& c : table) EXPECT_EQ(in_words(parse_route_json(json::parse(c.text))), c.expected) << c.text;
+  for (const auto& c : table)
+    EXPECT_EQ(in_words(parse_route_json(json::parse(c.text))), c.expected) << c.text;
 }
 
 TEST(RouteJson, AnOwnerHasUpTo64Characters) {

@@ -13,8 +13,12 @@
 
 namespace millrace::controlplane {
 
-inline Ipv4Prefix operator""_p(const char* text, std::size_t size) { return *Ipv4Prefix::parse({text, size}); }
-inline Ipv4Address operator""_a(const char* text, std::size_t size) { return *Ipv4Address::parse({text, size}); }
+inline Ipv4Prefix operator""_p(const char* text, std::size_t size) {
+  return *Ipv4Prefix::parse({text, size});
+}
+inline Ipv4Address operator""_a(const char* text, std::size_t size) {
+  return *Ipv4Address::parse({text, size});
+}
 
 class TableFixture : public testing::Test {
  protected:
