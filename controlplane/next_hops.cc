@@ -121,18 +121,19 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   return adjacency;
 }
 
-// A changed adjacency is a new slot; the old one goes after those who name it moved.
+// A changed adjacency is a new slot; the old one goes after those who name it moved. They are published in
+// any case: who of a group is usable depends on states that no adjacency shows.
 bool NextHops::renew_slot(Link& link) {
   const auto adjacency = adjacency_of(link);
   if (!adjacency) return false;
-  if (*adjacency == writer_.adjacency(link.slot)) return true;
-  const auto slot = writer_.add_adjacency(*adjacency);
+  const bool same = *adjacency == writer_.adjacency(link.slot);
+  const auto slot = same ? std::optional(link.slot) : writer_.add_adjacency(*adjacency);
   if (!slot) return false;
   const AdjacencyId old = std::exchange(link.slot, *slot);
   for (const NextHopId user : link.users) {
     if (const auto at = sets_.find(user); at != sets_.end()) publish(*at->second);
   }
-  writer_.release_adjacency(old);
+  if (!same) writer_.release_adjacency(old);
   return true;
 }
 
