@@ -42,7 +42,8 @@ int run(const std::string& file) {
 int main(int argc, char** argv) {
   CLI::App app{
       "millraced: the Millrace software router.\n\nForwards packets as one YAML file says; `millrace` talks "
-      "to it while it runs."};
+      "to it while it runs.",
+      "millraced"};
   std::string config = "/etc/millrace/millrace.yaml";
   std::string to_check;
   bool verbose = false;
