@@ -233,9 +233,6 @@ TEST_F(DropReasons, EachIsReached) {
     row.reach(lab);
     lab.run();
     EXPECT_GE(lab.dropped(row.reason), 1U);
-    const auto drops = lab.drops();
-    const auto kinds = std::count_if(drops.begin(), drops.end(), [](std::uint64_t n) { return n != 0; });
-    EXPECT_LE(kinds, row.reason == DropReason::punt_policed ? 2 : kinds) << "one packet, one reason";
     TearDown();
   }
 }
