@@ -86,9 +86,11 @@ def check_headers(names, build):
     flags = compile_flags(build)
 
     def nearest(name):
-        """The flags of the source with the same stem, else of the one in the nearest folder."""
+        """The flags of the source with the same stem, else of one that includes it, else of the nearest."""
         twin = name.removesuffix(".h") + ".cc"
-        return flags.get(twin) or flags[max(flags, key=lambda other: len(os.path.commonprefix([other, name])))]
+        users = [other for other in flags if f'"{name}"' in (ROOT / other).read_text()]
+        near = max(users or flags, key=lambda other: len(os.path.commonprefix([other, name])))
+        return flags.get(twin) or flags[near]
 
     def check(name):
         text = f'#include "{name}"\n#include "{name}"\n'
