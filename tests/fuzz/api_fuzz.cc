@@ -95,7 +95,7 @@ Subject& subject() {
                                       "--no-pci",
                                       "--no-huge",
                                       "-m",
-                                      "256",
+                                      "2048",
                                       "-l",
                                       "0",
                                       "--no-telemetry",

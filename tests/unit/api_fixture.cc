@@ -17,7 +17,7 @@ void start_eal() {
                                       "--no-pci",
                                       "--no-huge",
                                       "-m",
-                                      "256",
+                                      "1024",
                                       "-l",
                                       "0",
                                       "--no-telemetry",
