@@ -128,7 +128,6 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
     }
   }
   for (const std::string& name : closed) remove_interface(name);
-  if (!closed.empty()) publish_plans();
   free_idle_pools();  // the memory of ports that went is for those that come
   // A device that was given up a moment ago may still be open, too.
   std::string error = wanted.empty() || wait_for_removed_ports() ? "" : "a device is still in use: try again";

@@ -8,9 +8,9 @@ packages=(
   # build
   git meson ninja-build ccache pkg-config gcc g++
   libdpdk-dev libyaml-cpp-dev libspdlog-dev libboost-dev nlohmann-json3-dev libcli11-dev
-  zlib1g-dev libcap-dev libsystemd-dev
+  zlib1g-dev libsystemd-dev
   # unit and behaviour tests, benchmarks, fuzzing, lint
-  libgtest-dev libgmock-dev libbenchmark-dev
+  libgtest-dev
   clang clang-format clang-tidy libclang-rt-dev
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux
