@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "net/address.h"
+#include "net/ipv6_address.h"
 
 namespace millrace::lpm {
 
@@ -24,9 +25,16 @@ namespace millrace::lpm {
 inline unsigned common_bits(Ipv4Address a, Ipv4Address b) {
   return static_cast<unsigned>(std::countl_zero(a.value() ^ b.value()));
 }
+inline unsigned common_bits(Ipv6Address a, Ipv6Address b) {
+  const std::uint64_t high = a.high() ^ b.high();
+  return static_cast<unsigned>(high != 0 ? std::countl_zero(high) : 64 + std::countl_zero(a.low() ^ b.low()));
+}
 // Bit `i` of an address, 0 the first. `i` is less than the address's width.
 inline unsigned address_bit(Ipv4Address a, unsigned i) {
   return (a.value() >> (31 - i)) & 1;
+}
+inline unsigned address_bit(Ipv6Address a, unsigned i) {
+  return static_cast<unsigned>((i < 64 ? a.high() : a.low()) >> (63 - i % 64)) & 1;
 }
 
 template <class Prefix, class Value>

@@ -9,12 +9,14 @@
 #include <string_view>
 
 #include "net/byte_order.h"
+#include "net/prefix.h"
 
 namespace millrace {
 
 class Ipv4Address {
  public:
   static constexpr unsigned kBits = 32;
+  using Value = std::uint32_t;
   constexpr Ipv4Address() = default;
   constexpr explicit Ipv4Address(std::uint32_t host_value) : value_(host_value) {}
   constexpr explicit Ipv4Address(Be32 wire) : value_(wire.host()) {}
@@ -44,55 +46,12 @@ class Ipv4Address {
 
 // The mask of a prefix length from 0 to 32.
 constexpr std::uint32_t ipv4_mask(unsigned length) {
-  return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
+  return prefix_mask<Ipv4Address>(length);
 }
 
-// A prefix whose host bits are zero.
-class Ipv4Prefix {
- public:
-  using Address = Ipv4Address;
-  constexpr Ipv4Prefix() = default;
-  // Host bits are cut: Ipv4Prefix(192.0.2.1, 24) is 192.0.2.0/24.
-  constexpr Ipv4Prefix(Ipv4Address address, unsigned length)
-      : address_(address.value() & ipv4_mask(length)), length_(static_cast<std::uint8_t>(length)) {}
-
-  [[nodiscard]] constexpr Ipv4Address address() const { return address_; }
-  [[nodiscard]] constexpr unsigned length() const { return length_; }
-  [[nodiscard]] constexpr Ipv4Address last() const {
-    return Ipv4Address(address_.value() | ~ipv4_mask(length_));
-  }
-  [[nodiscard]] constexpr bool contains(Ipv4Address a) const {
-    return (a.value() & ipv4_mask(length_)) == address_.value();
-  }
-  [[nodiscard]] constexpr bool contains(Ipv4Prefix other) const {
-    return other.length_ >= length_ && contains(other.address_);
-  }
-  [[nodiscard]] std::string to_string() const;
-
-  // "a.b.c.d/len". With `strict`, set host bits are refused.
-  static std::optional<Ipv4Prefix> parse(std::string_view text, bool strict = true);
-
-  friend constexpr auto operator<=>(Ipv4Prefix, Ipv4Prefix) = default;
-
- private:
-  Ipv4Address address_;
-  std::uint8_t length_ = 0;
-};
-
-// An interface address: the address itself and the length of its subnet ("192.0.2.1/24").
-struct Ipv4InterfaceAddress {
-  Ipv4Address address;
-  unsigned length = 32;
-
-  [[nodiscard]] constexpr Ipv4Prefix subnet() const { return {address, length}; }
-  // A subnet has a network and a broadcast address unless it is a /31 (RFC 3021) or a host.
-  [[nodiscard]] constexpr bool has_broadcast() const { return length < 31; }
-  [[nodiscard]] constexpr Ipv4Address broadcast() const { return subnet().last(); }
-  [[nodiscard]] std::string to_string() const;
-  static std::optional<Ipv4InterfaceAddress> parse(std::string_view text);
-
-  friend constexpr auto operator<=>(const Ipv4InterfaceAddress&, const Ipv4InterfaceAddress&) = default;
-};
+using Ipv4Prefix = IpPrefix<Ipv4Address>;
+using Ipv4InterfaceAddress = IpInterfaceAddress<Ipv4Address>;
+static_assert(sizeof(Ipv4Prefix) == 8);
 
 }  // namespace millrace
 
