@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/lpm_oracle.h"
@@ -178,6 +180,72 @@ TEST(PrefixMap, HoldsTheEndsOfTheAddressSpace) {
   EXPECT_EQ(map.covering(everything).second, nullptr);
   EXPECT_EQ(map.covering(last).first, everything);
   EXPECT_EQ(entries_from(map, last).size(), 1U);
+}
+
+Ipv6Address random_ipv6_address(Random& random) {
+  const auto half = [&] { return std::uint64_t{random.bits()} << 32 | random.bits(); };
+  return {half(), half()};
+}
+
+unsigned bit_of_bytes(Ipv6Address a, unsigned i) {
+  return (a.bytes()[i / 8] >> (7 - i % 8)) & 1U;
+}
+
+// Addresses that share each number of bits, and more by chance.
+TEST(AddressBits, OfIpv6EqualALookAtEveryBit) {
+  Random random;
+  for (unsigned same = 0; same <= 128; ++same) {
+    for (int round = 0; round < 10; ++round) {
+      const Ipv6Address a = random_ipv6_address(random);
+      const Ipv6Address b(a.value() ^ (random_ipv6_address(random).value() & ~ipv6_mask(same)));
+      unsigned shared = 0;
+      while (shared < 128 && bit_of_bytes(a, shared) == bit_of_bytes(b, shared)) ++shared;
+      EXPECT_EQ(common_bits(a, b), shared) << a.to_string() << ' ' << b.to_string();
+      EXPECT_EQ(common_bits(b, a), shared) << a.to_string() << ' ' << b.to_string();
+      for (unsigned i = 0; i < 128; ++i) ASSERT_EQ(address_bit(a, i), bit_of_bytes(a, i)) << i;
+    }
+  }
+}
+
+// Prefixes of every length on the way to few addresses: they nest, and part at every bit.
+TEST(PrefixMap, OfIpv6EqualsALookAtEveryPrefix) {
+  Random random;
+  const Ipv6Address place = random_ipv6_address(random);
+  const auto address_near = [&] {
+    return Ipv6Address(place.value() ^ (random_ipv6_address(random).value() & ~ipv6_mask(random.below(129))));
+  };
+  PrefixMap<Ipv6Prefix, unsigned> map;
+  std::map<Ipv6Prefix, unsigned> rules;
+  for (unsigned step = 0; step < 2000; ++step) {
+    const Ipv6Prefix prefix(address_near(), random.below(129));
+    if (random.chance(3)) {
+      EXPECT_EQ(map.erase(prefix), rules.erase(prefix) == 1) << prefix.to_string();
+    } else {
+      map.emplace(prefix).first = rules[prefix] = step;
+    }
+    if (step % 3 == 0 && !rules.empty()) {
+      ASSERT_TRUE(map.erase(rules.begin()->first));
+      rules.erase(rules.begin());
+    }
+    ASSERT_EQ(map.size(), rules.size());
+    const Ipv6Address address = address_near();
+    const std::pair<const Ipv6Prefix, unsigned>* best = nullptr;
+    for (const auto& rule : rules) {
+      if (rule.first.contains(address)) best = &rule;  // the longer ones come later
+    }
+    const auto [found, value] = map.match(address);
+    ASSERT_EQ(value != nullptr, best != nullptr) << address.to_string();
+    if (best == nullptr) continue;
+    EXPECT_EQ(found, best->first) << address.to_string();
+    EXPECT_EQ(*value, best->second) << address.to_string();
+  }
+  auto rule = rules.begin();
+  map.visit_from({}, [&](Ipv6Prefix prefix, unsigned value) {
+    EXPECT_EQ(prefix, rule->first);
+    EXPECT_EQ(value, rule->second);
+    return ++rule != rules.end();
+  });
+  EXPECT_EQ(rule, rules.end());
 }
 
 }  // namespace
