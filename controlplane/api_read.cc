@@ -53,7 +53,7 @@ std::vector<std::pair<std::string, std::uint64_t>> control_counters(Control& c) 
           {"icmp_errors_rate_limited", c.icmp().counters().errors_suppressed_rate},
           {"icmp_errors_not_allowed", c.icmp().counters().errors_suppressed_rule},
           {"failed_route_installs", c.failed_installs()},
-          {"failed_fib_inserts", c.writer().fib(FibId(0)).failed_inserts()}};
+          {"failed_fib_inserts", c.writer().fib(FibId(0)).statistics().failed_inserts}};
 }
 
 json punt_json(Control& c) {
@@ -127,7 +127,7 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
              {{"entries", fib.size()},
               {"next_hops", c.writer().next_hops_used()},
               {"adjacencies", c.writer().adjacencies_used()},
-              {"memory_bytes", fib.memory_bytes()}}},
+              {"memory_bytes", fib.statistics().memory_bytes}}},
             {"neighbors", {{"total", c.neighbors().entries().size()}, {"resolved", resolved}}},
             {"accounting", to_json(c.accounting())},
             {"control_loop",

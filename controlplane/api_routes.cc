@@ -223,15 +223,15 @@ ApiResponse Api::get_fib(const ApiRequest&, const Query& query) {
     std::optional<Ipv4Prefix> reached;
     std::size_t seen = 0;
     bool ended = true;
-    c.writer().fib(FibId(0)).visit_from(from, [&](Ipv4Prefix prefix, NextHopId id) {
+    c.writer().fib(FibId(0)).visit_from(from, [&](Ipv4Prefix prefix, const lpm::Ipv4Table::Rule& rule) {
       if (past && prefix == from) return true;
       if (beyond(*page, prefix)) return false;
       if (seen++ >= kSlice || out.size() >= page->limit) return ended = false;
       reached = prefix;
-      const NextHops::Set* set = c.next_hops().find(id);
+      const NextHops::Set* set = c.next_hops().find(rule.next_hop);
       if (set == nullptr || !page->shows(prefix)) return true;
       out.push_back({{"prefix", prefix.to_string()},
-                     {"next_hop", id.value()},
+                     {"next_hop", rule.next_hop.value()},
                      {"kind", kind_name(set->published.kind())},
                      {"detail", detail_of(c, *set)}});
       return true;
@@ -300,7 +300,7 @@ ApiResponse Api::get_lookup(const ApiRequest&, const Query& query) {
   on_control_([&](Control& c) {
     const auto [prefix, route] = c.rib().match(*address);
     // What workers find, which must be what the RIB says.
-    const NextHopId id = c.writer().fib(FibId(0)).lookup().lookup(address->value());
+    const NextHopId id = c.writer().fib(FibId(0)).lookup().lookup(*address);
     const NextHops::Set* set = c.next_hops().find(id);
     answer = {{"address", address->to_string()}, {"matched", route != nullptr && set != nullptr}};
     if (route == nullptr || set == nullptr) {

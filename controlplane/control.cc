@@ -203,6 +203,7 @@ void Control::drop(rte_mbuf* m, InterfaceId at, DropReason reason) {
 void Control::tick() {
   neighbors_.tick();
   reclaimer_.poll();
+  writer_.maintain();
   free_idle_pools();
 }
 

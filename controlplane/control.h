@@ -36,7 +36,7 @@ using Ring = std::unique_ptr<rte_ring, FreeRing>;
 struct ControlOptions {
   unsigned workers = 1;
   bool adaptive_idle = true;
-  lpm::Ipv4TableBuilder::Limits fib;
+  lpm::TableLimits fib;
   NeighborLimits neighbors;
   std::uint32_t flow_seed = 0;
   unsigned buffers = 4096;  // in the control thread's own pool

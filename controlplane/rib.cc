@@ -1,109 +1,114 @@
 #include "controlplane/rib.h"
 
-#include <algorithm>
 #include <tuple>
 
 namespace millrace::controlplane {
 
-bool Rib::better(const Route& a, const Route& b) {
+template <class P>
+bool BasicRib<P>::better(const Route& a, const Route& b) {
   return std::tie(a.distance, a.metric, a.source) < std::tie(b.distance, b.metric, b.source);
 }
 
-Route* Rib::route_of(Entry& entry, RouteSource source) {
-  if (entry.best.source == source) return &entry.best;
-  if (!entry.others) return nullptr;
-  const auto at = std::find_if(entry.others->begin(), entry.others->end(),
-                               [&](const Route& r) { return r.source == source; });
-  return at == entry.others->end() ? nullptr : &*at;
+template <class P>
+auto BasicRib<P>::make(const Route& route) -> Index {
+  const Index i = nodes_.take();
+  node(i) = {route, kNone};
+  return i;
 }
 
-Result<void> Rib::publish(Ipv4Prefix prefix, NextHopId next_hop) {
-  return writer_.insert(fib_, prefix, next_hop);
+template <class P>
+auto BasicRib<P>::link_to(Index& first, RouteSource source) -> Index& {
+  Index* link = &first;
+  while (*link != kNone && node(*link).route.source != source) link = &node(*link).next;
+  return *link;
 }
 
-Result<Rib::Outcome> Rib::add(Ipv4Prefix prefix, const Spec& spec) {
+template <class P>
+auto BasicRib<P>::add(Prefix prefix, const Spec& spec) -> Result<Outcome> {
   const auto next_hop = next_hops_.acquire(spec.next_hop);
   if (!next_hop) return Error{next_hop.error()};
-  const Route route{*next_hop, spec.metric, spec.mark, spec.owner, spec.source, spec.distance};
-
-  Entry* entry = routes_.find(prefix);
-  Route* old = entry == nullptr ? nullptr : route_of(*entry, spec.source);
-  const bool same = old != nullptr && old->next_hop == route.next_hop && old->metric == route.metric &&
-                    old->owner == route.owner && old->distance == route.distance;
-  if (same) {
-    old->mark = route.mark;
-    next_hops_.release(*next_hop);
-    return Outcome::unchanged;
-  }
-  // Who would be the best one now? Only if that is another next hop does the FIB change, and first of all: it
-  // is what can fail.
-  std::vector<Route> candidates{route};
-  if (entry != nullptr) {
-    if (&entry->best != old) candidates.push_back(entry->best);
-    if (entry->others) {
-      for (const Route& r : *entry->others) {
-        if (&r != old) candidates.push_back(r);
-      }
-    }
-  }
-  std::sort(candidates.begin(), candidates.end(), better);
-  if (entry == nullptr || entry->best.next_hop != candidates.front().next_hop) {
-    if (auto published = publish(prefix, candidates.front().next_hop); !published) {
-      next_hops_.release(*next_hop);
-      return Error{published.error()};
-    }
-  }
-  const std::optional<NextHopId> gone = old == nullptr ? std::nullopt : std::optional(old->next_hop);
-  if (entry == nullptr) entry = &routes_.emplace(prefix).first;
-  entry->best = candidates.front();
-  candidates.erase(candidates.begin());
-  entry->others = candidates.empty() ? nullptr : std::make_unique<std::vector<Route>>(std::move(candidates));
-  if (gone) next_hops_.release(*gone);
-  if (!gone) ++counts_[static_cast<std::size_t>(spec.source)];
-  return gone ? Outcome::replaced : Outcome::added;
+  return add(prefix, Route{*next_hop, spec.metric, spec.mark, spec.owner, spec.source, spec.distance});
 }
 
-bool Rib::remove(Ipv4Prefix prefix, RouteSource source) {
-  Entry* entry = routes_.find(prefix);
-  Route* route = entry == nullptr ? nullptr : route_of(*entry, source);
-  if (route == nullptr) return false;
-  const NextHopId gone = route->next_hop;
-  if (route != &entry->best) {
-    entry->others->erase(entry->others->begin() + (route - entry->others->data()));
-  } else if (!entry->others) {
-    writer_.erase(fib_, prefix);
-    routes_.erase(prefix);
-    entry = nullptr;
-  } else {
-    // The next best one is the first: `others` is sorted. Its prefix is in the FIB, so that this cannot fail.
-    const Route next = entry->others->front();
-    entry->others->erase(entry->others->begin());
-    if (next.next_hop != gone) [[maybe_unused]]
-      const auto published = publish(prefix, next.next_hop);
-    entry->best = next;
+template <class P>
+auto BasicRib<P>::add(Prefix prefix, const Route& route) -> Result<Outcome> {
+  auto* rule = fib_.find(prefix);
+  auto outcome = rule == nullptr ? add_first(prefix, route) : add_beside(prefix, *rule, route);
+  if (!outcome || *outcome == Outcome::unchanged) next_hops_.release(route.next_hop);
+  if (outcome && *outcome == Outcome::added) ++counts_[static_cast<std::size_t>(route.source)];
+  return outcome;
+}
+
+template <class P>
+auto BasicRib<P>::add_first(Prefix prefix, const Route& route) -> Result<Outcome> {
+  const auto rule = fib_.insert(prefix, route.next_hop, writer_.now_ns());
+  if (!rule) return Error{rule.error()};
+  (*rule)->data = make(route);
+  return Outcome::added;
+}
+
+// The prefix has routes already, maybe one of the same source. The FIB changes first: it is what can fail.
+template <class P>
+auto BasicRib<P>::add_beside(Prefix prefix, typename Fib::Rule& rule, const Route& route) -> Result<Outcome> {
+  Index& old_link = link_to(rule.data, route.source);
+  const Index old = old_link;
+  if (old != kNone) {
+    Route& before = node(old).route;
+    if (before.next_hop == route.next_hop && before.metric == route.metric && before.owner == route.owner &&
+        before.distance == route.distance) {
+      before.mark = route.mark;
+      return Outcome::unchanged;
+    }
   }
-  if (entry != nullptr && entry->others && entry->others->empty()) entry->others.reset();
+  const Index best_other = old == rule.data ? node(old).next : rule.data;
+  const bool is_best = best_other == kNone || better(route, node(best_other).route);
+  const NextHopId best = is_best ? route.next_hop : node(best_other).route.next_hop;
+  if (auto changed = fib_.change(prefix, rule, best, writer_.now_ns()); !changed)
+    return Error{changed.error()};
+
+  const NextHopId gone = old == kNone ? NextHopId() : node(old).route.next_hop;
+  const Index fresh = old == kNone ? make(route) : old;
+  if (old != kNone) old_link = node(old).next;
+  node(fresh).route = route;
+  Index* link = &rule.data;
+  while (*link != kNone && better(node(*link).route, route)) link = &node(*link).next;
+  node(fresh).next = std::exchange(*link, fresh);
+  if (old == kNone) return Outcome::added;
   next_hops_.release(gone);
+  return Outcome::replaced;
+}
+
+template <class P>
+bool BasicRib<P>::remove(Prefix prefix, RouteSource source) {
+  auto* rule = fib_.find(prefix);
+  if (rule == nullptr) return false;
+  Index& link = link_to(rule->data, source);
+  const Index gone = link;
+  if (gone == kNone) return false;
+  link = node(gone).next;
+  if (rule->data == kNone) {
+    fib_.erase(prefix, writer_.now_ns());
+  } else {
+    // Only the next hop changes: if there is no room even for that, the next change finds it.
+    static_cast<void>(fib_.change(prefix, *rule, node(rule->data).route.next_hop, writer_.now_ns()));
+  }
+  const NextHopId next_hop = node(gone).route.next_hop;
+  nodes_.give_back(gone);
+  next_hops_.release(next_hop);
   --counts_[static_cast<std::size_t>(source)];
   return true;
 }
 
-const Route* Rib::find(Ipv4Prefix prefix, RouteSource source) const {
-  auto* entry = const_cast<Rib*>(this)->routes_.find(prefix);
-  return entry == nullptr ? nullptr : route_of(*entry, source);
+template <class P>
+const Route* BasicRib<P>::find(Prefix prefix, RouteSource source) const {
+  const auto* rule = fib_.find(prefix);
+  Index i = rule == nullptr ? kNone : rule->data;
+  while (i != kNone && node(i).route.source != source) i = node(i).next;
+  return i == kNone ? nullptr : &node(i).route;
 }
 
-std::pair<Ipv4Prefix, const Route*> Rib::match(Ipv4Address address) const {
-  const auto [prefix, entry] = routes_.match(address);
-  return {prefix, entry == nullptr ? nullptr : &entry->best};
-}
-
-std::pair<Ipv4Prefix, const Route*> Rib::covering(Ipv4Prefix prefix) const {
-  const auto [cover, entry] = routes_.covering(prefix);
-  return {cover, entry == nullptr ? nullptr : &entry->best};
-}
-
-Result<std::uint16_t> Rib::owner_id(const std::string& owner) {
+template <class P>
+Result<std::uint16_t> BasicRib<P>::owner_id(const std::string& owner) {
   if (const auto at = owner_ids_.find(owner); at != owner_ids_.end()) return at->second;
   if (owners_.size() > 0xffff) return Error{"too many different route owners"};
   const auto id = static_cast<std::uint16_t>(owners_.size());
@@ -111,5 +116,8 @@ Result<std::uint16_t> Rib::owner_id(const std::string& owner) {
   owners_.push_back(owner);
   return id;
 }
+
+template class BasicRib<Ipv4Prefix>;
+template class BasicRib<Ipv6Prefix>;
 
 }  // namespace millrace::controlplane

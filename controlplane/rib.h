@@ -2,12 +2,15 @@
 //
 // Best: lowest administrative distance, then lowest metric, then the order of RouteSource. Control thread
 // only; a change is visible to workers when the call returns.
+//
+// RIB and FIB share one index: the FIB's rule of a prefix names the prefix's first route here, and routes of
+// one prefix are a list, the best one first:
+//
+//   lpm::Table rules: prefix -> {next hop of the best, data} ---> Route -> Route -> ...
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,7 +18,7 @@
 
 #include "controlplane/next_hops.h"
 #include "dataplane/table_writer.h"
-#include "lpm/prefix_map.h"
+#include "lpm/slab.h"
 
 namespace millrace::controlplane {
 
@@ -41,15 +44,18 @@ struct Route {
 };
 static_assert(sizeof(Route) == 16);
 
-class Rib {
+template <class PrefixType>
+class BasicRib {
  public:
+  using Prefix = PrefixType;
+  using Address = typename Prefix::Address;
+  using Fib = lpm::Table<Prefix>;
   enum class Outcome : std::uint8_t { added, replaced, unchanged };
 
-  Rib(dataplane::TableWriter& writer, NextHops& next_hops, FibId fib)
-      : writer_(writer), next_hops_(next_hops), fib_(fib) {}
-  ~Rib() = default;
-  Rib(const Rib&) = delete;
-  Rib& operator=(const Rib&) = delete;
+  BasicRib(dataplane::TableWriter& writer, NextHops& next_hops, FibId fib)
+      : writer_(writer), next_hops_(next_hops), fib_(writer.template fib<Prefix>(fib)) {}
+  BasicRib(const BasicRib&) = delete;
+  BasicRib& operator=(const BasicRib&) = delete;
 
   struct Spec {
     NextHopSpec next_hop;
@@ -60,22 +66,26 @@ class Rib {
     std::uint32_t mark = 0;
   };
   // One route for a (prefix, source). On an error nothing changed.
-  Result<Outcome> add(Ipv4Prefix prefix, const Spec& spec);
-  bool remove(Ipv4Prefix prefix, RouteSource source);
+  Result<Outcome> add(Prefix prefix, const Spec& spec);
+  // The same for a next hop that is resolved: the caller gives a reference to it away, whatever comes of it.
+  Result<Outcome> add(Prefix prefix, const Route& route);
+  bool remove(Prefix prefix, RouteSource source);
 
-  [[nodiscard]] const Route* find(Ipv4Prefix prefix, RouteSource source) const;
+  [[nodiscard]] const Route* find(Prefix prefix, RouteSource source) const;
   // The best route of the longest prefix that holds the address.
-  [[nodiscard]] std::pair<Ipv4Prefix, const Route*> match(Ipv4Address address) const;
+  [[nodiscard]] std::pair<Prefix, const Route*> match(Address address) const {
+    return best_of(fib_.match(address));
+  }
   // The same among prefixes shorter than `prefix` that hold it.
-  [[nodiscard]] std::pair<Ipv4Prefix, const Route*> covering(Ipv4Prefix prefix) const;
+  [[nodiscard]] std::pair<Prefix, const Route*> covering(Prefix prefix) const {
+    return best_of(fib_.covering(prefix));
+  }
   // visit(prefix, route, is_best) in order from `from`, until it returns false.
   template <class Visit>
-  void visit_from(Ipv4Prefix from, Visit&& visit) const {
-    routes_.visit_from(from, [&](Ipv4Prefix prefix, const Entry& entry) {
-      if (!visit(prefix, entry.best, true)) return false;
-      if (!entry.others) return true;
-      for (const Route& route : *entry.others) {
-        if (!visit(prefix, route, false)) return false;
+  void visit_from(Prefix from, Visit&& visit) const {
+    fib_.visit_from(from, [&](Prefix prefix, const typename Fib::Rule& rule) {
+      for (Index i = rule.data; i != kNone; i = node(i).next) {
+        if (!visit(prefix, node(i).route, i == rule.data)) return false;
       }
       return true;
     });
@@ -83,28 +93,45 @@ class Rib {
   [[nodiscard]] std::size_t count(RouteSource source) const {
     return counts_[static_cast<std::size_t>(source)];
   }
-  [[nodiscard]] std::size_t prefixes() const { return routes_.size(); }
+  [[nodiscard]] std::size_t prefixes() const { return fib_.size(); }
+  [[nodiscard]] std::size_t memory_bytes() const {  // without the index, which is the FIB's
+    return nodes_.memory_bytes();
+  }
 
   // Owner tags of API routes are kept as small numbers; 0 is "none".
   Result<std::uint16_t> owner_id(const std::string& owner);  // fails at 65,535 different owners
   [[nodiscard]] const std::string& owner_name(std::uint16_t id) const { return owners_[id]; }
 
  private:
-  struct Entry {
-    Route best;
-    std::unique_ptr<std::vector<Route>> others;
+  using Index = std::uint32_t;
+  static constexpr Index kNone = 0xffffffff;
+  struct Node {
+    Route route;
+    Index next = kNone;
   };
+
   static bool better(const Route& a, const Route& b);
-  static Route* route_of(Entry& entry, RouteSource source);
-  Result<void> publish(Ipv4Prefix prefix, NextHopId next_hop);
+  Node& node(Index i) { return nodes_[i]; }
+  const Node& node(Index i) const { return nodes_[i]; }
+  Index make(const Route& route);
+  // The link (of the rule, or of a route before) to the route of that source; to nothing if there is none.
+  Index& link_to(Index& first, RouteSource source);
+  std::pair<Prefix, const Route*> best_of(std::pair<Prefix, const typename Fib::Rule*> found) const {
+    return {found.first, found.second == nullptr ? nullptr : &node(found.second->data).route};
+  }
+  Result<Outcome> add_first(Prefix prefix, const Route& route);
+  Result<Outcome> add_beside(Prefix prefix, typename Fib::Rule& rule, const Route& route);
 
   dataplane::TableWriter& writer_;
   NextHops& next_hops_;
-  FibId fib_;
-  lpm::PrefixMap<Ipv4Prefix, Entry> routes_;
+  Fib& fib_;
+  lpm::Slab<Node> nodes_{lpm::Pages::transparent};
   std::array<std::size_t, kRouteSourceNames.size()> counts_{};
   std::vector<std::string> owners_{""};
   std::unordered_map<std::string, std::uint16_t> owner_ids_{{"", 0}};
 };
+
+using Rib = BasicRib<Ipv4Prefix>;
+using Rib6 = BasicRib<Ipv6Prefix>;
 
 }  // namespace millrace::controlplane

@@ -18,6 +18,7 @@ class Ipv4Burst {
 
   void run(rte_mbuf** packets, unsigned count) {
     const unsigned valid = validate(packets, count);
+    if (valid == 0) return;
     std::array<NextHopId, kBurst> next_hops;
     tables_.fib(in_.fib).lookup({destinations_.data(), valid}, next_hops.data());
     for (unsigned i = 0; i < valid; ++i) dispatch(packets_[i], next_hops[i]);

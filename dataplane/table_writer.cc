@@ -2,11 +2,12 @@
 
 namespace millrace::dataplane {
 
-TableWriter::TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::Ipv4TableBuilder::Limits limits,
+TableWriter::TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::TableLimits limits,
                          std::uint32_t flow_seed)
     : tables_(tables), reclaimer_(reclaimer) {
-  fibs_[0] = std::make_unique<lpm::Ipv4TableBuilder>(reclaimer, limits);
-  tables_.fibs_[0].emplace(fibs_[0]->lookup());
+  fibs_[0] = {std::make_unique<lpm::Ipv4Table>(reclaimer, limits),
+              std::make_unique<lpm::Ipv6Table>(reclaimer, limits)};
+  tables_.fibs_[0] = &fibs_[0].ipv4->published();
   tables_.flow_seed_ = flow_seed;
 }
 
@@ -16,6 +17,14 @@ TableWriter::~TableWriter() {
   for (auto& slot : tables_.interfaces_) delete slot.exchange(nullptr);
   const OwnAddresses* last = tables_.own_addresses_.exchange(&OwnAddresses::none());
   if (last != &OwnAddresses::none()) delete last;
+}
+
+void TableWriter::maintain() {
+  constexpr std::size_t kPlaces = 1024;  // about half a millisecond
+  for (const Fib& fib : fibs_) {
+    if (fib.ipv4) fib.ipv4->maintain(kPlaces, now_ns_);
+    if (fib.ipv6) fib.ipv6->maintain(kPlaces, now_ns_);
+  }
 }
 
 void TableWriter::retire_id(IdPool& pool, std::uint32_t id) {

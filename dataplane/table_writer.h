@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "dataplane/tables.h"
-#include "lpm/ipv4_table.h"
 #include "lpm/reclaimer.h"
+#include "lpm/table.h"
 
 namespace millrace::dataplane {
 
@@ -43,17 +43,24 @@ class IdPool {
 class TableWriter {
  public:
   // One FIB (FibId 0) is there from the start. Throws std::bad_alloc without address space.
-  TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::Ipv4TableBuilder::Limits limits,
-              std::uint32_t flow_seed);
+  TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::TableLimits limits, std::uint32_t flow_seed);
   ~TableWriter();  // workers are gone by then
 
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
 
-  [[nodiscard]] lpm::Ipv4TableBuilder& fib(FibId id) { return *fibs_[id.value()]; }
-  Result<void> insert(FibId fib, Ipv4Prefix prefix, NextHopId id) {
-    return this->fib(fib).insert(prefix, id, now_ns_);
+  [[nodiscard]] std::uint64_t now_ns() const { return now_ns_; }
+
+  // Its changes are visible to workers at once; they take now_ns().
+  template <class Prefix = Ipv4Prefix>
+  [[nodiscard]] lpm::Table<Prefix>& fib(FibId id) {
+    if constexpr (std::is_same_v<Prefix, Ipv4Prefix>) {
+      return *fibs_[id.value()].ipv4;
+    } else {
+      return *fibs_[id.value()].ipv6;
+    }
   }
-  void erase(FibId fib, Ipv4Prefix prefix) { this->fib(fib).erase(prefix, now_ns_); }
+  // The work that FIBs put off, a slice of it (lpm/table.h); call it from a timer.
+  void maintain();
 
   // An id starts as "no route". Release it after the last FIB entry that names it is gone.
   std::optional<NextHopId> allocate_next_hop();
@@ -89,7 +96,11 @@ class TableWriter {
   Tables& tables_;
   lpm::Reclaimer& reclaimer_;
   std::uint64_t now_ns_ = 0;
-  std::array<std::unique_ptr<lpm::Ipv4TableBuilder>, kMaxFibs> fibs_;
+  struct Fib {
+    std::unique_ptr<lpm::Ipv4Table> ipv4;
+    std::unique_ptr<lpm::Ipv6Table> ipv6;
+  };
+  std::array<Fib, kMaxFibs> fibs_;
   IdPool next_hop_ids_{kMaxNextHops, 1};  // 0 is kNoRoute
   IdPool adjacency_ids_{kMaxAdjacencies};
   IdPool counter_ids_{kMaxAdjacencies, 0, IdPool::Order::fresh_first};

@@ -15,7 +15,7 @@
 
 #include "dataplane/feature.h"
 #include "dataplane/next_hop.h"
-#include "lpm/ipv4_lookup.h"
+#include "lpm/lookup.h"
 #include "lpm/page_memory.h"
 #include "net/address.h"
 #include "net/mac.h"
@@ -89,7 +89,9 @@ class Tables {
   [[nodiscard]] const InterfaceView* interface(InterfaceId id) const {
     return interfaces_[id.value()].load(std::memory_order_acquire);
   }
-  [[nodiscard]] const lpm::Ipv4Lookup& fib(FibId id) const { return *fibs_[id.value()]; }
+  [[nodiscard]] const lpm::Ipv4Lookup& fib(FibId id) const {
+    return *fibs_[id.value()]->load(std::memory_order_acquire);
+  }
   [[nodiscard]] NextHop next_hop(NextHopId id) const {
     return NextHop::load(next_hops_.as<NextHop>()[id.value()]);
   }
@@ -108,7 +110,8 @@ class Tables {
   friend class TableWriter;  // dataplane/table_writer.h: the only way to change anything here
 
   std::array<std::atomic<const InterfaceView*>, kMaxInterfaces> interfaces_{};
-  std::array<std::optional<lpm::Ipv4Lookup>, kMaxFibs> fibs_;
+  // Each FIB's place of its lookup side, which moves when the FIB lays itself out anew. Set at start.
+  std::array<const std::atomic<const lpm::Ipv4Lookup*>*, kMaxFibs> fibs_{};
   lpm::PageMemory next_hops_;
   lpm::PageMemory adjacencies_;
   lpm::PageMemory buckets_;

@@ -1,21 +1,23 @@
-// An ordered map from prefixes to values with longest-prefix match: a path-compressed binary trie.
+// An ordered map from prefixes to values with longest-prefix match: path-compressed binary tries.
 //
 //              10.0.0.0/8 *                 * holds a value; others only branch.
 //              /          \                 A node's children extend its prefix; child[b] has bit b after it.
 //      10.0.0.0/16 *    10.128.0.0/9 *      Order of iteration: by address, then shorter before longer.
 //
-// Written and read by one thread (the control thread). Nodes live in chunks that never move: references to
-// values stay good until that prefix is erased, and growth costs no copy. Errors: none but std::bad_alloc.
+// With kRootBits = n > 0 there is a trie for each value of the first n bits, found by index, and one more for
+// the prefixes shorter than n: a full Internet table is then about 5 nodes deep instead of 20. With 0, one
+// trie.
+//
+// Written and read by one thread (the control thread). Nodes never move: references to values stay good until
+// that prefix is erased, and growth costs no copy. Errors: none but std::bad_alloc.
 #pragma once
 
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <utility>
-#include <vector>
 
+#include "lpm/slab.h"
 #include "net/address.h"
 #include "net/ipv6_address.h"
 
@@ -37,33 +39,45 @@ inline unsigned address_bit(Ipv6Address a, unsigned i) {
   return static_cast<unsigned>((i < 64 ? a.high() : a.low()) >> (63 - i % 64)) & 1;
 }
 
-template <class Prefix, class Value>
+template <class Prefix, class Value, unsigned kRootBits = 0>
 class PrefixMap {
  public:
   using Address = typename Prefix::Address;
 
-  PrefixMap() = default;
+  PrefixMap() { roots_.fill(kNone); }
   PrefixMap(const PrefixMap&) = delete;
   PrefixMap& operator=(const PrefixMap&) = delete;
 
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::size_t memory_bytes() const { return chunks_.size() * kChunk * sizeof(Node); }
+  [[nodiscard]] std::size_t memory_bytes() const { return sizeof *this + nodes_.memory_bytes(); }
 
   [[nodiscard]] Value* find(Prefix prefix) {
-    const Index at = descend(prefix);
-    return at != kNone && node(at).prefix == prefix && node(at).value ? &*node(at).value : nullptr;
+    const Index at = descend(root_of(prefix), prefix);
+    return at != kNone && node(at).length == prefix.length() && node(at).has_value ? &node(at).value
+                                                                                   : nullptr;
   }
   [[nodiscard]] const Value* find(Prefix prefix) const { return const_cast<PrefixMap*>(this)->find(prefix); }
 
   // The value at `prefix`, made with Value{} if it is new; second: true if it is new.
   std::pair<Value&, bool> emplace(Prefix prefix) {
-    Node& target = node(place(prefix));
-    const bool fresh = !target.value;
+    return emplace_and_visit_below(prefix, [](Prefix) {});
+  }
+  // The same with visit_below(prefix, visit), for the price of one way down.
+  template <class Visit>
+  std::pair<Value&, bool> emplace_and_visit_below(Prefix prefix, Visit&& visit) {
+    const Index at = place(root_of(prefix), prefix);
+    if (prefix.length() >= kRootBits) {
+      visit_topmost(node(at).child[0], visit);
+      visit_topmost(node(at).child[1], visit);
+    } else {
+      visit_below(prefix, visit);
+    }
+    const bool fresh = !node(at).has_value;
     if (fresh) {
-      target.value.emplace();
+      node(at).has_value = true;
       ++size_;
     }
-    return {*target.value, fresh};
+    return {node(at).value, fresh};
   }
 
   bool erase(Prefix prefix);
@@ -79,94 +93,171 @@ class PrefixMap {
 
   // Calls visit(prefix, value) in order for every entry that is not before `from`, until it returns false.
   template <class Visit>
-  void visit_from(Prefix from, Visit&& visit) const {
-    visit_node(root_, from, visit);
-  }
+  void visit_from(Prefix from, Visit&& visit) const;
+
+  // Calls visit(prefix) in order for the entries inside `prefix` and longer than it that no other such entry
+  // holds.
+  template <class Visit>
+  void visit_below(Prefix prefix, Visit&& visit) const;
 
  private:
   using Index = std::uint32_t;
   static constexpr Index kNone = 0xffffffff;
-  static constexpr unsigned kChunk = 4096;
+  static constexpr std::size_t kRoots = std::size_t{1} << kRootBits;
 
   struct Node {
-    Prefix prefix;
+    Address address;
+    std::uint8_t length = 0;
+    bool has_value = false;
     std::array<Index, 2> child{kNone, kNone};
-    std::optional<Value> value;
+    Value value{};
+
+    [[nodiscard]] Prefix prefix() const { return {address, length}; }
+    [[nodiscard]] bool contains(Address other) const {
+      return length == 0 || common_bits(address, other) >= length;
+    }
   };
 
-  Node& node(Index i) { return chunks_[i / kChunk][i % kChunk]; }
-  const Node& node(Index i) const { return chunks_[i / kChunk][i % kChunk]; }
+  Node& node(Index i) { return nodes_[i]; }
+  const Node& node(Index i) const { return nodes_[i]; }
+
+  static std::size_t slot(Address address) {
+    if constexpr (kRootBits == 0) {
+      return 0;
+    } else {
+      return static_cast<std::size_t>(address.value() >> (Address::kBits - kRootBits));
+    }
+  }
+  Index& root_of(Prefix prefix) {
+    return prefix.length() < kRootBits ? short_root_ : roots_[slot(prefix.address())];
+  }
 
   Index allocate(Prefix prefix) {
-    Index i;
-    if (!free_.empty()) {
-      i = free_.back();
-      free_.pop_back();
-    } else {
-      if (used_ % kChunk == 0) chunks_.push_back(std::make_unique<Node[]>(kChunk));
-      i = used_++;
-    }
-    node(i) = Node{};
-    node(i).prefix = prefix;
+    const Index i = nodes_.take();
+    node(i).address = prefix.address();
+    node(i).length = static_cast<std::uint8_t>(prefix.length());
     return i;
   }
 
   // The last node on the way to `prefix` that contains it, or kNone.
-  [[nodiscard]] Index descend(Prefix prefix) const {
-    Index at = root_;
+  [[nodiscard]] Index descend(Index at, Prefix prefix) const {
     Index last = kNone;
-    while (at != kNone && node(at).prefix.contains(prefix)) {
+    while (at != kNone && node(at).length <= prefix.length() && node(at).contains(prefix.address())) {
       last = at;
-      if (node(at).prefix.length() == prefix.length()) break;
-      at = node(at).child[address_bit(prefix.address(), node(at).prefix.length())];
+      if (node(at).length == prefix.length()) break;
+      at = node(at).child[address_bit(prefix.address(), node(at).length)];
     }
     return last;
   }
 
   [[nodiscard]] std::pair<Prefix, const Value*> longest(Address address, unsigned shorter_than) const {
-    std::pair<Prefix, const Value*> best{Prefix{}, nullptr};
-    Index at = root_;
-    while (at != kNone && node(at).prefix.length() < shorter_than && node(at).prefix.contains(address)) {
-      const Node& n = node(at);
-      if (n.value) best = {n.prefix, &*n.value};
-      if (n.prefix.length() == Address::kBits) break;
-      at = n.child[address_bit(address, n.prefix.length())];
+    if (shorter_than > kRootBits) {
+      if (const auto found = longest(roots_[slot(address)], address, shorter_than); found.second != nullptr)
+        return found;
     }
-    return best;
+    return longest(short_root_, address, shorter_than);
+  }
+  [[nodiscard]] std::pair<Prefix, const Value*> longest(Index at, Address address,
+                                                        unsigned shorter_than) const {
+    const Node* best = nullptr;
+    while (at != kNone && node(at).length < shorter_than && node(at).contains(address)) {
+      const Node& n = node(at);
+      if (n.has_value) best = &n;
+      if (n.length == Address::kBits) break;
+      at = n.child[address_bit(address, n.length)];
+    }
+    return best == nullptr ? std::pair<Prefix, const Value*>{} : std::pair{best->prefix(), &best->value};
   }
 
-  Index place(Prefix prefix);
+  Index place(Index& root, Prefix prefix);
 
   template <class Visit>
   bool visit_node(Index at, Prefix from, Visit& visit) const {
-    if (at == kNone || node(at).prefix.last() < from.address()) return true;
+    if (at == kNone || node(at).prefix().last() < from.address()) return true;
     const Node& n = node(at);
-    if (n.value && n.prefix >= from && !visit(n.prefix, *n.value)) return false;
+    if (n.has_value && n.prefix() >= from && !visit(n.prefix(), n.value)) return false;
     return visit_node(n.child[0], from, visit) && visit_node(n.child[1], from, visit);
   }
 
-  std::vector<std::unique_ptr<Node[]>> chunks_;
-  std::vector<Index> free_;
-  Index used_ = 0;
-  Index root_ = kNone;
+  // The topmost entries at and under a node.
+  template <class Visit>
+  void visit_topmost(Index at, Visit& visit) const {
+    if (at == kNone) return;
+    if (node(at).has_value) return visit(node(at).prefix());
+    visit_topmost(node(at).child[0], visit);
+    visit_topmost(node(at).child[1], visit);
+  }
+  // The same for those inside `prefix` and longer.
+  template <class Visit>
+  void visit_topmost_below(Index at, Prefix prefix, Visit& visit) const {
+    while (at != kNone && node(at).length < prefix.length()) {
+      if (!node(at).contains(prefix.address())) return;
+      at = node(at).child[address_bit(prefix.address(), node(at).length)];
+    }
+    if (at == kNone || !prefix.contains(node(at).address)) return;
+    if (node(at).length > prefix.length()) return visit_topmost(at, visit);
+    visit_topmost(node(at).child[0], visit);
+    visit_topmost(node(at).child[1], visit);
+  }
+
+  // Small maps are not worth a large page.
+  Slab<Node> nodes_{kRootBits > 0 ? Pages::transparent : Pages::normal};
+  Index short_root_ = kNone;
+  std::array<Index, kRoots> roots_;
   std::size_t size_ = 0;
 };
 
+// Prefixes shorter than kRootBits start where the tries by index do: each comes before the first longer one
+// with its address.
+template <class Prefix, class Value, unsigned kRootBits>
+template <class Visit>
+void PrefixMap<Prefix, Value, kRootBits>::visit_from(Prefix from, Visit&& visit) const {
+  std::size_t next = slot(from.address());
+  const auto visit_roots = [&](std::size_t end) {
+    for (; next < end; ++next) {
+      if (!visit_node(roots_[next], from, visit)) return false;
+    }
+    return true;
+  };
+  auto with_roots = [&](Prefix prefix, const Value& value) {
+    return visit_roots(slot(prefix.address())) && visit(prefix, value);
+  };
+  if (visit_node(short_root_, from, with_roots)) visit_roots(kRoots);
+}
+
+template <class Prefix, class Value, unsigned kRootBits>
+template <class Visit>
+void PrefixMap<Prefix, Value, kRootBits>::visit_below(Prefix prefix, Visit&& visit) const {
+  if (prefix.length() >= kRootBits) {
+    return visit_topmost_below(roots_[slot(prefix.address())], prefix, visit);
+  }
+  std::size_t next = slot(prefix.address());
+  const auto visit_roots = [&](std::size_t end) {
+    for (; next < end; ++next) visit_topmost(roots_[next], visit);
+  };
+  auto with_roots = [&](Prefix inner) {
+    visit_roots(slot(inner.address()));
+    visit(inner);
+    next = slot(inner.last()) + 1;
+  };
+  visit_topmost_below(short_root_, prefix, with_roots);
+  visit_roots(slot(prefix.last()) + 1);
+}
+
 // Finds or makes the node of `prefix`: below the last node that contains it, either in an empty place, above
 // a longer prefix, or beside one under a new branch.
-template <class Prefix, class Value>
-auto PrefixMap<Prefix, Value>::place(Prefix prefix) -> Index {
-  const Index above = descend(prefix);
-  if (above != kNone && node(above).prefix == prefix) return above;
+template <class Prefix, class Value, unsigned kRootBits>
+auto PrefixMap<Prefix, Value, kRootBits>::place(Index& root, Prefix prefix) -> Index {
+  const Index above = descend(root, prefix);
+  if (above != kNone && node(above).length == prefix.length()) return above;
   const auto link = [&]() -> Index& {
-    return above == kNone ? root_
-                          : node(above).child[address_bit(prefix.address(), node(above).prefix.length())];
+    return above == kNone ? root : node(above).child[address_bit(prefix.address(), node(above).length)];
   };
   const Index fresh = allocate(prefix);
   const Index below = link();
   if (below == kNone) return link() = fresh;
 
-  const Prefix other = node(below).prefix;
+  const Prefix other = node(below).prefix();
   if (prefix.contains(other)) {
     node(fresh).child[address_bit(other.address(), prefix.length())] = below;
     return link() = fresh;
@@ -179,25 +270,28 @@ auto PrefixMap<Prefix, Value>::place(Prefix prefix) -> Index {
   return fresh;
 }
 
-// Takes the value away, then every node on its way up that neither holds a value nor branches.
-template <class Prefix, class Value>
-bool PrefixMap<Prefix, Value>::erase(Prefix prefix) {
+// Takes the value, then the nodes that neither hold one nor branch any more.
+template <class Prefix, class Value, unsigned kRootBits>
+bool PrefixMap<Prefix, Value, kRootBits>::erase(Prefix prefix) {
   std::array<Index*, Address::kBits + 2> way{};  // the links walked, from the root
   std::size_t depth = 0;
-  Index* link = &root_;
-  while (*link != kNone && node(*link).prefix.contains(prefix)) {
+  Index* link = &root_of(prefix);
+  while (*link != kNone && node(*link).length <= prefix.length() && node(*link).contains(prefix.address())) {
     way[depth++] = link;
-    if (node(*link).prefix.length() == prefix.length()) break;
-    link = &node(*link).child[address_bit(prefix.address(), node(*link).prefix.length())];
+    if (node(*link).length == prefix.length()) break;
+    link = &node(*link).child[address_bit(prefix.address(), node(*link).length)];
   }
-  if (depth == 0 || node(*way[depth - 1]).prefix != prefix || !node(*way[depth - 1]).value) return false;
-  node(*way[depth - 1]).value.reset();
+  if (depth == 0) return false;
+  Node& last = node(*way[depth - 1]);
+  if (last.length != prefix.length() || !last.has_value) return false;
+  last.has_value = false;
+  last.value = Value{};
   --size_;
   while (depth > 0) {
     Index& at = *way[--depth];
     const Node& n = node(at);
-    if (n.value || (n.child[0] != kNone && n.child[1] != kNone)) break;
-    free_.push_back(at);
+    if (n.has_value || (n.child[0] != kNone && n.child[1] != kNone)) break;
+    nodes_.give_back(at);
     at = n.child[0] != kNone ? n.child[0] : n.child[1];
     if (at != kNone) break;  // the parent still has as many children as before
   }

@@ -34,8 +34,8 @@ class RibTest : public TableFixture {
     return added ? *added : Outcome::unchanged;
   }
   const NextHopSpec* in_fib(Ipv4Prefix prefix) {
-    const NextHopId* id = writer_.fib(FibId(0)).find(prefix);
-    return id == nullptr ? nullptr : &next_hops_.find(*id)->spec;
+    const auto* rule = writer_.fib(FibId(0)).find(prefix);
+    return rule == nullptr ? nullptr : &next_hops_.find(rule->next_hop)->spec;
   }
   void expect_fib(Ipv4Prefix prefix, const NextHopSpec& expected) {
     const NextHopSpec* found = in_fib(prefix);
@@ -198,8 +198,8 @@ class RibRandomTest : public RibTest {
  protected:
   void expect_equal() {
     std::map<Ipv4Prefix, NextHopSpec> fib;
-    writer_.fib(FibId(0)).visit_from({}, [&](Ipv4Prefix prefix, NextHopId id) {
-      fib.emplace(prefix, next_hops_.find(id)->spec);
+    writer_.fib(FibId(0)).visit_from({}, [&](Ipv4Prefix prefix, const lpm::Ipv4Table::Rule& rule) {
+      fib.emplace(prefix, next_hops_.find(rule.next_hop)->spec);
       return true;
     });
     ASSERT_EQ(fib, oracle_.fib());
@@ -247,8 +247,10 @@ TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
                                               NextHopSpec::via(kA.addresses),
                                               NextHopSpec::local(),
                                               NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a})};
+  unsigned refused = 0;
   for (unsigned step = 0; step < 5000 && !HasFailure(); ++step) {
-    // Few prefixes, so that sources meet; /25s, so that inserts fail for lack of a group.
+    // Few prefixes, so that sources meet; /25s, so that inserts fail for lack of a group (of shorter ones,
+    // too: a /25 that had their answer needs a group when they get another one).
     const Ipv4Prefix prefix(Ipv4Address(0x0a000000 + (random.below(8) << 8)),
                             std::array{8U, 16U, 24U, 25U}[random.below(4)]);
     const auto source = static_cast<RouteSource>(random.below(4));
@@ -258,7 +260,7 @@ TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
       if (rib_.add(prefix, s)) {
         oracle_.routes[{prefix, source}] = {s.next_hop, s.distance, s.metric};
       } else {
-        EXPECT_EQ(prefix.length(), 25U);
+        ++refused;
       }
     } else {
       EXPECT_EQ(rib_.remove(prefix, source), oracle_.routes.erase({prefix, source}) == 1);
@@ -266,6 +268,7 @@ TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
     if (random.chance(3)) reclaimer_.poll();
     if (step % 20 == 0) expect_equal();
   }
+  EXPECT_GT(refused, 0U);
   while (!oracle_.routes.empty()) {
     const auto [prefix, source] = oracle_.routes.begin()->first;
     EXPECT_TRUE(rib_.remove(prefix, source));
@@ -275,7 +278,7 @@ TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
   pass_grace_period();
   EXPECT_EQ(writer_.next_hops_used(), 0U);
   EXPECT_EQ(writer_.adjacencies_used(), 0U);
-  EXPECT_EQ(writer_.fib(FibId(0)).groups_used(), 0U);
+  EXPECT_EQ(writer_.fib(FibId(0)).statistics().groups, 0U);
 }
 
 }  // namespace
