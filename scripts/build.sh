@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Configures (the first time) and builds one kind of build; does nothing where that is up to date.
-#   scripts/build.sh [release|test|asan|tsan|fuzz] [ninja target...]
+#   scripts/build.sh [release|test|asan|tsan|fuzz|perf] [ninja target...]
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
@@ -11,6 +11,7 @@ usage: scripts/build.sh [KIND] [NINJA TARGET...]
   asan     build-asan/  AddressSanitizer and UBSan, with tests
   tsan     build-tsan/  ThreadSanitizer, with tests
   fuzz     build-fuzz/  the libFuzzer targets, with clang, AddressSanitizer and UBSan
+  perf     build-perf/  the benchmarks, optimised as a release
 USAGE
 }
 
@@ -19,6 +20,7 @@ kind=${1:-release}
 options=()
 case $kind in
   release) dir=build; options+=(--buildtype=release -Db_lto=true -Dtests=false) ;;
+  perf) dir=build-perf; options+=(--buildtype=release -Db_lto=true -Dtests=false -Dperf=true) ;;
   test) dir=build-test; options+=(--buildtype=debugoptimized -Db_ndebug=false) ;;
   asan) dir=build-asan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=address,undefined) ;;
   tsan) dir=build-tsan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=thread) ;;
@@ -32,7 +34,7 @@ case $kind in
   *) usage >&2; exit 2 ;;
 esac
 # Warnings are errors where the optimiser sees the code as it is; sanitizers make GCC see ghosts.
-[[ ${CI:-} != true || $kind != @(release|test) ]] || options+=(--werror)
+[[ ${CI:-} != true || $kind != @(release|test|perf) ]] || options+=(--werror)
 
 # Meson takes ccache by itself where it is installed.
 if [[ ! -f $dir/build.ninja ]]; then

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Millrace's prefix tables beside DPDK's: lookups, loads, changes, memory (docs/benchmarking.md).
+# Installs what is missing, builds, and reserves hugepages for the time of the run.
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
+
+usage() {
+  cat <<'USAGE'
+usage: perf/lpm.sh [OPTION...]
+  --quick          fewer and shorter runs: under a minute in all
+  --json FILE      where the figures go (default build-perf/lpm.json)
+  --table4 FILE    IPv4 routes, gzipped text, a line "PREFIX NEXT-HOP" (default: the 2024 table of tests/data)
+  --table6 FILE    IPv6 routes (default: the 2024 table of tests/data)
+  --feed FILE      IPv4 routes in the order of their arrival (default: the 2015 feed of tests/data)
+  --only REGEX     run the cases whose name this finds: 'v4/prefix', '/b32$', 'load'
+  --subjects LIST  who takes part: millrace,rte_fib4,...
+  --runs N         runs of each lookup case (default 9, with --quick 3)
+  --seed N         of the addresses and of all random orders (default 1)
+  --core N         the core that measures (default: the last)
+  --slow           let rte_lpm load and change tables, too: it takes minutes
+USAGE
+}
+
+# Paths are the caller's, and common.sh has changed to the root of the project.
+arguments=()
+caller=$OLDPWD
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --json | --table4 | --table6 | --feed)
+      [[ $# -ge 2 ]] || die "$1 wants a file"
+      case $2 in /*) arguments+=("$1" "$2") ;; *) arguments+=("$1" "$caller/$2") ;; esac
+      shift 2
+      ;;
+    *) arguments+=("$1"); shift ;;
+  esac
+done
+
+need_root "to reserve hugepages"
+scripts/setup.sh
+scripts/build.sh perf perf/lpm_bench >build-perf.log 2>&1 || { cat build-perf.log >&2; die "the build failed"; }
+rm -f build-perf.log
+
+# 2 MB pages for DPDK's tables and for ours (twice while a load is measured), on top of what others use. At the end the
+# number goes down by what was added, and so never below what it was.
+pages=1536
+control=/sys/kernel/mm/hugepages/hugepages-2048kB
+added=0
+give_back() {
+  local rest
+  [[ $added -gt 0 ]] || return 0
+  rest=$(($(<$control/nr_hugepages) - added))
+  echo $((rest > before ? rest : before)) >$control/nr_hugepages
+}
+trap give_back EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+before=$(<$control/nr_hugepages)
+missing=$((pages - $(<$control/free_hugepages)))
+if [[ $missing -gt 0 ]]; then
+  added=$missing
+  scripts/setup.sh --hugepages $((before + missing)) || die "the benchmark wants $pages free hugepages of 2 MB"
+fi
+
+build-perf/perf/lpm_bench --json build-perf/lpm.json \
+  --table4 tests/data/v4-2024-prefix-nhidx.txt.gz --table6 tests/data/v6-2024-prefix-nhidx.txt.gz \
+  --feed tests/data/feed20151023-v4-prefix-nexthop.txt.gz "${arguments[@]}"
