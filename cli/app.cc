@@ -165,7 +165,8 @@ void Tree::add_route_add(Parent route) {
   CLI::App& app =
       add(route, "add", "Add or replace a route of source api (gone after a restart of the daemon)");
   app.add_option("PREFIX", words_.route.prefix, "For example 10.0.0.0/8")->type_name("")->required();
-  app.add_option("TARGET", words_.route.target, "via ADDRESS..., blackhole, unreachable or prohibit")
+  app.add_option("TARGET", words_.route.target,
+                 "via ADDRESS [weight N]..., blackhole, unreachable or prohibit")
       ->type_name(":{via,blackhole,unreachable,prohibit}")  // for completion; the help cuts it off
       ->required();
   app.add_option("--distance", words_.route.distance, "Administrative distance: the lowest of a prefix wins")
@@ -188,8 +189,9 @@ void Tree::add_files() {
     app.add_option("FILE", words_.file, argument)->type_name("")->required();
     return app;
   };
-  CLI::App& load_app = add_with_file("load", "Load many routes",
-                                     "Lines 'PREFIX via ADDRESS...', plain or gzip; - is the standard input");
+  CLI::App& load_app =
+      add_with_file("load", "Load many routes",
+                    "Lines 'PREFIX via ADDRESS [weight N]...', plain or gzip; - is the standard input");
   chosen(load_app, [this](Context& context) { load(context, words_.file); });
   const char* const kConfig = "A configuration (YAML); - is the standard input";
   chosen(add_with_file("check", "Check a configuration without applying it", kConfig),

@@ -63,4 +63,9 @@ std::string via_of(const Json& hop) {
   return address.empty() || interface.empty() ? address + interface : address + " " + interface;
 }
 
+std::string weighted_via_of(const Json& hop) {
+  const std::uint64_t weight = unsigned_of(hop, "weight");
+  return via_of(hop) + (weight > 1 ? " weight " + std::to_string(weight) : "");
+}
+
 }  // namespace millrace::cli

@@ -23,5 +23,7 @@ const Json& part_of(const Json& object, const char* key);
 
 // "192.0.2.254 wan0": an address and the interface that it is reached through.
 std::string via_of(const Json& hop);
+// The same, with " weight 3" where that is not 1.
+std::string weighted_via_of(const Json& hop);
 
 }  // namespace millrace::cli

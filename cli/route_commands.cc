@@ -1,4 +1,5 @@
 // `millrace route add|del|lookup`.
+#include <charconv>
 #include <ostream>
 
 #include "cli/commands.h"
@@ -9,10 +10,40 @@ namespace millrace::cli {
 
 namespace {
 
+// 1 to 255; 0 if the word is no weight.
+unsigned weight_of(const std::string& word) {
+  std::uint8_t weight = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), weight);
+  return error == std::errc{} && end == word.data() + word.size() ? weight : 0;
+}
+
+// The words behind "via", of which target_error() approved.
+Json via_json(const std::vector<std::string>& words) {
+  Json via = Json::array();
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    if (words[i] == "weight") {
+      via.back() = {{"address", via.back()}, {"weight", weight_of(words[++i])}};
+    } else {
+      via.push_back(words[i]);
+    }
+  }
+  return via;
+}
+
+std::string via_error(const std::vector<std::string>& words) {
+  if (words.size() < 2) return "'via' needs at least one address";
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    if (words[i] != "weight") continue;
+    if (i == 1 || words[i - 2] == "weight") return "'weight' stands behind an address";
+    if (++i == words.size() || weight_of(words[i]) == 0) return "'weight' needs a number from 1 to 255";
+  }
+  return "";
+}
+
 Json to_json(const NewRoute& route) {
   Json body{{"prefix", route.prefix}};
   if (route.target.front() == "via") {
-    body["via"] = std::vector<std::string>(route.target.begin() + 1, route.target.end());
+    body["via"] = via_json(route.target);
   } else {
     body["type"] = route.target.front();
   }
@@ -53,7 +84,7 @@ void print_match(std::ostream& out, const Json& answer) {
 std::string target_error(const std::vector<std::string>& words) {
   if (words.empty()) return "where to is missing: 'via ADDRESS...', blackhole, unreachable or prohibit";
   const std::string& first = words.front();
-  if (first == "via") return words.size() < 2 ? "'via' needs at least one address" : "";
+  if (first == "via") return via_error(words);
   if (first != "blackhole" && first != "unreachable" && first != "prohibit") {
     return "'" + printable(first) + "' is not 'via ADDRESS...', blackhole, unreachable or prohibit";
   }

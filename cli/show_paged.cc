@@ -84,7 +84,7 @@ void add_route(Table& table, const Json& route) {
   std::string via;
   std::string state;
   for (const Json& hop : part_of(route, "via")) {
-    via += (via.empty() ? "" : "\n") + via_of(hop);
+    via += (via.empty() ? "" : "\n") + weighted_via_of(hop);
     state += (state.empty() ? "" : "\n") + text_of(hop, "state");
   }
   if (via.empty()) via = text_of(route, "type");

@@ -168,27 +168,28 @@ std::string not_a_host_of(const Connected& connected, const Subnet& subnet, Ipv4
   return {};
 }
 
-void check_next_hop(const Draft& draft, const Connected& connected, const Placed<Ipv4Address>& hop,
+void check_next_hop(const Draft& draft, const Connected& connected, const Placed<NextHop>& hop,
                     Problems& problems) {
-  const Subnet* subnet = connected.subnet_of(hop.value);
+  const Ipv4Address address = hop.value.address;
+  const Subnet* subnet = connected.subnet_of(address);
   if (!subnet) {
     if (draft.subnets_are_unknown) return;
-    problems.add(hop.at, "next hop " + hop.value.to_string() + " must be on a connected subnet",
+    problems.add(hop.at, "next hop " + address.to_string() + " must be on a connected subnet",
                  "recursive next hops are not supported yet");
     return;
   }
-  const std::string reason = not_a_host_of(connected, *subnet, hop.value);
-  if (!reason.empty()) problems.add(hop.at, "next hop " + hop.value.to_string() + " is " + reason);
+  const std::string reason = not_a_host_of(connected, *subnet, address);
+  if (!reason.empty()) problems.add(hop.at, "next hop " + address.to_string() + " is " + reason);
 }
 
 void check_next_hops(const Draft& draft, const Connected& connected, const RouteDraft& route,
                      Problems& problems) {
   std::unordered_map<Ipv4Address, Place> seen;
   for (const auto& hop : route.via) {
-    if (seen.emplace(hop.value, hop.at).second)
+    if (seen.emplace(hop.value.address, hop.at).second)
       check_next_hop(draft, connected, hop, problems);
     else
-      problems.add(hop.at, "next hop " + hop.value.to_string() + " is in the list already");
+      problems.add(hop.at, "next hop " + hop.value.address.to_string() + " is in the list already");
   }
 }
 

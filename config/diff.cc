@@ -13,8 +13,8 @@ namespace {
 
 // Values in the words of the file.
 
-std::string text_of(const Ipv4Address& address) {
-  return address.to_string();
+std::string text_of(const NextHop& hop) {
+  return hop.address.to_string() + (hop.weight == 1 ? "" : " weight " + std::to_string(hop.weight));
 }
 std::string text_of(const Ipv4InterfaceAddress& address) {
   return address.to_string();

@@ -25,12 +25,17 @@ struct InterfaceDraft {
   std::vector<Placed<Ipv4InterfaceAddress>> addresses;
 };
 
+struct NextHopDraft {
+  std::optional<Placed<Ipv4Address>> address;
+  unsigned weight = 1;
+};
+
 struct RouteDraft {
   Place at;
   std::optional<Placed<Ipv4Prefix>> prefix;
   std::optional<Place> via_at;   // also where the value could not be read
   std::optional<Place> type_at;  // also where the value could not be read
-  std::vector<Placed<Ipv4Address>> via;
+  std::vector<Placed<NextHop>> via;
   RouteConfig config;
 };
 

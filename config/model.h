@@ -47,11 +47,21 @@ struct InterfaceConfig {
 
 enum class RouteType : std::uint8_t { unicast, blackhole, unreachable, prohibit };
 
+// Of several next hops each gets a share of the flows as large as its weight.
+struct NextHop {
+  Ipv4Address address;
+  std::uint8_t weight = 1;                                   // 1 to 255
+  constexpr NextHop(Ipv4Address to, std::uint8_t share = 1)  // NOLINT: implicit by design
+      : address(to), weight(share) {}
+  friend auto operator<=>(const NextHop&, const NextHop&) = default;
+};
+inline constexpr std::size_t kMaxNextHops = 128;  // of one route
+
 struct RouteConfig {
   RouteType type = RouteType::unicast;
-  std::vector<Ipv4Address> via;  // sorted, without duplicates; empty unless unicast
-  unsigned distance = 1;         // administrative distance: lower wins
-  unsigned metric = 0;           // lower wins among equal distances
+  std::vector<NextHop> via;  // sorted, each address once; empty unless unicast
+  unsigned distance = 1;     // administrative distance: lower wins
+  unsigned metric = 0;       // lower wins among equal distances
   friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
 

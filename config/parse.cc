@@ -139,14 +139,37 @@ void read_prefix(Reader& in, const Node& node, RouteDraft& route) {
   if (const auto value = in.prefix(node, "prefix")) route.prefix = {*value, node.at};
 }
 
+void read_next_hop_address(Reader& in, const Node& node, NextHopDraft& hop) {
+  if (const auto value = in.address(node, "address")) hop.address = {*value, node.at};
+}
+
+void read_weight(Reader& in, const Node& node, NextHopDraft& hop) {
+  if (const auto value = in.integer(node, "weight", 1, 255)) hop.weight = *value;
+}
+
+constexpr Field<NextHopDraft> kNextHopFields[] = {{"address", read_next_hop_address, true},
+                                                  {"weight", read_weight}};
+
+// An address, or a mapping of address and weight.
+void read_next_hop(Reader& in, const Node& node, RouteDraft& route) {
+  NextHopDraft hop;
+  if (node.kind == Kind::mapping) {
+    in.fields(node, "a next hop", kNextHopFields, hop, node.at);
+  } else if (const auto value = in.address(node, "a next hop")) {
+    hop.address = {*value, node.at};
+  }
+  if (hop.address)
+    route.via.push_back({{hop.address->value, static_cast<std::uint8_t>(hop.weight)}, hop.address->at});
+}
+
 void read_via(Reader& in, const Node& node, RouteDraft& route) {
   route.via_at = node.at;
-  const auto add = [&](const Node& hop) {
-    if (const auto value = in.address(hop, "a next hop")) route.via.push_back({*value, hop.at});
-  };
-  if (node.kind != Kind::sequence) return add(node);
+  if (node.kind != Kind::sequence) return read_next_hop(in, node, route);
   if (node.items.empty()) in.problem(node.at, "via must name a next hop at least");
-  for (const Node* item : node.items) add(*item);
+  if (node.items.size() > kMaxNextHops)
+    in.problem(node.items[kMaxNextHops]->at,
+               "a route has at most " + std::to_string(kMaxNextHops) + " next hops");
+  for (const Node* item : node.items) read_next_hop(in, *item, route);
 }
 
 void read_type(Reader& in, const Node& node, RouteDraft& route) {
@@ -305,6 +328,7 @@ std::vector<KnownKeys> known_keys() {
           known("control", kControlFields),
           known("interfaces.*", kInterfaceFields),
           known("routes[]", kRouteFields),
+          known("routes[].via[]", kNextHopFields),
           known("neighbors[]", kNeighborFields)};
 }
 

@@ -127,6 +127,7 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
              {{"entries", fib.size()},
               {"next_hops", c.writer().next_hops_used()},
               {"adjacencies", c.writer().adjacencies_used()},
+              {"groups_published", c.next_hops().groups_published()},
               {"memory_bytes", fib.statistics().memory_bytes}}},
             {"neighbors", {{"total", c.neighbors().entries().size()}, {"resolved", resolved}}},
             {"accounting", to_json(c.accounting())},
@@ -280,6 +281,9 @@ ApiResponse Api::get_metrics(const ApiRequest&, const Query&) {
     }
     text.family("millrace_fib_entries", "gauge", "Prefixes in the FIB.");
     text.sample("millrace_fib_entries", {}, std::uint64_t{c.writer().fib(FibId(0)).size()});
+    text.family("millrace_next_hop_groups_published", "counter",
+                "Next hops of the FIB that were given to workers, new or changed.");
+    text.sample("millrace_next_hop_groups_published_total", {}, c.next_hops().groups_published());
     text.family("millrace_neighbors", "gauge", "Entries of the neighbour table.");
     text.sample("millrace_neighbors", {}, std::uint64_t{c.neighbors().entries().size()});
     text.family("millrace_worker_busy_cycles", "counter", "TSC cycles in loops that found packets.");

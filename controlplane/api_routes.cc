@@ -50,36 +50,35 @@ std::string interface_name(Control& c, InterfaceId id) {
 json via_json(Control& c, const NextHops::Set& set) {
   json list = json::array();
   if (set.spec.kind == NextHopSpec::Kind::glean) {
-    list.push_back(
-        {{"address", nullptr}, {"interface", interface_name(c, set.spec.interface)}, {"state", "resolved"}});
+    list.push_back({{"address", nullptr},
+                    {"interface", interface_name(c, set.spec.interface)},
+                    {"state", "resolved"},
+                    {"weight", 1}});
   }
-  for (const Ipv4Address address : set.spec.addresses) {
-    const auto member = std::find_if(set.members.begin(), set.members.end(),
-                                     [&](const NeighborKey& key) { return key.address == address; });
-    if (member == set.members.end()) {
-      list.push_back({{"address", address.to_string()}, {"interface", nullptr}, {"state", "unreachable"}});
-      continue;
-    }
-    const NextHops::Link* link = c.next_hops().find_link(*member);
-    list.push_back({{"address", address.to_string()},
-                    {"interface", interface_name(c, member->interface)},
-                    {"state", link == nullptr ? "unresolved" : state_name(link->state)}});
+  for (std::size_t i = 0; i < set.spec.hops.size(); ++i) {
+    const NextHops::Link* link = set.members[i];
+    const auto& [address, weight] = set.spec.hops[i];
+    list.push_back(
+        {{"address", address.to_string()},
+         {"interface", link == nullptr ? json(nullptr) : json(interface_name(c, link->key.interface))},
+         {"state", link == nullptr ? "unreachable" : state_name(link->state)},
+         {"weight", weight}});
   }
   return list;
 }
 
 json members_json(Control& c, const NextHops::Set& set) {
   json list = json::array();
-  for (const NeighborKey& key : set.members) {
-    const NextHops::Link* link = c.next_hops().find_link(key);
+  for (std::size_t i = 0; i < set.members.size(); ++i) {
+    const NextHops::Link* link = set.members[i];
     if (link == nullptr) continue;
-    const auto [packets, bytes] = c.sent_to(key);
+    const auto [packets, bytes] = c.sent_to(link->key);
     const bool resolved = link->state == NextHops::LinkState::resolved;
-    list.push_back({{"address", key.address.to_string()},
-                    {"interface", interface_name(c, key.interface)},
+    list.push_back({{"address", link->key.address.to_string()},
+                    {"interface", interface_name(c, link->key.interface)},
                     {"mac", resolved ? json(link->mac.to_string()) : json(nullptr)},
                     {"state", state_name(link->state)},
-                    {"weight", 1},
+                    {"weight", set.spec.hops[i].weight},
                     {"packets", packets},
                     {"bytes", bytes}});
   }
@@ -105,6 +104,7 @@ std::string detail_of(Control& c, const NextHops::Set& set) {
     if (!text.empty()) text += ", ";
     if (via["address"].is_string()) text += "via " + via["address"].get<std::string>() + " ";
     text += via["interface"].is_string() ? via["interface"].get<std::string>() : "(not connected)";
+    if (via["weight"] != 1) text += " weight " + via["weight"].dump();
   }
   if (set.spec.kind == NextHopSpec::Kind::drop) return std::string(dataplane::info(set.spec.reason).name);
   return text;

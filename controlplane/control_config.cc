@@ -301,6 +301,7 @@ void Control::publish_plans() {
 // Whatever hangs on interface addresses and states: the set of own addresses, connected routes, resolved next
 // hops.
 void Control::addresses_changed() {
+  next_hops_.interfaces_lost();
   interfaces_.publish_addresses();
   sync_connected();
   next_hops_.interfaces_changed();

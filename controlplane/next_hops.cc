@@ -8,34 +8,44 @@ using dataplane::Adjacency;
 using dataplane::DropReason;
 using dataplane::NextHop;
 
+// FNV-1a over words, and the finish of MurmurHash3 (public domain): specs differ in a few bits.
+std::size_t NextHops::SpecHash::operator()(const NextHopSpec* spec) const {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&hash](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
+  add(static_cast<std::uint64_t>(spec->kind) << 48 | static_cast<std::uint64_t>(spec->reason) << 32 |
+      spec->interface.value());
+  for (const config::NextHop& hop : spec->hops) add(std::uint64_t{hop.weight} << 32 | hop.address.value());
+  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
+  return hash ^ (hash >> 33);
+}
+
 Result<NextHopId> NextHops::acquire(const NextHopSpec& spec) {
-  if (const auto known = ids_.find(spec); known != ids_.end()) {
-    ++sets_.at(known->second)->references;
+  if (const auto known = ids_.find(&spec); known != ids_.end()) {
+    add_reference(known->second);
     return known->second;
   }
   const auto id = writer_.allocate_next_hop();
   if (!id) return Error{"the next-hop table is full"};
-  auto set = std::make_unique<Set>(Set{spec, *id, 1, {}, {}, {}});
+  if (id->value() >= sets_.size()) sets_.resize(id->value() + 1);
+  auto& set = sets_[id->value()];
+  set = std::make_unique<Set>(Set{spec, *id, 1, std::vector<Link*>(spec.hops.size()), {}, {}});
+  ids_.emplace(&set->spec, *id);
   resolve(*set);
-  ids_.emplace(spec, *id);
-  sets_.emplace(*id, std::move(set));
   return *id;
 }
 
+// What workers may still do with the id leads to where it led: it goes with its group and adjacencies, a
+// grace period later.
 void NextHops::release(NextHopId id) {
-  const auto at = sets_.find(id);
-  if (at == sets_.end() || --at->second->references != 0) return;
-  Set& set = *at->second;
-  attach(set, {});
-  if (set.first_bucket) writer_.release_group(*set.first_bucket);
+  auto& set = sets_[id.value()];
+  if (--set->references != 0) return;
+  for (Link* link : set->members) {
+    if (link != nullptr) leave_link(*link, *set);
+  }
+  if (set->published.kind() == NextHop::Kind::group) writer_.release_group(set->published);
   writer_.release_next_hop(id);
-  ids_.erase(set.spec);
-  sets_.erase(at);
-}
-
-const NextHops::Set* NextHops::find(NextHopId id) const {
-  const auto at = sets_.find(id);
-  return at == sets_.end() ? nullptr : at->second.get();
+  ids_.erase(&set->spec);
+  set.reset();
 }
 
 const NextHops::Link* NextHops::find_link(NeighborKey key) const {
@@ -45,27 +55,26 @@ const NextHops::Link* NextHops::find_link(NeighborKey key) const {
 
 // Which links the set's addresses lie on now.
 void NextHops::resolve(Set& set) {
-  std::vector<NeighborKey> members;
-  if (set.spec.kind == NextHopSpec::Kind::via) {
-    for (const Ipv4Address address : set.spec.addresses) {
-      if (const Interface* on = interfaces_.connected_to(address)) members.push_back({on->id, address});
+  const auto& hops = set.spec.hops;
+  std::vector<Link*> members(hops.size());
+  for (std::size_t i = 0; i < hops.size(); ++i) {
+    InterfaceId id = set.spec.interface;
+    if (set.spec.kind == NextHopSpec::Kind::via) {
+      const Interface* on = interfaces_.connected_to(hops[i].address);
+      if (on == nullptr) continue;
+      id = on->id;
     }
-  } else if (set.spec.kind == NextHopSpec::Kind::neighbor) {
-    members.push_back({set.spec.interface, set.spec.addresses.front()});
+    members[i] = use_link({id, hops[i].address}, set);
   }
-  attach(set, members);
+  attach(set, std::move(members));
 }
 
 // Moves the set from its old members to the new ones. Those that stay keep their adjacencies.
-void NextHops::attach(Set& set, const std::vector<NeighborKey>& members) {
-  std::vector<NeighborKey> attached;
-  for (const NeighborKey& key : members) {
-    if (use_link(key, set)) attached.push_back(key);
-  }
-  const std::vector<NeighborKey> before = std::exchange(set.members, attached);
+void NextHops::attach(Set& set, std::vector<Link*> members) {
+  const std::vector<Link*> before = std::exchange(set.members, std::move(members));
   publish(set);  // before an adjacency goes that it named
-  for (const NeighborKey& key : before) {
-    if (std::find(attached.begin(), attached.end(), key) == attached.end()) leave_link(key, set);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i] != nullptr && before[i] != set.members[i]) leave_link(*before[i], set);
   }
 }
 
@@ -84,24 +93,21 @@ NextHops::Link* NextHops::make_link(NeighborKey key) {
   return &links_.emplace(key, std::move(link)).first->second;
 }
 
-bool NextHops::use_link(NeighborKey key, const Set& user) {
+NextHops::Link* NextHops::use_link(NeighborKey key, const Set& user) {
   const auto at = links_.find(key);
   Link* link = at == links_.end() ? make_link(key) : &at->second;
-  if (link == nullptr) return false;
-  if (!link->users.insert(user.id).second) return true;
+  if (link == nullptr || !link->users.insert(user.id).second) return link;
   if (user.spec.kind == NextHopSpec::Kind::via && link->routed++ == 0) wanted_(key, true);
-  return true;
+  return link;
 }
 
-void NextHops::leave_link(NeighborKey key, const Set& user) {
-  const auto at = links_.find(key);
-  if (at == links_.end() || at->second.users.erase(user.id) == 0) return;
-  Link& link = at->second;
-  if (user.spec.kind == NextHopSpec::Kind::via && --link.routed == 0) wanted_(key, false);
+void NextHops::leave_link(Link& link, const Set& user) {
+  link.users.erase(user.id);
+  if (user.spec.kind == NextHopSpec::Kind::via && --link.routed == 0) wanted_(link.key, false);
   if (!link.users.empty()) return;
   writer_.release_adjacency(link.slot);
   writer_.release_counter(link.counter);
-  links_.erase(at);
+  links_.erase(link.key);
 }
 
 std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
@@ -121,20 +127,17 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   return adjacency;
 }
 
-// A changed adjacency is a new slot; the old one goes after those who name it moved. They are published in
-// any case: who of a group is usable depends on states that no adjacency shows.
-bool NextHops::renew_slot(Link& link) {
+// A changed adjacency is a new slot. Returns the old one, to be released after those who name it moved.
+std::optional<AdjacencyId> NextHops::renew_slot(Link& link) {
   const auto adjacency = adjacency_of(link);
-  if (!adjacency) return false;
-  const bool same = *adjacency == writer_.adjacency(link.slot);
-  const auto slot = same ? std::optional(link.slot) : writer_.add_adjacency(*adjacency);
-  if (!slot) return false;
-  const AdjacencyId old = std::exchange(link.slot, *slot);
-  for (const NextHopId user : link.users) {
-    if (const auto at = sets_.find(user); at != sets_.end()) publish(*at->second);
-  }
-  if (!same) writer_.release_adjacency(old);
-  return true;
+  if (!adjacency || *adjacency == writer_.adjacency(link.slot)) return std::nullopt;
+  const auto slot = writer_.add_adjacency(*adjacency);
+  if (!slot) return std::nullopt;
+  return std::exchange(link.slot, *slot);
+}
+
+void NextHops::publish_users(const Link& link) {
+  for (const NextHopId user : link.users) publish(*sets_[user.value()]);
 }
 
 void NextHops::neighbor_changed(NeighborKey key, LinkState state, MacAddress mac) {
@@ -144,75 +147,114 @@ void NextHops::neighbor_changed(NeighborKey key, LinkState state, MacAddress mac
   if (link.state == state && link.mac == mac) return;
   link.state = state;
   link.mac = mac;
-  renew_slot(link);
+  const auto old = renew_slot(link);
+  publish_users(link);  // in any case: who is usable depends on states that no adjacency shows
+  if (old) writer_.release_adjacency(*old);
+}
+
+void NextHops::interfaces_lost() {
+  for (auto at = links_.begin(); at != links_.end();) {
+    const InterfaceId id = at->first.interface;
+    if (!is_up(id)) {
+      publish_users(at->second);
+      ++at;
+    } else {
+      at = links_.lower_bound({InterfaceId(static_cast<std::uint16_t>(id.value() + 1)), {}});
+    }
+  }
 }
 
 void NextHops::interfaces_changed() {
-  // Links first get what their interface is now (MTU, MAC, features), then sets find their links anew.
-  for (auto& [key, link] : links_) renew_slot(link);
-  for (auto& [id, set] : sets_) resolve(*set);
+  // Links first get what their interface is now (MTU, MAC, features), then sets find their links anew: each
+  // set is published once, if at all.
+  std::vector<AdjacencyId> old;
+  for (auto& [key, link] : links_) {
+    if (const auto slot = renew_slot(link)) old.push_back(*slot);
+  }
+  for (const auto& set : sets_) {
+    if (set) resolve(*set);
+  }
+  for (const AdjacencyId slot : old) writer_.release_adjacency(slot);
+}
+
+bool NextHops::is_up(InterfaceId id) const {
+  const Interface* on = interfaces_.find(id);
+  return on != nullptr && on->up;
 }
 
 // Members that are not known to be dead; all of them if none is left, so that traffic goes on asking for
-// them.
-std::vector<const NextHops::Link*> NextHops::usable_members(const Set& set) const {
-  std::vector<const Link*> usable, all;
-  for (const NeighborKey& key : set.members) {
-    const Link& link = links_.at(key);
-    const Interface* on = interfaces_.find(key.interface);
-    if (on == nullptr || !on->up) continue;
-    all.push_back(&link);
-    if (link.state != LinkState::failed) usable.push_back(&link);
-  }
-  return usable.empty() ? all : usable;
+// them. Returns how many.
+std::size_t NextHops::find_usable(const Set& set) {
+  const auto mark = [&](bool failed_too) {
+    std::size_t count = 0;
+    usable_.assign(set.members.size(), 0);
+    for (std::size_t i = 0; i < set.members.size(); ++i) {
+      const Link* link = set.members[i];
+      if (link == nullptr || !is_up(link->key.interface)) continue;
+      if (link->state == LinkState::failed && !failed_too) continue;
+      usable_[i] = 1;
+      ++count;
+    }
+    return count;
+  };
+  const std::size_t alive = mark(false);
+  return alive != 0 ? alive : mark(true);
 }
 
-// Bucket i belongs to the (i mod n)-th address of the set, usable or not: the loss of one moves its buckets
-// alone, to the others in turn.
-void NextHops::fill_buckets(const Set& set, const std::vector<const Link*>& usable) {
-  const auto& addresses = set.spec.addresses;
-  for (std::uint32_t i = 0; i < dataplane::kBuckets; ++i) {
-    const auto owner = std::find_if(usable.begin(), usable.end(), [&](const Link* link) {
-      return link->key.address == addresses[i % addresses.size()];
-    });
-    const Link* link = owner != usable.end() ? *owner : usable[i / addresses.size() % usable.size()];
-    writer_.set_bucket(*set.first_bucket + i, link->slot);
+NextHop NextHops::to_members(Set& set) {
+  const std::size_t usable = find_usable(set);
+  if (usable == 0) return NextHop::drop(DropReason::next_hop_lost);
+  if (usable > 1) {
+    if (const auto group = to_group(set)) return *group;
+    // No room to spread: one path is better than none.
   }
+  const auto first = std::find(usable_.begin(), usable_.end(), 1) - usable_.begin();
+  return NextHop::forward(set.members[static_cast<std::size_t>(first)]->slot);
+}
+
+// A change of two buckets or more is a new run of them, so that the store of the word that names it moves
+// readers at once. Only if there is no room for one are they changed where they are, one after the other.
+std::optional<NextHop> NextHops::to_group(Set& set) {
+  if (!set.spread) set.spread = std::make_unique<const Spread>(set.spec.hops);
+  const std::uint32_t size = set.spread->size();
+  const bool is_group = set.published.kind() == NextHop::Kind::group;
+  const std::uint32_t old = set.published.index();
+  std::uint32_t changes = 0;
+  buckets_.resize(size);
+  for (std::uint32_t i = 0; i < size; ++i) {
+    buckets_[i] = set.members[set.spread->holder(set.spec.hops, i, usable_)]->slot;
+    if (is_group && writer_.bucket(old + i) != buckets_[i]) ++changes;
+  }
+  if (is_group && changes == 0) return set.published;
+  if (!is_group || changes > 1) {
+    if (const auto group = writer_.add_group(buckets_)) return group;
+    if (!is_group) return std::nullopt;
+  }
+  for (std::uint32_t i = 0; i < size; ++i) writer_.set_bucket(old + i, buckets_[i]);
+  ++groups_published_;
+  return set.published;
 }
 
 void NextHops::publish(Set& set) {
-  NextHop next_hop;
-  const auto usable = usable_members(set);
   switch (set.spec.kind) {
     case NextHopSpec::Kind::local:
-      next_hop = NextHop::local();
-      break;
+      return store(set, NextHop::local());
     case NextHopSpec::Kind::glean:
-      next_hop = NextHop::glean(set.spec.interface);
-      break;
+      return store(set, NextHop::glean(set.spec.interface));
     case NextHopSpec::Kind::drop:
-      next_hop = NextHop::drop(set.spec.reason);
-      break;
+      return store(set, NextHop::drop(set.spec.reason));
     case NextHopSpec::Kind::via:
     case NextHopSpec::Kind::neighbor:
-      if (usable.empty()) {
-        next_hop = NextHop::drop(DropReason::next_hop_lost);
-      } else if (usable.size() == 1) {
-        next_hop = NextHop::forward(usable.front()->slot);
-      } else {
-        if (!set.first_bucket) set.first_bucket = writer_.allocate_group();
-        if (!set.first_bucket) {
-          next_hop =
-              NextHop::forward(usable.front()->slot);  // no room to spread: one path is better than none
-          break;
-        }
-        fill_buckets(set, usable);
-        next_hop = NextHop::group(*set.first_bucket);
-      }
-      break;
+      return store(set, to_members(set));
   }
-  set.published = next_hop;
+}
+
+void NextHops::store(Set& set, NextHop next_hop) {
+  if (next_hop == set.published) return;
+  const NextHop old = std::exchange(set.published, next_hop);
   writer_.set_next_hop(set.id, next_hop);
+  ++groups_published_;
+  if (old.kind() == NextHop::Kind::group) writer_.release_group(old);
 }
 
 }  // namespace millrace::controlplane

@@ -1,8 +1,9 @@
 // The resolver: from what a route says ("via 192.0.2.254", "blackhole") to what the FIB names.
 //
 // Equal next-hop sets are one shared, reference-counted group, and a FIB entry names the group. When a
-// neighbour, link or address changes, groups are written anew and prefixes are not touched. Control thread
-// only.
+// neighbour, link or address changes, the groups that it concerns are published anew, each by one store
+// (dataplane/next_hop.h), and prefixes are not touched. spread.h says who of a group gets which flows.
+// Control thread only.
 //
 //   route -> Set (NextHopId, shared) -> member -> Link (interface, address) -> adjacency slot
 #pragma once
@@ -16,7 +17,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/model.h"
 #include "controlplane/interfaces.h"
+#include "controlplane/spread.h"
 #include "dataplane/table_writer.h"
 #include "net/result.h"
 
@@ -35,10 +38,10 @@ struct NextHopSpec {
   Kind kind = Kind::drop;
   dataplane::DropReason reason = dataplane::DropReason::no_route;  // drop
   InterfaceId interface = kNoInterface;                            // neighbor, glean
-  std::vector<Ipv4Address> addresses;                              // via: sorted, unique; neighbor: one
+  std::vector<config::NextHop> hops;  // via: sorted, each address once; neighbor: one
 
-  static NextHopSpec via(std::vector<Ipv4Address> addresses) {
-    return {Kind::via, {}, kNoInterface, std::move(addresses)};
+  static NextHopSpec via(std::vector<config::NextHop> hops) {
+    return {Kind::via, {}, kNoInterface, std::move(hops)};
   }
   static NextHopSpec neighbor(NeighborKey k) { return {Kind::neighbor, {}, k.interface, {k.address}}; }
   static NextHopSpec glean(InterfaceId interface) { return {Kind::glean, {}, interface, {}}; }
@@ -63,9 +66,9 @@ class NextHops {
     NextHopSpec spec;
     NextHopId id;
     std::uint32_t references = 0;
-    std::optional<std::uint32_t> first_bucket;
-    std::vector<NeighborKey> members;  // resolved to a link, in the order of spec.addresses
+    std::vector<Link*> members;  // [hop of spec]: the link that it lies on, or null
     dataplane::NextHop published;
+    std::unique_ptr<const Spread> spread;  // from when it first was a group
   };
   // Tells who is forwarded to by a route, so that its MAC is kept known.
   using Wanted = std::function<void(NeighborKey, bool wanted)>;
@@ -81,39 +84,63 @@ class NextHops {
 
   // Each route that names a set holds one reference. Fails when the tables are full; nothing changed then.
   Result<NextHopId> acquire(const NextHopSpec& spec);
+  void add_reference(NextHopId id) { ++sets_[id.value()]->references; }  // of a set that is alive
   void release(NextHopId id);
-  [[nodiscard]] const Set* find(NextHopId id) const;
+  [[nodiscard]] const Set* find(NextHopId id) const {
+    return id.value() < sets_.size() ? sets_[id.value()].get() : nullptr;
+  }
   [[nodiscard]] const Link* find_link(NeighborKey key) const;
 
   void neighbor_changed(NeighborKey key, LinkState state, MacAddress mac);
+  // Interfaces went down or are gone: moves what is sent through them, before anything else that follows.
+  void interfaces_lost();
   // Addresses, MTUs, MACs or states of interfaces changed: every set is resolved anew.
   void interfaces_changed();
 
   template <class Visit>
   void visit(Visit&& visit) const {
-    for (const auto& [id, set] : sets_) visit(*set);
+    for (const auto& set : sets_) {
+      if (set) visit(*set);
+    }
   }
-  [[nodiscard]] std::size_t size() const { return sets_.size(); }
+  [[nodiscard]] std::size_t size() const { return ids_.size(); }
+  // Sets that were given to workers, anew or for the first time: the stores that moved traffic.
+  [[nodiscard]] std::uint64_t groups_published() const { return groups_published_; }
 
  private:
+  // A set is found by the spec that it holds itself.
+  struct SpecHash {
+    std::size_t operator()(const NextHopSpec* spec) const;
+  };
+  struct SpecEqual {
+    bool operator()(const NextHopSpec* a, const NextHopSpec* b) const { return *a == *b; }
+  };
+
   void resolve(Set& set);
+  void attach(Set& set, std::vector<Link*> members);
   void publish(Set& set);
-  void fill_buckets(const Set& set, const std::vector<const Link*>& usable);
-  void attach(Set& set, const std::vector<NeighborKey>& members);
-  bool use_link(NeighborKey key, const Set& user);
-  void leave_link(NeighborKey key, const Set& user);
+  [[nodiscard]] dataplane::NextHop to_members(Set& set);
+  [[nodiscard]] std::optional<dataplane::NextHop> to_group(Set& set);
+  std::size_t find_usable(const Set& set);
+  void store(Set& set, dataplane::NextHop next_hop);
+  void publish_users(const Link& link);
+  Link* use_link(NeighborKey key, const Set& user);
+  void leave_link(Link& link, const Set& user);
   Link* make_link(NeighborKey key);
   [[nodiscard]] std::optional<dataplane::Adjacency> adjacency_of(const Link& link) const;
-  bool renew_slot(Link& link);
-  [[nodiscard]] std::vector<const Link*> usable_members(const Set& set) const;
+  [[nodiscard]] std::optional<AdjacencyId> renew_slot(Link& link);
+  [[nodiscard]] bool is_up(InterfaceId id) const;
 
   dataplane::TableWriter& writer_;
   const Interfaces& interfaces_;
   Known known_ = [](NeighborKey) { return std::pair(LinkState::unresolved, MacAddress{}); };
   Wanted wanted_ = [](NeighborKey, bool) {};
-  std::map<NextHopSpec, NextHopId> ids_;
-  std::unordered_map<NextHopId, std::unique_ptr<Set>> sets_;
+  std::vector<std::unique_ptr<Set>> sets_;  // [id]
+  std::unordered_map<const NextHopSpec*, NextHopId, SpecHash, SpecEqual> ids_;
   std::map<NeighborKey, Link> links_;
+  std::uint64_t groups_published_ = 0;
+  std::vector<std::uint8_t> usable_;  // [hop] of the set at hand
+  std::vector<AdjacencyId> buckets_;  // of the group at hand
 };
 
 }  // namespace millrace::controlplane

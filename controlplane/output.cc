@@ -75,7 +75,7 @@ void Output::send_packet(rte_mbuf* m, FibId fib) {
   if (next_hop.kind() == NextHop::Kind::forward) return send_over(m, tables_.adjacency(next_hop.index()));
   if (next_hop.kind() == NextHop::Kind::group) {
     const std::uint32_t hash = dataplane::ipv4_flow_hash(m, *dataplane::ipv4(m), tables_.flow_seed());
-    return send_over(m, tables_.adjacency(tables_.bucket(next_hop.index() + hash % dataplane::kBuckets)));
+    return send_over(m, tables_.adjacency(tables_.bucket(next_hop.bucket(hash))));
   }
   if (next_hop.kind() == NextHop::Kind::glean) {
     return hooks_.unresolved({InterfaceId(static_cast<std::uint16_t>(next_hop.index())), destination}, m);

@@ -1,6 +1,7 @@
 #include "controlplane/route_text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -8,8 +9,6 @@ namespace millrace::controlplane {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t kMaxNextHops = 64;
 
 std::string_view take_word(std::string_view& line) {
   constexpr std::string_view kSpace = " \t\r";
@@ -39,34 +38,80 @@ std::optional<config::RouteType> parse_type(std::string_view text) {
 Result<void> add_next_hop(config::RouteConfig& route, std::string_view text) {
   const auto address = Ipv4Address::parse(text);
   if (!address) return Error{"\"" + std::string(text) + "\" is not an IPv4 address"};
-  if (route.via.size() == kMaxNextHops)
-    return Error{"more than " + std::to_string(kMaxNextHops) + " next hops"};
-  route.via.push_back(*address);
+  if (route.via.size() == config::kMaxNextHops)
+    return Error{"more than " + std::to_string(config::kMaxNextHops) + " next hops"};
+  route.via.emplace_back(*address);
   return {};
 }
 
-void normalise(config::RouteConfig& route) {
+// Sorts the next hops. One that is there twice is there once, unless its weights differ.
+Result<void> normalise(config::RouteConfig& route) {
   std::sort(route.via.begin(), route.via.end());
   route.via.erase(std::unique(route.via.begin(), route.via.end()), route.via.end());
+  const auto twice =
+      std::adjacent_find(route.via.begin(), route.via.end(),
+                         [](const auto& one, const auto& next) { return one.address == next.address; });
+  if (twice == route.via.end()) return {};
+  return Error{"next hop " + twice->address.to_string() + " has two weights"};
+}
+
+Error not_a_number(const char* key, unsigned min, unsigned max) {
+  return Error{std::string("\"") + key + "\" is not a number from " + std::to_string(min) + " to " +
+               std::to_string(max)};
 }
 
 Result<unsigned> number(const json& value, const char* key, unsigned min, unsigned max) {
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() < min || value.get<std::uint64_t>() > max) {
-    return Error{std::string("\"") + key + "\" is not a number from " + std::to_string(min) + " to " +
-                 std::to_string(max)};
-  }
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() < min || value.get<std::uint64_t>() > max)
+    return not_a_number(key, min, max);
   return value.get<unsigned>();
 }
 
-Result<void> read_via(const json& value, config::RouteConfig& route) {
+Result<void> read_next_hop(const json& value, config::RouteConfig& route) {
   if (value.is_string()) return add_next_hop(route, value.get_ref<const std::string&>());
-  if (!value.is_array() || value.empty())
-    return Error{"\"via\" is neither an address nor a list of addresses"};
-  for (const json& item : value) {
-    if (!item.is_string()) return Error{"\"via\" holds something that is not an address"};
-    if (auto added = add_next_hop(route, item.get_ref<const std::string&>()); !added) return added;
+  if (!value.is_object()) return Error{"\"via\" holds something that is not a next hop"};
+  for (const auto& [key, unused] : value.items()) {
+    if (key != "address" && key != "weight") return Error{"unknown key \"" + key + "\" in a next hop"};
+  }
+  const auto address = value.find("address");
+  if (address == value.end() || !address->is_string()) return Error{"a next hop has no \"address\""};
+  if (auto added = add_next_hop(route, address->get_ref<const std::string&>()); !added) return added;
+  if (const auto weight = value.find("weight"); weight != value.end()) {
+    const auto parsed = number(*weight, "weight", 1, 255);
+    if (!parsed) return Error{parsed.error()};
+    route.via.back().weight = static_cast<std::uint8_t>(*parsed);
   }
   return {};
+}
+
+Result<void> read_via(const json& value, config::RouteConfig& route) {
+  if (value.is_string() || value.is_object()) return read_next_hop(value, route);
+  if (!value.is_array() || value.empty())
+    return Error{"\"via\" is neither a next hop nor a list of next hops"};
+  for (const json& item : value) {
+    if (auto added = read_next_hop(item, route); !added) return added;
+  }
+  return {};
+}
+
+// What follows "via" on a line: addresses, each with its weight if that is not 1.
+Result<void> read_via_words(std::string_view line, config::RouteConfig& route) {
+  bool may_be_weight = false;
+  for (std::string_view word = take_word(line); !word.empty(); word = take_word(line)) {
+    if (!may_be_weight || word != "weight") {
+      if (auto added = add_next_hop(route, word); !added) return added;
+      may_be_weight = true;
+      continue;
+    }
+    word = take_word(line);
+    std::uint8_t weight = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), weight);
+    if (error != std::errc{} || end != word.data() + word.size() || weight == 0)
+      return not_a_number("weight", 1, 255);
+    route.via.back().weight = weight;
+    may_be_weight = false;
+  }
+  if (route.via.empty()) return Error{"no next hop after \"via\""};
+  return normalise(route);
 }
 
 Result<void> read_key(const std::string& key, const json& value, RouteRequest& request) {
@@ -128,11 +173,7 @@ Result<RouteRequest> parse_route_line(std::string_view line) {
     return request;
   }
   if (word == "via") {
-    for (word = take_word(line); !word.empty(); word = take_word(line)) {
-      if (auto added = add_next_hop(request.route, word); !added) return Error{added.error()};
-    }
-    if (request.route.via.empty()) return Error{"no next hop after \"via\""};
-    normalise(request.route);
+    if (auto read = read_via_words(line, request.route); !read) return Error{read.error()};
     return request;
   }
   const auto type = parse_type(word);
@@ -152,7 +193,7 @@ Result<RouteRequest> parse_route_json(const json& object) {
   for (const auto& [key, value] : object.items()) {
     if (auto read = read_key(key, value, request); !read) return Error{read.error()};
   }
-  normalise(request.route);
+  if (auto normal = normalise(request.route); !normal) return Error{normal.error()};
   if (request.remove) return request;
   const bool unicast = request.route.type == config::RouteType::unicast;
   if (unicast && request.route.via.empty()) return Error{"neither \"via\" nor a \"type\" without next hops"};

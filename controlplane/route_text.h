@@ -18,12 +18,13 @@ struct RouteRequest {
   std::string owner;
 };
 
-// "PREFIX via ADDRESS...", "PREFIX blackhole|unreachable|prohibit" or "del PREFIX". The line is neither empty
-// nor a comment (`is_blank`).
+// "PREFIX via ADDRESS [weight N] ...", "PREFIX blackhole|unreachable|prohibit" or "del PREFIX". The line is
+// neither empty nor a comment (`is_blank`).
 Result<RouteRequest> parse_route_line(std::string_view line);
 bool is_blank(std::string_view line);
 
-// {"prefix", "via": address or list, "type", "distance", "metric", "owner", "action": "add" | "del"}.
+// {"prefix", "via": next hop or list, "type", "distance", "metric", "owner", "action": "add" | "del"}; a next
+// hop is an address or {"address", "weight"}.
 Result<RouteRequest> parse_route_json(const nlohmann::json& object);
 
 }  // namespace millrace::controlplane

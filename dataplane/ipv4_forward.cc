@@ -60,7 +60,7 @@ class Ipv4Burst {
         return forward(m, tables_.adjacency(next_hop.index()));
       case NextHop::Kind::group: {
         const std::uint32_t hash = ipv4_flow_hash(m, *ipv4(m), tables_.flow_seed());
-        return forward(m, tables_.adjacency(tables_.bucket(next_hop.index() + hash % kBuckets)));
+        return forward(m, tables_.adjacency(tables_.bucket(next_hop.bucket(hash))));
       }
       case NextHop::Kind::local:
         return worker_.punt(m, in_.id, PuntClass::local);

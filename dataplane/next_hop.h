@@ -4,10 +4,17 @@
 //                                               --- group -> bucket -> Adjacency
 //                                               --- local, glean, drop: no adjacency
 //
-// written by: the control thread; read by: workers. A NextHop and a bucket change in place by one aligned
-// store, so that a neighbour or link event touches these and never prefixes. An Adjacency never changes while
-// a worker can see it: a new one is filled in a free slot, the stores above move to it (release; pairs with
-// the acquire in load()), and the old slot is used again a grace period later (lpm/reclaimer.h).
+//   NextHop, 64 bits:  | mask 16 | - 8 | kind 8 | index 32 |
+//
+// written by: the control thread; read by: workers. A NextHop changes in place by one aligned store, so that
+// a neighbour or link event touches these and never prefixes. What it names never changes while a worker can
+// see it: a new Adjacency is filled in a free slot, a group's new buckets in a free run, the store moves
+// readers to them (release; pairs with the acquire in load()), and the old ones are used again a grace period
+// later (lpm/reclaimer.h). A worker sees a group's old members or its new ones, never some of each. (The
+// exception: a single bucket may change in place, and all of them if no run is free.)
+//
+// A group's flows are spread over a run of 256 to 1024 buckets, a power of two, chosen so that the share of
+// each member is near its weight (controlplane/spread.h). The word carries the length: `mask` is that less 1.
 #pragma once
 
 #include <array>
@@ -25,7 +32,7 @@ class NextHop {
   enum class Kind : std::uint8_t {
     drop,     // index: a DropReason. All zero bits is this kind: an unused id is "no route" by `no_route()`
     forward,  // index: an adjacency
-    group,    // index: the first of kBuckets buckets, each an adjacency
+    group,    // index: the first of its buckets, each an adjacency
     local,    // one of our own addresses
     glean,    // a connected subnet; index: its interface. The destination itself is the neighbour to resolve
   };
@@ -35,12 +42,21 @@ class NextHop {
     return {Kind::drop, static_cast<std::uint32_t>(reason)};
   }
   static constexpr NextHop forward(AdjacencyId adjacency) { return {Kind::forward, adjacency.value()}; }
-  static constexpr NextHop group(std::uint32_t first_bucket) { return {Kind::group, first_bucket}; }
+  static constexpr NextHop group(std::uint32_t first_bucket, std::uint32_t buckets) {
+    NextHop word(Kind::group, first_bucket);
+    word.bits_ |= static_cast<std::uint64_t>(buckets - 1) << kMaskShift;
+    return word;
+  }
   static constexpr NextHop local() { return {Kind::local, 0}; }
   static constexpr NextHop glean(InterfaceId interface) { return {Kind::glean, interface.value()}; }
 
   [[nodiscard]] constexpr Kind kind() const { return static_cast<Kind>(bits_ >> 32); }
   [[nodiscard]] constexpr std::uint32_t index() const { return static_cast<std::uint32_t>(bits_); }
+  // Of a group: how many buckets it has, and the one of a flow.
+  [[nodiscard]] constexpr std::uint32_t buckets() const { return mask() + 1; }
+  [[nodiscard]] constexpr std::uint32_t bucket(std::uint32_t flow_hash) const {
+    return index() + (flow_hash & mask());
+  }
   friend constexpr bool operator==(NextHop, NextHop) = default;
 
   static NextHop load(const NextHop& slot) {
@@ -53,14 +69,20 @@ class NextHop {
   }
 
  private:
+  static constexpr unsigned kMaskShift = 48;
   constexpr NextHop(Kind kind, std::uint32_t index)
       : bits_((static_cast<std::uint64_t>(kind) << 32) | index) {}
+  [[nodiscard]] constexpr std::uint32_t mask() const {
+    return static_cast<std::uint32_t>(bits_ >> kMaskShift);
+  }
   std::uint64_t bits_;
 };
 static_assert(sizeof(NextHop) == 8);
 
-// A group's flows are spread over this many buckets; members take turns in them.
-inline constexpr std::uint32_t kBuckets = 64;
+inline constexpr std::uint32_t kMinBuckets = 256;  // of a group
+inline constexpr std::uint32_t kMaxBuckets = 1024;
+static_assert(NextHop::group(7 * kMaxBuckets, kMaxBuckets).bucket(~0U) == 8 * kMaxBuckets - 1);
+static_assert(NextHop::group(kMinBuckets, kMinBuckets).kind() == NextHop::Kind::group);
 
 struct alignas(64) Adjacency {
   enum Flags : std::uint8_t {

@@ -65,18 +65,25 @@ void TableWriter::release_counter(std::uint32_t id) {
   retire_id(counter_ids_, id);
 }
 
-std::optional<std::uint32_t> TableWriter::allocate_group() {
-  const auto id = group_ids_.take();
-  if (!id) return std::nullopt;
-  return *id * kBuckets;
+std::optional<NextHop> TableWriter::add_group(std::span<const AdjacencyId> buckets) {
+  const auto length = static_cast<std::uint32_t>(buckets.size());
+  const auto first = bucket_runs_.take(length);
+  if (!first) return std::nullopt;
+  for (std::uint32_t i = 0; i < length; ++i) set_bucket(*first + i, buckets[i]);
+  return NextHop::group(*first, length);
 }
 
 void TableWriter::set_bucket(std::uint32_t index, AdjacencyId adjacency) {
   __atomic_store_n(&tables_.buckets_.as<std::uint32_t>()[index], adjacency.value(), __ATOMIC_RELEASE);
 }
 
-void TableWriter::release_group(std::uint32_t first_bucket) {
-  retire_id(group_ids_, first_bucket / kBuckets);
+void TableWriter::release_group(NextHop group) {
+  reclaimer_.retire(
+      [](void* runs, std::uint64_t what) {
+        static_cast<RunPool*>(runs)->give_back(static_cast<std::uint32_t>(what),
+                                               static_cast<std::uint32_t>(what >> 32));
+      },
+      &bucket_runs_, (static_cast<std::uint64_t>(group.buckets()) << 32) | group.index(), now_ns_);
 }
 
 void TableWriter::set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view) {

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
+#include "dataplane/run_pool.h"
 #include "dataplane/tables.h"
 #include "lpm/reclaimer.h"
 #include "lpm/table.h"
@@ -77,10 +79,13 @@ class TableWriter {
   std::optional<std::uint32_t> allocate_counter() { return counter_ids_.take(); }
   void release_counter(std::uint32_t id);
 
-  // kBuckets buckets; returns the first one.
-  std::optional<std::uint32_t> allocate_group();
-  void set_bucket(std::uint32_t index, AdjacencyId adjacency);
-  void release_group(std::uint32_t first_bucket);
+  // Fills a free run with a group's buckets, kMinBuckets to kMaxBuckets and a power of two; nothing names it
+  // yet. Returns the NextHop to name it by.
+  std::optional<NextHop> add_group(std::span<const AdjacencyId> buckets);
+  [[nodiscard]] AdjacencyId bucket(std::uint32_t index) const { return AdjacencyId(tables_.bucket(index)); }
+  void set_bucket(std::uint32_t index, AdjacencyId adjacency);  // in place
+  void release_group(NextHop group);
+  [[nodiscard]] std::size_t buckets_used() const { return bucket_runs_.used(); }
 
   void set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view);  // nullptr: gone
   void set_own_addresses(std::unique_ptr<const OwnAddresses> addresses);
@@ -104,7 +109,7 @@ class TableWriter {
   IdPool next_hop_ids_{kMaxNextHops, 1};  // 0 is kNoRoute
   IdPool adjacency_ids_{kMaxAdjacencies};
   IdPool counter_ids_{kMaxAdjacencies, 0, IdPool::Order::fresh_first};
-  IdPool group_ids_{kMaxGroups};
+  RunPool bucket_runs_{kBucketSpace, kMinBuckets, kMaxBuckets};
 };
 
 }  // namespace millrace::dataplane

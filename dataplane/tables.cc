@@ -12,7 +12,7 @@ const OwnAddresses& OwnAddresses::none() {
 Tables::Tables()
     : next_hops_(kMaxNextHops * sizeof(NextHop), lpm::Pages::transparent),
       adjacencies_(kMaxAdjacencies * sizeof(Adjacency), lpm::Pages::transparent),
-      buckets_(kMaxGroups * kBuckets * sizeof(std::uint32_t), lpm::Pages::transparent),
+      buckets_(kBucketSpace * sizeof(std::uint32_t), lpm::Pages::transparent),
       own_addresses_(&OwnAddresses::none()) {
   if (!next_hops_ || !adjacencies_ || !buckets_) throw std::bad_alloc();
   NextHop::store(next_hops_.as<NextHop>()[lpm::kNoRoute.value()], NextHop::drop(DropReason::no_route));

@@ -27,7 +27,7 @@ inline constexpr std::size_t kMaxInterfaces = 4096;
 inline constexpr std::size_t kMaxFibs = 16;
 inline constexpr std::size_t kMaxNextHops = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxAdjacencies = std::size_t{1} << 18;
-inline constexpr std::size_t kMaxGroups = std::size_t{1} << 16;
+inline constexpr std::size_t kBucketSpace = std::size_t{1} << 24;  // buckets of all groups, old and new
 
 // A layer-3 interface as workers see it. The port is hardware; several interfaces may share one.
 struct InterfaceView {

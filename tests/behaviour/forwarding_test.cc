@@ -1,5 +1,6 @@
 // Which way a packet takes: longest prefix (RFC 1812 5.2.4.3), routes that refuse, equal-cost paths (RFC
 // 2992), links.
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
@@ -41,6 +42,26 @@ class Forwarding : public TwoSubnetsTest {
       if (!two().received(name).empty()) way += name;
     }
     return way;
+  }
+  std::vector<std::string> ways_of(unsigned flows) {
+    std::vector<std::string> ways;
+    for (unsigned n = 0; n < flows; ++n) ways.push_back(way_of(flow(n)));
+    return ways;
+  }
+  static std::map<std::string, unsigned> counted(const std::vector<std::string>& ways) {
+    std::map<std::string, unsigned> counts;
+    for (const std::string& way : ways) ++counts[way];
+    return counts;
+  }
+  // Rules 13 and 14: the flows of the lost member go to others, and no other flow moves.
+  static void expect_only_moved_from(const std::string& lost, const std::vector<std::string>& before,
+                                     const std::vector<std::string>& after) {
+    for (std::size_t n = 0; n < before.size(); ++n) {
+      EXPECT_NE(after[n], "") << "rule 14: flow " << n << " goes nowhere";
+      EXPECT_NE(after[n], lost) << "rule 14: flow " << n << " goes to the dead member";
+      if (before[n] == lost) continue;
+      EXPECT_EQ(after[n], before[n]) << "rule 13: flow " << n;
+    }
   }
   Ipv4Packet flow(unsigned n) {
     return {.destination = Ipv4Address(203, 0, 113, n % 251),
@@ -248,22 +269,130 @@ TEST_F(Forwarding, Rfc2992_TwoRoutersWithTwoMembersDoNotPolarise) {
   for (const auto& [pair, count] : ways) EXPECT_NEAR(count, 100, 50) << pair;
 }
 
-TEST_F(Forwarding, AMembersLinkLossMovesItsFlowsToTheOthers) {
+const std::string kWeighted =
+    kFourWays +
+    "routes: [{prefix: 203.0.113.0/24, via: [{address: 10.0.2.2, weight: 3}, 10.0.3.2, {address: 10.0.4.2, "
+    "weight: 2}]}]\n";
+
+TEST_F(Forwarding, Rfc2992_SharesFollowTheWeights) {
+  start(kWeighted);
+  const auto ways = ways_of(3000);
+  const auto shares = counted(ways);
+  ASSERT_EQ(shares.size(), 3U) << "rule 13: every member is used";
+  EXPECT_NEAR(shares.at("b"), 1500, 150) << "rule 13: weight 3 of 6";
+  EXPECT_NEAR(shares.at("c"), 500, 100) << "rule 13: weight 1 of 6";
+  EXPECT_NEAR(shares.at("d"), 1000, 150) << "rule 13: weight 2 of 6";
+  EXPECT_EQ(ways_of(3000), ways) << "rule 13: a flow stays";
+}
+
+TEST_F(Forwarding, Rfc2992_PacketsOfAFlowStayInOrder) {
   start(kThreeMembers);
-  std::vector<std::string> before;
-  for (unsigned n = 0; n < 300; ++n) before.push_back(way_of(flow(n)));
+  constexpr unsigned kFlows = 20;
+  for (unsigned i = 0; i < 200; ++i) {
+    Ipv4Packet packet = flow(i % kFlows);
+    packet.identification = static_cast<std::uint16_t>(i);
+    two().send("a", in(packet));
+  }
+  two().run();
+  unsigned seen = 0;
+  for (const auto& [name, port] : two().ports()) {
+    std::map<unsigned, unsigned> next;  // [flow]: the identification that comes next, if the flow is here
+    for (const Bytes& frame : two().received(name)) {
+      const unsigned id = frame[kEthernet + 4] * 256U + frame[kEthernet + 5];
+      const auto expected = next.try_emplace(id % kFlows, id % kFlows).first;
+      EXPECT_EQ(id, expected->second) << "rule 13: flow " << id % kFlows << " on " << name;
+      expected->second = id + kFlows;
+      ++seen;
+    }
+  }
+  EXPECT_EQ(seen, 200U);
+}
+
+// The least that has to move is a third: what the new member gets.
+TEST_F(Forwarding, Rfc2992_ANewMemberMovesLittleMoreThanItsShare) {
+  start(kFourWays + "routes: [{prefix: 203.0.113.0/24, via: [10.0.2.2, 10.0.3.2]}]\n");
+  const auto before = ways_of(1000);
+  two().must_apply(kThreeMembers);
+  const auto after = ways_of(1000);
+  unsigned moved = 0;
+  for (std::size_t n = 0; n < before.size(); ++n) moved += before[n] != after[n] ? 1 : 0;
+  EXPECT_NEAR(counted(after).at("d"), 333, 60) << "rule 13";
+  EXPECT_LE(moved, counted(after).at("d") + 60) << "rule 13";
+}
+
+TEST_F(Forwarding, AMembersLinkLossMovesItsFlowsToTheOthers) {
+  for (const std::string& config : {kThreeMembers, kWeighted}) {
+    SCOPED_TRACE(config.substr(config.find("routes")));
+    start(config);
+    const auto before = ways_of(600);
+    for (const char* lost : {"c", "b", "d"}) {
+      two().set_link(lost, false);
+      two().settle();
+      const auto after = ways_of(600);
+      expect_only_moved_from(lost, before, after);
+      EXPECT_EQ(counted(after).size(), 2U) << "rule 14: both that are left share it";
+      two().set_link(lost, true);
+      two().settle();
+      EXPECT_EQ(ways_of(600), before) << "rule 13: as before, once it is back";
+    }
+  }
+}
+
+TEST_F(Forwarding, MembersThatAreLostOneAfterTheOtherMoveTheirFlowsAlone) {
+  start(kWeighted);
+  const auto all = ways_of(300);
+  two().set_link("b", false);
+  two().settle();
+  const auto without_b = ways_of(300);
+  expect_only_moved_from("b", all, without_b);
+  two().set_link("d", false);
+  two().settle();
+  const auto without_both = ways_of(300);
+  expect_only_moved_from("d", without_b, without_both);
+  EXPECT_EQ(counted(without_both), (std::map<std::string, unsigned>{{"c", 300}})) << "rule 14";
+  two().set_link("b", true);
+  two().settle();
+  expect_only_moved_from("d", all, ways_of(300));
+  two().set_link("d", true);
+  two().settle();
+  EXPECT_EQ(ways_of(300), all) << "rule 13";
+}
+
+// What is repaired is the group, whatever is behind it: each next hop that has the lost member is stored
+// once, and no prefix is touched.
+TEST_F(Forwarding, LinkLossBehindManyPrefixesIsOneStoreForEachNextHop) {
+  start(kThreeMembers);
+  constexpr unsigned kPrefixes = 100'000;
+  const auto prefix = [](unsigned i) { return Ipv4Prefix(Ipv4Address(0x14000000 + (i << 8)), 24); };
+  config::RouteConfig route;
+  route.via = {ip("10.0.2.2"), ip("10.0.3.2")};
+  for (unsigned i = 0; i < kPrefixes; ++i) ASSERT_TRUE(two().control().add_route(prefix(i), {route, 0}));
+  const auto ids = [&] {
+    std::vector<NextHopId> all;
+    const auto& fib = two().control().tables().fib(FibId(0));
+    for (unsigned i = 0; i < kPrefixes; ++i) all.push_back(fib.lookup(prefix(i).address().value() + 1));
+    return all;
+  };
+  auto& next_hops = two().control().next_hops();
+  const InterfaceId c = two().interface("c").id;
+  unsigned with_c = 0;
+  next_hops.visit([&](const auto& set) {
+    with_c +=
+        std::ranges::any_of(set.members, [&](const auto* m) { return m != nullptr && m->key.interface == c; })
+            ? 1
+            : 0;
+  });
+  EXPECT_EQ(with_c, 3U) << "the group of the prefixes, that of the configuration, the host route of 10.0.3.2";
+
+  const auto ids_before = ids();
+  const std::uint64_t before = next_hops.groups_published();
   two().set_link("c", false);
   two().settle();
-  unsigned moved = 0;
-  for (unsigned n = 0; n < 300; ++n) {
-    const std::string way = way_of(flow(n));
-    EXPECT_TRUE(way == "b" || way == "d") << "rule 14: flow " << n << " went to '" << way << "'";
-    if (before[n] != "c" && way != before[n]) ++moved;
+  EXPECT_EQ(next_hops.groups_published(), before + with_c) << "rule 14";
+  EXPECT_EQ(ids(), ids_before) << "rule 14: the FIB is as it was";
+  for (unsigned i = 0; i < kPrefixes; i += 997) {
+    EXPECT_EQ(way_of({.destination = prefix(i).last()}), "b") << "rule 14: " << prefix(i).to_string();
   }
-  EXPECT_EQ(moved, 0U) << "rule 13: only the lost member's flows move";
-  two().set_link("c", true);
-  two().settle();
-  for (unsigned n = 0; n < 300; ++n) EXPECT_EQ(way_of(flow(n)), before[n]) << "as before, once it is back";
 }
 
 TEST_F(Forwarding, AllMembersLostIsHostUnreachable) {
@@ -279,17 +408,19 @@ TEST_F(Forwarding, AMemberWhoseNeighborDiesLosesItsTraffic) {
                               kThreeMembers.substr(kThreeMembers.find("routes"));
   start(dynamic);
   const MacAddress host = mac("02:00:00:00:04:02");
-  two().send("d",
-             frame(two().mac("d"), host, ArpPacket{2, host, ip("10.0.4.2"), two().mac("d"), ip("10.0.4.1")}));
-  two().settle();
-  std::set<std::string> ways;
-  for (unsigned n = 0; n < 60; ++n) ways.insert(way_of(flow(n)));
-  EXPECT_EQ(ways.size(), 3U);
+  const auto answer = [&] {
+    two().send(
+        "d", frame(two().mac("d"), host, ArpPacket{2, host, ip("10.0.4.2"), two().mac("d"), ip("10.0.4.1")}));
+    two().settle();
+  };
+  answer();
+  const auto before = ways_of(300);
+  EXPECT_EQ(counted(before).size(), 3U);
   two().advance(40);  // it is a route's next hop: probed, unanswered
   two().settle();
-  ways.clear();
-  for (unsigned n = 0; n < 60; ++n) ways.insert(way_of(flow(n)));
-  EXPECT_EQ(ways, (std::set<std::string>{"b", "c"})) << "rule 14: no packet to a dead member";
+  expect_only_moved_from("d", before, ways_of(300));
+  answer();
+  EXPECT_EQ(ways_of(300), before) << "rule 13: as before, once it is back";
 }
 
 TEST_F(Forwarding, AConfiguredRouteInsideASubnetBeatsALearnedNeighbor) {

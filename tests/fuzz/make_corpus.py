@@ -120,6 +120,11 @@ def api_seeds():
     yield "route", [request("POST /v1/routes", '{"prefix":"20.0.0.0/8","via":["192.0.2.7","198.51.100.7"],"distance":5,"metric":7,"owner":"me"}'),
                     request("POST /v1/routes", '{"prefix":"20.0.0.0/8","type":"blackhole"}'), request("GET /v1/routes?source=api"),
                     request("DELETE /v1/routes?prefix=20.0.0.0%2f8"), request("DELETE /v1/routes?prefix=20.0.0.0/8")]
+    yield "weights", [request("POST /v1/routes", '{"prefix":"20.0.0.0/8","via":[{"address":"192.0.2.7","weight":3},"198.51.100.7"]}'),
+                      request("POST /v1/routes", '{"prefix":"20.0.0.0/8","via":{"address":"192.0.2.7","weight":0}}'),
+                      request("POST /v1/routes:batch", "20.0.0.0/8 via 192.0.2.7 weight 255 198.51.100.7 weight\n", text),
+                      request("POST /v1/routes:batch", "20.0.0.0/8 via 192.0.2.7 weight 255 198.51.100.7\n", text),
+                      request("GET /v1/next-hops"), request("GET /v1/fib")]
     yield "route-bad", [request("POST /v1/routes", body) for body in
                         ("", "[]", '{"prefix":"1.2.3.4/5"}', '{"prefix":"20.0.0.0/8","type":"local"}', '{"x":1}', "[[[[[[")]
     lines = "# routes\n20.0.0.0/8 via 192.0.2.7\n21.0.0.0/8 blackhole\r\n22.0.0.0/25 prohibit\nbad\n\ndel 21.0.0.0/8\n"

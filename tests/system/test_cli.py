@@ -179,6 +179,16 @@ def test_a_route_comes_and_goes(running):
     refused(running.cli("route", "add", "10.70.0.0/16", "via", "bogus", check=False), "bogus")
 
 
+def test_a_route_with_weights_is_shown_with_them(running):
+    running.cli("route", "add", "10.71.0.0/16", "via", THERE, "weight", "3", "10.2.0.3")
+    text = running.cli("show", "routes", "10.71.0.0/16").stdout
+    assert f"{THERE} out weight 3" in text and "10.2.0.3 out  " in text, text
+    members = next(hop["members"] for hop in json.loads(running.cli("show", "next-hops", "--json").stdout)["next_hops"]
+                   if len(hop["members"]) == 2 and hop["members"][0]["weight"] == 3)
+    assert [(member["address"], member["weight"]) for member in members] == [(THERE, 3), ("10.2.0.3", 1)]
+    running.cli("route", "del", "10.71.0.0/16")
+
+
 @pytest.fixture
 def no_api_routes(running):
     yield

@@ -108,7 +108,7 @@ def running(module_lab):
     outside = module_lab.wire("out")
     config = module_lab.config(
         interfaces={"in": ["10.1.0.1/24"], "out": ["10.2.0.1/24"]},
-        routes=[{"prefix": "10.20.0.0/16", "via": THERE}, {"prefix": "10.30.0.0/16", "via": [THERE, "10.2.0.3"]},
+        routes=[{"prefix": "10.20.0.0/16", "via": THERE}, {"prefix": "10.30.0.0/16", "via": [{"address": THERE, "weight": 3}, "10.2.0.3"]},
                 {"prefix": "10.40.0.0/16", "type": "blackhole"}],
         neighbors=[{"address": HERE, "mac": inside.mac, "interface": "in"},
                    {"address": THERE, "mac": outside.mac, "interface": "out"}])
@@ -198,6 +198,8 @@ CASES = [
     Case("putRoute", body=one_route(distance=30, metric=7, owner="test")),
     Case("putRoute", body={"prefix": "10.71.0.0/16", "via": [THERE, "10.2.0.3"]}),
     Case("putRoute", body={"prefix": "10.72.0.0/16", "type": "prohibit"}),
+    Case("putRoute", body=one_route(via={"address": THERE, "weight": 255})),
+    Case("putRoute", body=one_route(via=[{"address": THERE, "weight": 2}, "10.2.0.3", {"address": "10.2.0.4"}])),
     Case("putRoute", 400, body=b"{"),
     Case("putRoute", 400, body=b"[]"),
     Case("putRoute", 400, body=b"[" * 100000),
@@ -208,6 +210,11 @@ CASES = [
     Case("putRoute", 400, body=one_route(via="bogus")),
     Case("putRoute", 400, body=one_route(via=[])),
     Case("putRoute", 400, body=one_route(via=7)),
+    Case("putRoute", 400, body=one_route(via={})),
+    Case("putRoute", 400, body=one_route(via={"address": THERE, "weight": 0})),
+    Case("putRoute", 400, body=one_route(via={"address": THERE, "weight": 256})),
+    Case("putRoute", 400, body=one_route(via={"address": THERE, "bogus": 1})),
+    Case("putRoute", 400, body=one_route(via=[THERE, {"address": THERE, "weight": 2}])),
     Case("putRoute", 400, body=one_route(type="blackhole")),
     Case("putRoute", 400, body=one_route(type="bogus")),
     Case("putRoute", 400, body=one_route(distance=-1)),
@@ -229,6 +236,7 @@ CASES = [
     Case("changeRoutes", body={"routes": [one_route(via="bogus")]}),
     Case("changeRoutes", body=f"# note\n10.80.0.0/16 via {THERE}\n\n10.81.0.0/16 blackhole\ndel 10.80.0.0/16\n",
          type=TEXT),
+    Case("changeRoutes", body=f"10.82.0.0/16 via {THERE} weight 3 10.2.0.3\n", type=TEXT),
     Case("changeRoutes", body="bogus\n" * 30, type=TEXT),
     Case("changeRoutes", 400, body=b"{"),
     Case("changeRoutes", 400, body={"routes": 7}),

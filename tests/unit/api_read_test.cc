@@ -106,6 +106,39 @@ TEST_F(ApiReadTest, NeighboursWorkersAndNextHopsAreListed) {
   EXPECT_EQ(kinds, (std::set<std::string>{"drop", "forward", "glean", "local"}));
 }
 
+TEST_F(ApiReadTest, WeightsAreShownWhereverNextHopsAre) {
+  batch("203.0.113.0/24 via 192.0.2.254 weight 3 198.51.100.7\n");
+  const auto weights = [](const json& list) {
+    std::map<std::string, unsigned> result;
+    for (const json& hop : list) result[hop["address"]] = hop["weight"];
+    return result;
+  };
+  const std::map<std::string, unsigned> expected = {{"192.0.2.254", 3}, {"198.51.100.7", 1}};
+  EXPECT_EQ(weights(get_ok("/v1/routes?prefix=203.0.113.0/24")["routes"][0]["via"]), expected);
+  EXPECT_EQ(get_ok("/v1/fib?prefix=203.0.113.0/24")["entries"][0]["detail"],
+            "via 192.0.2.254 wan0 weight 3, via 198.51.100.7 lan0");
+  const json lookup = get_ok("/v1/fib/lookup?address=203.0.113.1");
+  EXPECT_EQ(weights(lookup["adjacencies"]), expected);
+  const json hops = get_ok("/v1/next-hops");
+  for (const json& hop : hops["next_hops"]) {
+    if (hop["id"] == lookup["next_hop"]["id"]) {
+      EXPECT_EQ(weights(hop["members"]), expected);
+    }
+  }
+}
+
+TEST_F(ApiReadTest, APublishedGroupIsCounted) {
+  const auto published = [&] {
+    const std::uint64_t count = get_ok("/v1/status")["fib"]["groups_published"];
+    const std::string sample = "\nmillrace_next_hop_groups_published_total " + std::to_string(count) + "\n";
+    EXPECT_NE(get("/metrics").body.find(sample), std::string::npos) << sample;
+    return count;
+  };
+  const std::uint64_t before = published();
+  batch("203.0.113.0/24 via 192.0.2.7 198.51.100.7\n203.0.114.0/24 via 198.51.100.7 192.0.2.7\n");
+  EXPECT_EQ(published(), before + 1) << "one set for both";
+}
+
 TEST_F(ApiReadTest, DropsAreThoseThatHappenedOrAll) {
   EXPECT_TRUE(get_ok("/v1/drops")["drops"].empty());
   EXPECT_TRUE(get_ok("/v1/drops?all=0")["drops"].empty());

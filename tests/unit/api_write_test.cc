@@ -51,7 +51,7 @@ TEST_F(ApiWriteTest, PostRouteTellsWhatItDid) {
   EXPECT_EQ(routes_of("api"),
             json::parse(R"([{"prefix": "203.0.113.0/24", "source": "api", "distance": 20, "metric": 5,
       "type": "unicast", "best": true, "owner": "me",
-      "via": [{"address": "192.0.2.8", "interface": "wan0", "state": "unresolved"}]}])"));
+      "via": [{"address": "192.0.2.8", "interface": "wan0", "state": "unresolved", "weight": 1}]}])"));
 }
 
 TEST_F(ApiWriteTest, PostRouteRefusesWhatItDoesNotUnderstand) {

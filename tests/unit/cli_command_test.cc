@@ -68,6 +68,11 @@ TEST_F(CliCommand, ExitsWithTwoForWrongUsageAndAsksNothing) {
       {"show", "routes", "--limit", "-1"},
       {"route", "add", "10.0.0.0/8"},
       {"route", "add", "10.0.0.0/8", "via"},
+      {"route", "add", "10.0.0.0/8", "via", "weight", "2"},
+      {"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight"},
+      {"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "0"},
+      {"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "256"},
+      {"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "2", "weight", "2"},
       {"route", "add", "10.0.0.0/8", "blackhole", "192.0.2.1"},
       {"route", "add", "10.0.0.0/8", "192.0.2.1"},
       {"route", "add", "10.0.0.0/8", "blackhole", "--distance", "256"},
@@ -165,6 +170,21 @@ TEST_F(CliCommand, SendsARouteAsItWasGiven) {
   answer(200, R"({"result":"added"})");
   run_words({"route", "add", "10.0.0.0/8", "prohibit"});
   EXPECT_EQ(script_.requests.at(1).body, R"({"prefix":"10.0.0.0/8","type":"prohibit"})");
+  answer(200, R"({"result":"added"})");
+  run_words({"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "3", "192.0.2.2"});
+  EXPECT_EQ(script_.requests.at(2).body,
+            R"({"prefix":"10.0.0.0/8","via":[{"address":"192.0.2.1","weight":3},"192.0.2.2"]})");
+}
+
+TEST_F(CliCommand, ShowsWeightsThatAreNot1) {
+  answer(200,
+         R"({"routes":[{"prefix":"10.0.0.0/8","source":"api","distance":1,"metric":0,"type":"unicast","via":[
+      {"address":"192.0.2.1","interface":"a","state":"resolved","weight":3},
+      {"address":"192.0.2.2","interface":"a","state":"failed","weight":1}],"best":true,"owner":null}],
+      "total":1,"next":null})");
+  const std::string routes = run_words({"show", "routes"}).out;
+  EXPECT_NE(routes.find("192.0.2.1 a weight 3  resolved"), std::string::npos) << routes;
+  EXPECT_NE(routes.find("192.0.2.2 a           failed"), std::string::npos) << routes;
 }
 
 TEST_F(CliCommand, PrintsProblemsOfAConfigurationWithTheirPlaces) {

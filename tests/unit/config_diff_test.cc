@@ -77,6 +77,12 @@ TEST(ConfigDiff, SaysEachChangeInTheWordsOfTheFile) {
               "  - {prefix: 0.0.0.0/0, via: 192.0.2.4, metric: 9}\n",
        {"- routes 10.0.0.0/8: blackhole", "+ routes 0.0.0.0/0: via 192.0.2.4, metric 9",
         "~ routes 11.0.0.0/8: via 192.0.2.2 -> via 192.0.2.2, 192.0.2.3, distance 5"}},
+      {"weights of next hops",
+       kWan + "routes: [{prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, weight: 1}, 192.0.2.3]},\n"
+              "         {prefix: 11.0.0.0/8, via: [192.0.2.2, 192.0.2.3]}]",
+       kWan + "routes: [{prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, weight: 3}, 192.0.2.3]},\n"
+              "         {prefix: 11.0.0.0/8, via: [{address: 192.0.2.2, weight: 1}, 192.0.2.3]}]",
+       {"~ routes 10.0.0.0/8: via 192.0.2.2, 192.0.2.3 -> via 192.0.2.2 weight 3, 192.0.2.3"}},
       {"neighbours",
        kWan + "neighbors:\n  - {address: 192.0.2.2, mac: \"02:00:00:00:00:02\", interface: wan0}\n",
        kWan + "neighbors:\n  - {address: 192.0.2.2, mac: \"02:00:00:00:00:03\", interface: wan0}\n"

@@ -217,8 +217,22 @@ TEST(ConfigParse, RefusesWrongRoutes) {
       {"routes:\n  - {prefix: 10.0.0.0/8, type: blackhole, distance: 256}", 5, 53, "from 1 to 255", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, type: blackhole, metric: 4294967296}", 5, 51, "to 4294967295", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: []}", 5, 31, "via must name a next hop at least", ""},
-      {"routes:\n  - {prefix: 10.0.0.0/8, via: {}}", 5, 31,
-       "a next hop must be an IPv4 address, not a mapping", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: {}}", 5, 31, "a next hop has no 'address'", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: {weight: 2}}", 5, 31, "a next hop has no 'address'", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: [[192.0.2.2]]}", 5, 32,
+       "a next hop must be an IPv4 address, not a list", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: wan0}}", 5, 41,
+       "address must be an IPv4 address, not 'wan0'", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, weight: 0}]}", 5, 61,
+       "weight must be a whole number from 1 to 255, not '0'", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: 192.0.2.2, weight: 256}}", 5, 60,
+       "from 1 to 255, not '256'", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: 192.0.2.2, wieght: 2}}", 5, 52,
+       "unknown key 'wieght' in a next hop", "did you mean 'weight'?"},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: [192.0.2.2, {address: 192.0.2.2, weight: 2}]}", 5, 53,
+       "next hop 192.0.2.2 is in the list already", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: 203.0.113.1, weight: 2}}", 5, 41,
+       "must be on a connected subnet", "recursive"},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: wan0}", 5, 31,
        "a next hop must be an IPv4 address, not 'wan0'", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: 192.0.2.2/24}", 5, 31, "an IPv4 address", "'192.0.2.2'"},
@@ -237,6 +251,28 @@ TEST(ConfigParse, RefusesWrongRoutes) {
        "unknown key 'weight' in a route", "known keys: prefix"},
   };
   for (const Wrong& wrong : table) expect_one_problem(wrong, kTwoInterfaces);
+}
+
+TEST(ConfigParse, NextHopsMayHaveWeights) {
+  const auto result = parse_text(
+      std::string(kTwoInterfaces) +
+      "routes:\n"
+      "  - {prefix: 10.0.0.0/8, via: [192.0.2.4, {address: 192.0.2.3, weight: 255}, {address: 192.0.2.2}]}\n"
+      "  - {prefix: 11.0.0.0/8, via: {address: 192.0.2.2, weight: 7}}\n");
+  ASSERT_TRUE(result.ok()) << listing(result.problems);
+  using Via = std::vector<NextHop>;
+  const auto at = [](unsigned last) { return Ipv4Address(192, 0, 2, last); };
+  EXPECT_EQ(result.config.routes.at({Ipv4Address(10, 0, 0, 0), 8}).via,
+            (Via{{at(2), 1}, {at(3), 255}, {at(4), 1}}));
+  EXPECT_EQ(result.config.routes.at({Ipv4Address(11, 0, 0, 0), 8}).via, (Via{{at(2), 7}}));
+}
+
+TEST(ConfigParse, ARouteHasUpTo128NextHops) {
+  std::string route = "routes:\n  - prefix: 10.0.0.0/8\n    via:\n";
+  for (int i = 2; i < 130; ++i) route += "      - 192.0.2." + std::to_string(i) + "\n";
+  ASSERT_TRUE(parse_text(std::string(kTwoInterfaces) + route).ok());
+  route += "      - 192.0.2.130\n";
+  expect_one_problem({route, 135, 9, "a route has at most 128 next hops", ""}, kTwoInterfaces);
 }
 
 TEST(ConfigParse, RefusesWrongNeighbours) {

@@ -41,16 +41,21 @@ const json& resolved(const json& node) {
 const json& mapping(const std::string& path) {
   const json& top = schema().at("properties");
   if (path.empty()) return schema();
+  if (path == "routes[].via[]") return schema().at("definitions").at("weighted_next_hop");
   if (path.ends_with(".*"))
     return resolved(top.at(path.substr(0, path.size() - 2)).at("additionalProperties"));
   if (path.ends_with("[]")) return resolved(top.at(path.substr(0, path.size() - 2)).at("items"));
   return top.at(path);
 }
 
+constexpr const char* kWan = "interfaces: {a: {device: net_null, addresses: [192.0.2.1/24]}}\n";
+
 // A whole file that is right if `value` is, as the value of `key` in the mapping at `path`.
 std::string file_with(const std::string& path, const std::string& key, const std::string& value) {
   const std::string setting = key + ": " + value;
   if (path == "interfaces.*") return "interfaces: {a: {device: net_null, " + setting + "}}";
+  if (path == "routes[].via[]")
+    return std::string(kWan) + "routes: [{prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, " + setting + "}]}]";
   if (path == "routes[]" && key == "type") return "routes: [{prefix: 10.0.0.0/8, " + setting + "}]";
   if (path == "routes[]") return "routes: [{prefix: 10.0.0.0/8, type: blackhole, " + setting + "}]";
   return path + ": {" + setting + "}";
@@ -126,7 +131,7 @@ TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(min - 1)))) << path << " " << key;
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
   });
-  EXPECT_EQ(ranges, 5);  // core, queues, mtu, distance, metric
+  EXPECT_EQ(ranges, 6);  // core, queues, mtu, distance, metric, weight
 }
 
 // Writing every default out must change nothing.
@@ -142,14 +147,18 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     Config expected;
     if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
     if (path == "routes[]") expected.routes[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
+    if (path == "routes[].via[]") {
+      expected = parse(kWan, "schema").config;
+      expected.routes[{Ipv4Address(10, 0, 0, 0), 8}].via = {Ipv4Address(192, 0, 2, 2)};
+    }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 11);
+  EXPECT_EQ(defaults, 12);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {
   for_each_setting([&](const std::string& path, const std::string& key, const json& node) {
-    if (path == "routes[]" || path == "neighbors[]") return;  // they need the rest of a file
+    if (path.starts_with("routes[]") || path == "neighbors[]") return;  // they need the rest of a file
     for (const json& example : node.value("examples", json::array())) {
       const std::string value = example.dump();
       if (key == "device") {

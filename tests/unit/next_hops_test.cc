@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <set>
 #include <vector>
 
+#include "controlplane/rib.h"
 #include "tests/unit/table_fixture.h"
 
 namespace millrace::controlplane {
@@ -31,16 +33,31 @@ class NextHopsTest : public TableFixture {
     return id ? *id : NextHopId(0);
   }
   NextHop published(NextHopId id) const { return tables_.next_hop(id); }
+  // Where the flows of a word go, by hash: one for each bucket of a group.
+  std::vector<Adjacency> adjacencies(NextHop next_hop) const {
+    if (next_hop.kind() == NextHop::Kind::forward) return {tables_.adjacency(next_hop.index())};
+    std::vector<Adjacency> all;
+    for (std::uint32_t i = 0; next_hop.kind() == NextHop::Kind::group && i < next_hop.buckets(); ++i) {
+      all.push_back(tables_.adjacency(tables_.bucket(next_hop.bucket(i))));
+    }
+    return all;
+  }
+  std::map<Ipv4Address, unsigned> buckets(NextHopId id) const {
+    std::map<Ipv4Address, unsigned> count;
+    for (const Adjacency& adjacency : adjacencies(published(id))) ++count[adjacency.address];
+    return count;
+  }
   // The neighbours that flows of this next hop go to.
   std::set<Ipv4Address> reached(NextHopId id) const {
-    const NextHop next_hop = published(id);
     std::set<Ipv4Address> addresses;
-    if (next_hop.kind() == NextHop::Kind::forward)
-      addresses.insert(tables_.adjacency(next_hop.index()).address);
-    for (std::uint32_t i = 0; next_hop.kind() == NextHop::Kind::group && i < dataplane::kBuckets; ++i) {
-      addresses.insert(tables_.adjacency(tables_.bucket(next_hop.index() + i)).address);
-    }
+    for (const Adjacency& adjacency : adjacencies(published(id))) addresses.insert(adjacency.address);
     return addresses;
+  }
+  void take_all_buckets() {
+    for (std::uint32_t size = dataplane::kMaxBuckets; size >= dataplane::kMinBuckets; size /= 2) {
+      while (writer_.add_group(std::vector<AdjacencyId>(size))) {
+      }
+    }
   }
   NeighborKey on_wan(Ipv4Address address) const { return {wan_->id, address}; }
 
@@ -78,6 +95,7 @@ TEST_F(NextHopsTest, NothingLeaksFromTheTablesWhenEverythingIsReleased) {
   pass_grace_period();
   EXPECT_EQ(writer_.next_hops_used(), 0U);
   EXPECT_EQ(writer_.adjacencies_used(), 0U);
+  EXPECT_EQ(writer_.buckets_used(), 0U);
   EXPECT_EQ(next_hops_.size(), 0U);
 }
 
@@ -144,27 +162,110 @@ TEST_F(NextHopsTest, ALinkIsSharedByTheSetsThatNameIt) {
   EXPECT_EQ(next_hops_.find_link(on_wan("192.0.2.2"_a))->users.size(), 2U);
   next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::resolved, kMac);
   EXPECT_TRUE(tables_.adjacency(published(one).index()).complete());
-  for (std::uint32_t i = 0; i < dataplane::kBuckets; ++i) {
-    const Adjacency& adjacency = tables_.adjacency(tables_.bucket(published(two).index() + i));
-    EXPECT_EQ(adjacency.complete(), adjacency.address == "192.0.2.2"_a) << "bucket " << i;
+  for (const Adjacency& adjacency : adjacencies(published(two))) {
+    EXPECT_EQ(adjacency.complete(), adjacency.address == "192.0.2.2"_a);
   }
   next_hops_.release(one);
   EXPECT_EQ(next_hops_.find_link(on_wan("192.0.2.2"_a))->users.size(), 1U);
 }
 
-TEST_F(NextHopsTest, AGroupSpreadsItsBucketsEvenly) {
-  const std::vector<Ipv4Address> members = {"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a};
-  const NextHopId id = acquire(NextHopSpec::via(members));
-  ASSERT_EQ(published(id).kind(), NextHop::Kind::group);
-  std::map<Ipv4Address, unsigned> buckets;
-  for (std::uint32_t i = 0; i < dataplane::kBuckets; ++i) {
-    ++buckets[tables_.adjacency(tables_.bucket(published(id).index() + i)).address];
+TEST_F(NextHopsTest, AReferenceMoreIsOneReleaseMore) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a}));
+  next_hops_.add_reference(id);
+  next_hops_.release(id);
+  ASSERT_NE(next_hops_.find(id), nullptr);
+  next_hops_.release(id);
+  EXPECT_EQ(next_hops_.find(id), nullptr);
+}
+
+TEST_F(NextHopsTest, SetsThatDifferInAWeightAreTwo) {
+  const auto with = [](std::uint8_t weight) {
+    return NextHopSpec::via({{"192.0.2.2"_a, weight}, "192.0.2.3"_a});
+  };
+  const NextHopId one = acquire(with(1));
+  const NextHopId three = acquire(with(3));
+  EXPECT_NE(one, three);
+  EXPECT_EQ(acquire(with(3)), three);
+  EXPECT_EQ(next_hops_.size(), 2U);
+}
+
+TEST_F(NextHopsTest, AGroupSpreadsItsBucketsByWeight) {
+  const NextHopId even = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a}));
+  EXPECT_EQ(buckets(even), (std::map<Ipv4Address, unsigned>{{"192.0.2.2"_a, 128}, {"192.0.2.3"_a, 128}}));
+  const NextHopId uneven = acquire(NextHopSpec::via({{"192.0.2.2"_a, 3}, "198.51.100.2"_a}));
+  EXPECT_EQ(buckets(uneven), (std::map<Ipv4Address, unsigned>{{"192.0.2.2"_a, 192}, {"198.51.100.2"_a, 64}}));
+}
+
+TEST_F(NextHopsTest, AGroupOfOverAHundredMembersUsesEachOfThem) {
+  std::vector<config::NextHop> hops;
+  for (unsigned i = 0; i < config::kMaxNextHops; ++i) hops.emplace_back(Ipv4Address(192, 0, 2, 2 + i));
+  const NextHopId id = acquire(NextHopSpec::via(hops));
+  EXPECT_EQ(published(id).buckets(), dataplane::kMaxBuckets);
+  EXPECT_EQ(reached(id).size(), hops.size());
+}
+
+// A worker that loaded the word before the change finds the old members behind it, all of them.
+TEST_F(NextHopsTest, AChangeOfAGroupIsOneStoreAndTheOldBucketsStay) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
+  const NextHop before = published(id);
+  const auto buckets_before = adjacencies(before);
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
+  const NextHop after = published(id);
+  EXPECT_NE(after.index(), before.index()) << "the word names another run";
+  EXPECT_EQ(adjacencies(before), buckets_before);
+  EXPECT_EQ(adjacencies(after).size(), buckets_before.size());
+  EXPECT_EQ(writer_.buckets_used(), 2 * before.buckets()) << "until a grace period has passed";
+  pass_grace_period();
+  EXPECT_EQ(writer_.buckets_used(), after.buckets());
+}
+
+TEST_F(NextHopsTest, AGroupOfOneIsNoGroupUntilTheOtherIsBack) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a}));
+  const auto before = adjacencies(published(id));
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
+  EXPECT_EQ(published(id).kind(), NextHop::Kind::forward);
+  pass_grace_period();
+  EXPECT_EQ(writer_.buckets_used(), 0U);
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::unresolved, {});
+  EXPECT_EQ(adjacencies(published(id)), before);
+}
+
+TEST_F(NextHopsTest, EachSetWithTheLostMemberIsPublishedOnce) {
+  acquire(NextHopSpec::via({"192.0.2.2"_a}));
+  acquire(NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a}));
+  acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
+  const NextHopId other = acquire(NextHopSpec::via({"192.0.2.3"_a, "198.51.100.2"_a}));
+  const NextHop other_before = published(other);
+  const std::uint64_t before = next_hops_.groups_published();
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
+  EXPECT_EQ(next_hops_.groups_published(), before + 2) << "the group of one has only this member: it stays";
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
+  EXPECT_EQ(next_hops_.groups_published(), before + 2) << "the same news";
+  EXPECT_EQ(published(other), other_before);
+}
+
+TEST_F(NextHopsTest, AChangeOfSeveralMembersOfASetIsOneStore) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
+  const std::uint64_t before = next_hops_.groups_published();
+  wan_->config.mtu = 9000;
+  next_hops_.interfaces_changed();
+  EXPECT_EQ(next_hops_.groups_published(), before + 1) << "both adjacencies on wan0";
+  next_hops_.interfaces_changed();
+  EXPECT_EQ(next_hops_.groups_published(), before + 1) << "nothing is new";
+  for (const Adjacency& adjacency : adjacencies(published(id))) {
+    EXPECT_EQ(adjacency.mtu, adjacency.interface == wan_->id ? 9000 : 1500);
   }
-  ASSERT_EQ(buckets.size(), members.size());
-  for (const auto& [address, count] : buckets) {
-    EXPECT_GE(count, dataplane::kBuckets / members.size()) << address.to_string();
-    EXPECT_LE(count, dataplane::kBuckets / members.size() + 1) << address.to_string();
-  }
+}
+
+TEST_F(NextHopsTest, ALostInterfaceIsLeftBeforeAnythingElse) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
+  const std::uint64_t before = next_hops_.groups_published();
+  wan_->up = false;
+  next_hops_.interfaces_lost();
+  EXPECT_EQ(reached(id), std::set{"198.51.100.2"_a});
+  set_up(*wan_, false);
+  EXPECT_EQ(next_hops_.groups_published(), before + 1) << "one store, though two members were on it";
+  EXPECT_EQ(reached(id), std::set{"198.51.100.2"_a});
 }
 
 TEST_F(NextHopsTest, DeadMembersGetNoTrafficWhileAnotherLives) {
@@ -183,7 +284,7 @@ TEST_F(NextHopsTest, DeadMembersGetNoTrafficWhileAnotherLives) {
 TEST_F(NextHopsTest, AnAddressOnNoConnectedSubnetIsLost) {
   const NextHopId id = acquire(NextHopSpec::via({"203.0.113.1"_a}));
   EXPECT_EQ(published(id), NextHop::drop(DropReason::next_hop_lost));
-  EXPECT_TRUE(next_hops_.find(id)->members.empty());
+  EXPECT_EQ(next_hops_.find(id)->members.front(), nullptr);
   add("new0", "203.0.113.254/24", PortId(2));
   interfaces_.publish_addresses();
   next_hops_.interfaces_changed();
@@ -251,11 +352,51 @@ TEST_F(NextHopsTest, AFullTableIsAnErrorAndChangesNothing) {
 }
 
 TEST_F(NextHopsTest, WithoutRoomToSpreadOnePathIsBetterThanNone) {
-  while (writer_.allocate_group()) {
-  }
+  take_all_buckets();
   const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a}));
   EXPECT_EQ(published(id).kind(), NextHop::Kind::forward);
   EXPECT_EQ(reached(id), std::set{"192.0.2.2"_a});
+}
+
+TEST_F(NextHopsTest, WithoutRoomForNewBucketsTheOldOnesChange) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
+  take_all_buckets();
+  const NextHop before = published(id);
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
+  EXPECT_EQ(published(id), before);
+  EXPECT_EQ(reached(id), (std::set{"192.0.2.3"_a, "198.51.100.2"_a}));
+}
+
+TEST_F(NextHopsTest, AFullAdjacencyTableKeepsNoTrafficOnADeadMember) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a}));
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::resolved, kMac);
+  while (writer_.add_adjacency({})) {
+  }
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
+  EXPECT_EQ(reached(id), std::set{"192.0.2.3"_a});
+}
+
+// The acceptance of next-hop groups: what is repaired is the group, whatever is behind it.
+TEST_F(NextHopsTest, OneOfTwoNextHopsBehindAHundredThousandPrefixesIsLostByOneStore) {
+  Rib rib(writer_, next_hops_, FibId(0));
+  const Rib::Spec spec{NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a}), RouteSource::api, 1, 0, 0, 0};
+  constexpr unsigned kPrefixes = 100'000;
+  const auto prefix = [](unsigned i) { return Ipv4Prefix(Ipv4Address(0x14000000 + (i << 8)), 24); };
+  for (unsigned i = 0; i < kPrefixes; ++i) ASSERT_TRUE(rib.add(prefix(i), spec));
+  const NextHopId id = rib.find(prefix(0), RouteSource::api)->next_hop;
+  EXPECT_EQ(next_hops_.find(id)->references, kPrefixes);
+  EXPECT_EQ(reached(id).size(), 2U);
+
+  const std::uint64_t before = next_hops_.groups_published();
+  next_hops_.neighbor_changed({lan_->id, "198.51.100.2"_a}, LinkState::failed, {});
+  EXPECT_EQ(next_hops_.groups_published(), before + 1);
+  EXPECT_EQ(reached(id), std::set{"192.0.2.2"_a});
+  unsigned same = 0;
+  for (unsigned i = 0; i < kPrefixes; ++i) {
+    same += tables_.fib(FibId(0)).lookup(prefix(i).address().value() + 1) == id ? 1 : 0;
+  }
+  EXPECT_EQ(same, kPrefixes) << "no prefix names another next hop";
+  EXPECT_EQ(next_hops_.size(), 1U) << "and there is none that it could";
 }
 
 }  // namespace

@@ -244,7 +244,7 @@ TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
                                               kB,
                                               kC,
                                               kHole,
-                                              NextHopSpec::via(kA.addresses),
+                                              NextHopSpec::via(kA.hops),
                                               NextHopSpec::local(),
                                               NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a})};
   unsigned refused = 0;

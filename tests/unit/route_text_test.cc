@@ -18,7 +18,10 @@ std::string in_words(const Result<RouteRequest>& parsed) {
   std::string text = std::string(parsed->remove ? "del " : "add ") + parsed->prefix.to_string();
   if (parsed->remove) return text;
   text += std::string(" ") + kTypes[static_cast<std::size_t>(parsed->route.type)];
-  for (const Ipv4Address via : parsed->route.via) text += " " + via.to_string();
+  for (const auto& [address, weight] : parsed->route.via) {
+    text += " " + address.to_string();
+    if (weight != 1) text += " weight " + std::to_string(weight);
+  }
   if (parsed->route.distance != 1) text += " distance " + std::to_string(parsed->route.distance);
   if (parsed->route.metric != 0) text += " metric " + std::to_string(parsed->route.metric);
   if (!parsed->owner.empty()) text += " owner " + parsed->owner;
@@ -51,18 +54,31 @@ TEST(RouteLine, IsUnderstoodOrRefusedInWords) {
        "error: expected \"via\", \"blackhole\", \"unreachable\" or \"prohibit\" after the prefix"},
       {"10.0.0.0/8 via", "error: no next hop after \"via\""},
       {"10.0.0.0/8 via wan0", "error: \"wan0\" is not an IPv4 address"},
+      {"10.0.0.0/8 via 192.0.2.2 weight 3 192.0.2.1", "add 10.0.0.0/8 unicast 192.0.2.1 192.0.2.2 weight 3"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 255 192.0.2.2 weight 1\r",
+       "add 10.0.0.0/8 unicast 192.0.2.1 weight 255 192.0.2.2"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 2 192.0.2.1 weight 2", "add 10.0.0.0/8 unicast 192.0.2.1 weight 2"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 2 192.0.2.1", "error: next hop 192.0.2.1 has two weights"},
+      {"10.0.0.0/8 via weight 2", "error: \"weight\" is not an IPv4 address"},
+      {"10.0.0.0/8 via 192.0.2.1 weight", "error: \"weight\" is not a number from 1 to 255"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 0", "error: \"weight\" is not a number from 1 to 255"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 256", "error: \"weight\" is not a number from 1 to 255"},
+      {"10.0.0.0/8 via 192.0.2.1 weight -1", "error: \"weight\" is not a number from 1 to 255"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 2x", "error: \"weight\" is not a number from 1 to 255"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 192.0.2.2", "error: \"weight\" is not a number from 1 to 255"},
+      {"10.0.0.0/8 via 192.0.2.1 weight 2 weight 3", "error: \"weight\" is not an IPv4 address"},
       {"10.0.0.0/8 via 192.0.2.1 metric 5", "error: \"metric\" is not an IPv4 address"},
       {"10.0.0.0/8 blackhole now", "error: unexpected \"now\" at the end"},
   };
   for (const auto& c : table) EXPECT_EQ(in_words(parse_route_line(c.line)), c.expected) << c.line;
 }
 
-TEST(RouteLine, SixtyFourNextHopsAreTheMost) {
+TEST(RouteLine, OneHundredAndTwentyEightNextHopsAreTheMost) {
   std::string line = "10.0.0.0/8 via";
-  for (int i = 0; i < 64; ++i) line += " 192.0.2." + std::to_string(i);
+  for (int i = 0; i < 128; ++i) line += " 192.0.2." + std::to_string(i);
   ASSERT_TRUE(parse_route_line(line));
-  EXPECT_EQ(parse_route_line(line)->route.via.size(), 64U);
-  EXPECT_EQ(in_words(parse_route_line(line + " 192.0.2.64")), "error: more than 64 next hops");
+  EXPECT_EQ(parse_route_line(line)->route.via.size(), 128U);
+  EXPECT_EQ(in_words(parse_route_line(line + " 192.0.2.128")), "error: more than 128 next hops");
 }
 
 TEST(RouteLine, BytesOfAnyKindAreRefusedNotFeared) {
@@ -110,12 +126,30 @@ TEST(RouteJson, IsUnderstoodOrRefusedInWords) {
       {R"({"prefix": "10.0.0.0/8", "type": 1})",
        "error: \"type\" is not unicast, blackhole, unreachable or prohibit"},
       {R"({"prefix": "10.0.0.0/8", "via": []})",
-       "error: \"via\" is neither an address nor a list of addresses"},
-      {R"({"prefix": "10.0.0.0/8", "via": {}})",
-       "error: \"via\" is neither an address nor a list of addresses"},
-      {R"({"prefix": "10.0.0.0/8", "via": [1]})", "error: \"via\" holds something that is not an address"},
+       "error: \"via\" is neither a next hop nor a list of next hops"},
+      {R"({"prefix": "10.0.0.0/8", "via": 5})",
+       "error: \"via\" is neither a next hop nor a list of next hops"},
+      {R"({"prefix": "10.0.0.0/8", "via": {"address": "192.0.2.1", "weight": 3}})",
+       "add 10.0.0.0/8 unicast 192.0.2.1 weight 3"},
+      {R"({"prefix": "10.0.0.0/8", "via": [{"address": "192.0.2.2", "weight": 255}, "192.0.2.1", {"address": "192.0.2.3"}]})",
+       "add 10.0.0.0/8 unicast 192.0.2.1 192.0.2.2 weight 255 192.0.2.3"},
+      {R"({"prefix": "10.0.0.0/8", "via": ["192.0.2.1", {"address": "192.0.2.1", "weight": 3}]})",
+       "error: next hop 192.0.2.1 has two weights"},
+      {R"({"prefix": "10.0.0.0/8", "via": {}})", "error: a next hop has no \"address\""},
+      {R"({"prefix": "10.0.0.0/8", "via": [{"weight": 3}]})", "error: a next hop has no \"address\""},
+      {R"({"prefix": "10.0.0.0/8", "via": {"address": 5}})", "error: a next hop has no \"address\""},
+      {R"({"prefix": "10.0.0.0/8", "via": {"address": "wan0"}})", "error: \"wan0\" is not an IPv4 address"},
+      {R"({"prefix": "10.0.0.0/8", "via": {"address": "192.0.2.1", "weight": 0}})",
+       "error: \"weight\" is not a number from 1 to 255"},
+      {R"({"prefix": "10.0.0.0/8", "via": {"address": "192.0.2.1", "weight": 256}})",
+       "error: \"weight\" is not a number from 1 to 255"},
+      {R"({"prefix": "10.0.0.0/8", "via": {"address": "192.0.2.1", "weight": "3"}})",
+       "error: \"weight\" is not a number from 1 to 255"},
+      {R"({"prefix": "10.0.0.0/8", "via": {"address": "192.0.2.1", "metric": 3}})",
+       "error: unknown key \"metric\" in a next hop"},
+      {R"({"prefix": "10.0.0.0/8", "via": [1]})", "error: \"via\" holds something that is not a next hop"},
       {R"({"prefix": "10.0.0.0/8", "via": [["192.0.2.1"]]})",
-       "error: \"via\" holds something that is not an address"},
+       "error: \"via\" holds something that is not a next hop"},
       {R"({"prefix": "10.0.0.0/8", "via": "wan0"})", "error: \"wan0\" is not an IPv4 address"},
       {R"({"prefix": "10.0.0.0/8", "via": "192.0.2.1", "distance": 0})",
        "error: \"distance\" is not a number from 1 to 255"},
