@@ -370,7 +370,8 @@ TEST_F(Forwarding, LinkLossBehindManyPrefixesIsOneStoreForEachNextHop) {
   const auto ids = [&] {
     std::vector<NextHopId> all;
     const auto& fib = two().control().tables().fib(FibId(0));
-    for (unsigned i = 0; i < kPrefixes; ++i) all.push_back(fib.lookup(prefix(i).address().value() + 1));
+    for (unsigned i = 0; i < kPrefixes; ++i)
+      all.push_back(fib.lookup(Ipv4Address(prefix(i).address().value() + 1)));
     return all;
   };
   auto& next_hops = two().control().next_hops();

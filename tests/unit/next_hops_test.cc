@@ -393,7 +393,7 @@ TEST_F(NextHopsTest, OneOfTwoNextHopsBehindAHundredThousandPrefixesIsLostByOneSt
   EXPECT_EQ(reached(id), std::set{"192.0.2.2"_a});
   unsigned same = 0;
   for (unsigned i = 0; i < kPrefixes; ++i) {
-    same += tables_.fib(FibId(0)).lookup(prefix(i).address().value() + 1) == id ? 1 : 0;
+    same += tables_.fib(FibId(0)).lookup(Ipv4Address(prefix(i).address().value() + 1)) == id ? 1 : 0;
   }
   EXPECT_EQ(same, kPrefixes) << "no prefix names another next hop";
   EXPECT_EQ(next_hops_.size(), 1U) << "and there is none that it could";
