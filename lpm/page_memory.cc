@@ -39,6 +39,10 @@ PageMemory::PageMemory(std::size_t bytes, Pages pages, Reserve)
   data_ = range + before;
 }
 
+PageMemory::PageMemory(std::size_t bytes, Pages pages) : PageMemory(bytes, pages, Reserve{}) {
+  grow(bytes);
+}
+
 bool PageMemory::grow(std::size_t bytes) {
   if (bytes > bytes_) return false;
   const std::size_t wanted = round_up(bytes, kPiece);

@@ -23,7 +23,7 @@ class PageMemory {
 
   PageMemory() = default;
   // `bytes` of zeroes, all of them usable. Holds nothing (`!*this`) if the kernel refuses.
-  PageMemory(std::size_t bytes, Pages pages) : PageMemory(bytes, pages, Reserve{}) { grow(bytes); }
+  PageMemory(std::size_t bytes, Pages pages);
   // Addresses for `bytes`, of which grow() makes the first ones usable.
   static PageMemory reserve(std::size_t bytes, Pages pages) { return {bytes, pages, Reserve{}}; }
   PageMemory(PageMemory&& other) noexcept { swap(other); }

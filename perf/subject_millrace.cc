@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "controlplane/rib.h"
 #include "lpm/reclaimer.h"
 #include "lpm/table.h"
 #include "perf/subject.h"
@@ -29,6 +30,18 @@ const Ipv6Address* as_ours(const Address6* addresses) {
   return reinterpret_cast<const Ipv6Address*>(addresses);
 }
 
+template <class Address>
+Address in_our_form(const Address& address) {
+  if constexpr (sizeof(Address) == sizeof(Ipv6Address)) {
+    return std::bit_cast<Address>(Ipv6Address(address));
+  } else {
+    return address;
+  }
+}
+
+// How often the control loop does what was put off.
+constexpr std::uint64_t kMaintainNs = 5'000'000;
+
 template <class Address, class Table>
 class Millrace final : public Subject<Address> {
  public:
@@ -47,10 +60,9 @@ class Millrace final : public Subject<Address> {
   bool erase(const Route<Address>& route) override { return table_.erase(prefix_of(route), now_ns_); }
   // As the control loop does: grace periods at every turn, work that was put off every few milliseconds.
   void maintain() override {
-    constexpr std::uint64_t kPeriodNs = 5'000'000;
     now_ns_ = clock_ns();
     reclaimer_.poll();
-    if (now_ns_ - maintained_ns_ < kPeriodNs) return;
+    if (now_ns_ - maintained_ns_ < kMaintainNs) return;
     maintained_ns_ = now_ns_;
     table_.maintain(1024, now_ns_);
   }
@@ -73,13 +85,7 @@ class Millrace final : public Subject<Address> {
   void reader_offline() override { reclaimer_.unregister_worker(kReader); }
 
   [[nodiscard]] bool converts() const override { return sizeof(Address) == sizeof(Ipv6Address); }
-  [[nodiscard]] Address convert(const Address& address) const override {
-    if constexpr (sizeof(Address) == sizeof(Ipv6Address)) {
-      return std::bit_cast<Address>(Ipv6Address(address));
-    } else {
-      return address;
-    }
-  }
+  [[nodiscard]] Address convert(const Address& address) const override { return in_our_form(address); }
 
   [[nodiscard]] std::size_t memory_bytes() const override { return table_.statistics().memory_bytes; }
   [[nodiscard]] std::string form() const override {
@@ -99,6 +105,71 @@ class Millrace final : public Subject<Address> {
   Table table_;
 };
 
+// RIB and FIB together, with next hops that are resolved already: what a feed of routes meets.
+template <class Address, class Prefix>
+class MillraceRib final : public Subject<Address> {
+ public:
+  explicit MillraceRib(const Sizing& sizing)
+      : writer_(tables_, reclaimer_, {sizing.groups_unshared, lpm::Pages::automatic}, 0) {
+    for (std::uint32_t i = 0; i <= sizing.max_id; ++i) {
+      const auto id = next_hops_.acquire(controlplane::NextHopSpec::via({Ipv4Address(0x0a000000 + i)}));
+      if (!id) throw std::runtime_error(id.error());
+      ids_.push_back(*id);
+    }
+  }
+  MillraceRib(const MillraceRib&) = delete;
+  MillraceRib& operator=(const MillraceRib&) = delete;
+  ~MillraceRib() override {
+    while (reclaimer_.poll() != 0) {
+    }
+  }
+
+  bool insert(const Route<Address>& route) override {
+    const NextHopId id = ids_[route.id];
+    next_hops_.add_reference(id);
+    return static_cast<bool>(rib_.add(prefix_of(route), {id, 0, 0, 0, controlplane::RouteSource::api, 20}));
+  }
+  bool erase(const Route<Address>& route) override {
+    return rib_.remove(prefix_of(route), controlplane::RouteSource::api);
+  }
+  void maintain() override {
+    writer_.set_time(clock_ns());
+    reclaimer_.poll();
+    if (writer_.now_ns() - maintained_ns_ < kMaintainNs) return;
+    maintained_ns_ = writer_.now_ns();
+    writer_.maintain();
+  }
+  void lookup(const Address* addresses, Answers& answers, unsigned n) const override {
+    const auto& lookup = *fib_.published().load(std::memory_order_acquire);
+    lookup.lookup({as_ours(addresses), n}, answers.as<NextHopId>());
+  }
+  // Next hops were acquired in the order of their ids.
+  [[nodiscard]] std::uint32_t id(const Answers& answers, unsigned i) const override {
+    const std::uint32_t value = answers.as<NextHopId>()[i].value();
+    return value == 0 ? kNoRoute : value - ids_[0].value();
+  }
+  void reader_online() override { reclaimer_.register_worker(0); }
+  void reader_quiescent() override { rte_rcu_qsbr_quiescent(reclaimer_.qsbr(), 0); }
+  void reader_offline() override { reclaimer_.unregister_worker(0); }
+  [[nodiscard]] bool converts() const override { return sizeof(Address) == sizeof(Ipv6Address); }
+  [[nodiscard]] Address convert(const Address& address) const override { return in_our_form(address); }
+  [[nodiscard]] std::size_t memory_bytes() const override {
+    return fib_.statistics().memory_bytes + rib_.memory_bytes();
+  }
+  [[nodiscard]] std::string form() const override { return "RIB and FIB"; }
+
+ private:
+  std::uint64_t maintained_ns_ = 0;
+  lpm::Reclaimer reclaimer_{1};
+  dataplane::Tables tables_;
+  dataplane::TableWriter writer_;
+  controlplane::Interfaces interfaces_{writer_};
+  controlplane::NextHops next_hops_{writer_, interfaces_};
+  controlplane::BasicRib<Prefix> rib_{writer_, next_hops_, FibId(0)};
+  lpm::Table<Prefix>& fib_ = writer_.fib<Prefix>(FibId(0));
+  std::vector<NextHopId> ids_;
+};
+
 using Dir24Table = lpm::Table<Ipv4Prefix, lpm::Dir24Layouts>;
 
 template <class Address, class Table>
@@ -111,10 +182,19 @@ void add(std::vector<Factory<Address>>& factories, const std::string& name, lpm:
 
 }  // namespace
 
-// `millrace` is what a router runs; the others show its layouts and the forms of its code.
+template <class Address, class Prefix>
+void add_rib(std::vector<Factory<Address>>& factories) {
+  factories.push_back({"millrace-rib", [](const Sizing& sizing) -> std::unique_ptr<Subject<Address>> {
+                         return std::make_unique<MillraceRib<Address, Prefix>>(sizing);
+                       }});
+}
+
+// `millrace` is the table that a router runs; the others show it behind its RIB, its layouts, and the forms
+// of its code.
 template <>
 void add_millrace_subjects(std::vector<Factory<Address4>>& factories) {
   add<Address4, lpm::Ipv4Table>(factories, "millrace", lpm::best_isa());
+  add_rib<Address4, Ipv4Prefix>(factories);
   add<Address4, lpm::Ipv4Table>(factories, "millrace-avx2", lpm::Isa::avx2);
   add<Address4, lpm::Ipv4Table>(factories, "millrace-scalar", lpm::Isa::scalar);
   add<Address4, Dir24Table>(factories, "millrace-dir24", lpm::best_isa());
@@ -123,6 +203,7 @@ void add_millrace_subjects(std::vector<Factory<Address4>>& factories) {
 template <>
 void add_millrace_subjects(std::vector<Factory<Address6>>& factories) {
   add<Address6, lpm::Ipv6Table>(factories, "millrace", lpm::best_isa());
+  add_rib<Address6, Ipv6Prefix>(factories);
   add<Address6, lpm::Ipv6Table>(factories, "millrace-avx2", lpm::Isa::avx2);
   add<Address6, lpm::Ipv6Table>(factories, "millrace-scalar", lpm::Isa::scalar);
 }

@@ -12,9 +12,9 @@
 namespace millrace::lpm {
 namespace {
 
-using Map = PrefixMap<Ipv4Prefix, NextHopId>;
 using Entries = std::vector<std::pair<Ipv4Prefix, NextHopId>>;
 
+template <class Map>
 Entries entries_from(const Map& map, Ipv4Prefix from, std::size_t limit = SIZE_MAX) {
   Entries entries;
   if (limit == 0) return entries;
@@ -30,6 +30,7 @@ Entries entries_from(const LpmOracle& oracle, Ipv4Prefix from) {
 }
 
 // One random insertion, change or removal in both.
+template <class Map>
 Ipv4Prefix change(Random& random, Map& map, LpmOracle& oracle, unsigned removals) {
   Ipv4Prefix prefix = random_prefix(random);
   if (random.below(10) >= removals) {
@@ -47,6 +48,7 @@ Ipv4Prefix change(Random& random, Map& map, LpmOracle& oracle, unsigned removals
   return prefix;
 }
 
+template <class Map>
 void expect_same_matches(const Map& map, const LpmOracle& oracle, Ipv4Address address) {
   const auto [prefix, id] = oracle.match(address);
   const auto [found, value] = map.match(address);
@@ -56,6 +58,7 @@ void expect_same_matches(const Map& map, const LpmOracle& oracle, Ipv4Address ad
   EXPECT_EQ(found, prefix) << address.to_string();
 }
 
+template <class Map>
 void expect_same_cover(const Map& map, const LpmOracle& oracle, Ipv4Prefix of) {
   const auto [prefix, id] = oracle.match(of.address(), of.length());
   const auto [found, value] = map.covering(of);
@@ -65,9 +68,15 @@ void expect_same_cover(const Map& map, const LpmOracle& oracle, Ipv4Prefix of) {
   EXPECT_EQ(found, prefix) << of.to_string();
 }
 
-TEST(PrefixMap, EqualsTheOracleUnderRandomChanges) {
+// One trie, and one for each value of the first 16 bits, as the tables have it.
+template <class Map>
+class PrefixMapTest : public testing::Test {};
+using Maps = testing::Types<PrefixMap<Ipv4Prefix, NextHopId>, PrefixMap<Ipv4Prefix, NextHopId, 16>>;
+TYPED_TEST_SUITE(PrefixMapTest, Maps);
+
+TYPED_TEST(PrefixMapTest, EqualsTheOracleUnderRandomChanges) {
   Random random;
-  Map map;
+  TypeParam map;
   LpmOracle oracle;
   for (unsigned step = 0; step < 6000 && !testing::Test::HasFailure(); ++step) {
     const unsigned removals = step / 1000 % 2 == 0 ? 2 : 7;  // grow, shrink, grow, ...
@@ -89,9 +98,9 @@ TEST(PrefixMap, EqualsTheOracleUnderRandomChanges) {
   }
 }
 
-TEST(PrefixMap, IsEmptyAndSmallAgainAfterEverythingWasErased) {
+TYPED_TEST(PrefixMapTest, IsEmptyAndSmallAgainAfterEverythingWasErased) {
   Random random;
-  Map map;
+  TypeParam map;
   for (int round = 0; round < 3; ++round) {
     std::vector<Ipv4Prefix> prefixes;
     while (prefixes.size() < 3000) {
@@ -112,9 +121,9 @@ TEST(PrefixMap, IsEmptyAndSmallAgainAfterEverythingWasErased) {
   EXPECT_LE(map.memory_bytes(), 2 * 4096 * 64U);
 }
 
-TEST(PrefixMap, ValuesStayWhereTheyAreWhileOthersComeAndGo) {
+TYPED_TEST(PrefixMapTest, ValuesStayWhereTheyAreWhileOthersComeAndGo) {
   Random random;
-  Map map;
+  TypeParam map;
   const Ipv4Prefix kept(Ipv4Address(10, 0, 0, 0), 8);
   NextHopId& value = map.emplace(kept).first;
   value = NextHopId(7);
@@ -135,9 +144,9 @@ TEST(PrefixMap, ValuesStayWhereTheyAreWhileOthersComeAndGo) {
 
 // A listing in pages: each page starts after the last entry of the one before it, whether or not that is
 // still there.
-TEST(PrefixMap, CursorsMeetEachEntryOnce) {
+TYPED_TEST(PrefixMapTest, CursorsMeetEachEntryOnce) {
   Random random;
-  Map map;
+  TypeParam map;
   LpmOracle oracle;
   for (int i = 0; i < 400; ++i) change(random, map, oracle, 1);
   for (const std::size_t page : {1U, 2U, 3U, 7U, 100U, 1000U}) {
@@ -164,8 +173,26 @@ TEST(PrefixMap, CursorsMeetEachEntryOnce) {
   }
 }
 
-TEST(PrefixMap, HoldsTheEndsOfTheAddressSpace) {
-  Map map;
+TYPED_TEST(PrefixMapTest, TheTopmostEntriesBelowAPrefixEqualANaiveLook) {
+  Random random;
+  TypeParam map;
+  LpmOracle oracle;
+  for (unsigned step = 0; step < 1500; ++step) {
+    change(random, map, oracle, 4);
+    const Ipv4Prefix prefix = random_prefix(random);
+    std::vector<Ipv4Prefix> expected, found;
+    for (auto at = oracle.rules.lower_bound(prefix); at != oracle.rules.end(); ++at) {
+      if (!prefix.contains(at->first)) break;
+      const bool held = !expected.empty() && expected.back().contains(at->first);
+      if (at->first != prefix && !held) expected.push_back(at->first);
+    }
+    map.visit_below(prefix, [&](Ipv4Prefix inner) { found.push_back(inner); });
+    ASSERT_EQ(found, expected) << prefix.to_string();
+  }
+}
+
+TYPED_TEST(PrefixMapTest, HoldsTheEndsOfTheAddressSpace) {
+  TypeParam map;
   const Ipv4Prefix everything(Ipv4Address(0), 0);
   const Ipv4Prefix first(Ipv4Address(0), 32);
   const Ipv4Prefix last(Ipv4Address(0xffffffff), 32);
