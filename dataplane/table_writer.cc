@@ -5,8 +5,8 @@ namespace millrace::dataplane {
 TableWriter::TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::TableLimits limits,
                          std::uint32_t flow_seed)
     : tables_(tables), reclaimer_(reclaimer) {
-  fibs_[0] = {std::make_unique<lpm::Ipv4Table>(reclaimer, limits),
-              std::make_unique<lpm::Ipv6Table>(reclaimer, limits)};
+  fibs_[0].ipv4 = std::make_unique<lpm::Ipv4Table>(reclaimer, limits);
+  fibs_[0].ipv6 = std::make_unique<lpm::Ipv6Table>(reclaimer, limits);
   tables_.fibs_[0] = &fibs_[0].ipv4->published();
   tables_.flow_seed_ = flow_seed;
 }
