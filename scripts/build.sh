@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Configures (the first time) and builds one kind of build; does nothing where that is up to date.
-#   scripts/build.sh [release|test|asan|tsan|fuzz] [ninja target...]
+#   scripts/build.sh [release|perf|test|asan|tsan|fuzz] [ninja target...]
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'USAGE'
 usage: scripts/build.sh [KIND] [NINJA TARGET...]
   release  build/       what one installs and measures: optimised, LTO, no tests (the default)
+  perf     build-perf/  as release, with the benchmarks
   test     build-test/  optimised with assertions and tests
   asan     build-asan/  AddressSanitizer and UBSan, with tests
   tsan     build-tsan/  ThreadSanitizer, with tests
@@ -19,6 +20,7 @@ kind=${1:-release}
 options=()
 case $kind in
   release) dir=build; options+=(--buildtype=release -Db_lto=true -Dtests=false) ;;
+  perf) dir=build-perf; options+=(--buildtype=release -Db_lto=true -Dtests=false -Dperf=true) ;;
   test) dir=build-test; options+=(--buildtype=debugoptimized -Db_ndebug=false) ;;
   asan) dir=build-asan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=address,undefined) ;;
   tsan) dir=build-tsan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=thread) ;;
