@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Configures (the first time) and builds one kind of build; does nothing where that is up to date.
-#   scripts/build.sh [release|perf|test|asan|tsan|fuzz] [ninja target...]
+#   scripts/build.sh [release|test|asan|tsan|fuzz|perf] [ninja target...]
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'USAGE'
 usage: scripts/build.sh [KIND] [NINJA TARGET...]
   release  build/       what one installs and measures: optimised, LTO, no tests (the default)
-  perf     build-perf/  as release, with the benchmarks
   test     build-test/  optimised with assertions and tests
   asan     build-asan/  AddressSanitizer and UBSan, with tests
   tsan     build-tsan/  ThreadSanitizer, with tests
   fuzz     build-fuzz/  the libFuzzer targets, with clang, AddressSanitizer and UBSan
+  perf     build-perf/  the benchmarks, optimised as a release
 USAGE
 }
 
@@ -34,7 +34,7 @@ case $kind in
   *) usage >&2; exit 2 ;;
 esac
 # Warnings are errors where the optimiser sees the code as it is; sanitizers make GCC see ghosts.
-[[ ${CI:-} != true || $kind != @(release|test) ]] || options+=(--werror)
+[[ ${CI:-} != true || $kind != @(release|test|perf) ]] || options+=(--werror)
 
 # Meson takes ccache by itself where it is installed.
 if [[ ! -f $dir/build.ninja ]]; then
