@@ -21,8 +21,8 @@ done
 if [[ -f /etc/apt/sources.list ]]; then
   sed -nE 's/^deb(-src)? /deb-src /p' /etc/apt/sources.list | sort -u >"$work/parts/system.list"
 fi
-apt=(apt-get -q -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/parts" -o "Dir::State::Lists=$work/lists"
-  -o APT::Sandbox::User=root)
+apt=(apt-get -q -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/parts"
+  -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
 
 say "fetching the source of dpdk $version"
 cd "$work"

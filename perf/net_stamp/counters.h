@@ -20,8 +20,8 @@ static_assert(sizeof(QueueCounters) == 64);
 
 struct PortCounters {
   char magic[8];  // kMagic
-  std::uint32_t queues;
-  std::uint8_t reserved[52];
+  std::uint64_t tsc_hz;
+  std::uint8_t reserved[48];
   QueueCounters queue[kMaxQueues];
 };
 static_assert(sizeof(PortCounters) == 64 + kMaxQueues * 64);

@@ -7,6 +7,7 @@
 #include <bus_vdev_driver.h>
 #include <ethdev_driver.h>
 #include <ethdev_vdev.h>
+#include <rte_cycles.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
@@ -112,7 +113,7 @@ class Port {
       shared_counters_ = MappedFile::create(arguments_.stats, sizeof(PortCounters));
       counters_ = static_cast<PortCounters*>(shared_counters_.data());
     }
-    counters_->queues = kMaxQueues;
+    counters_->tsc_hz = rte_get_tsc_hz();
     std::memcpy(counters_->magic, kMagic, sizeof kMagic);
   }
   virtual ~Port() = default;
