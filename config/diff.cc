@@ -19,6 +19,9 @@ std::string text_of(const NextHop& hop) {
 std::string text_of(const Ipv4InterfaceAddress& address) {
   return address.to_string();
 }
+std::string text_of(const std::string& word) {
+  return word;
+}
 std::string text_of(unsigned number) {
   return std::to_string(number);
 }
@@ -112,6 +115,10 @@ std::optional<std::string> workers_text(const DataplaneConfig& dataplane) {
   return dataplane.workers ? std::optional(list_of(*dataplane.workers)) : std::nullopt;
 }
 
+std::optional<std::string> drivers_text(const DataplaneConfig& dataplane) {
+  return dataplane.drivers.empty() ? std::nullopt : std::optional(list_of(dataplane.drivers));
+}
+
 std::vector<Change> restart_lines(const Config& before, const Config& after) {
   Lines lines(true);
   const auto& [old, now] = std::tie(before.dataplane, after.dataplane);
@@ -121,6 +128,7 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.change("dataplane.memory", size_text(old.memory_bytes), size_text(now.memory_bytes));
   lines.change("dataplane.idle", std::string(word_of(kIdleWords, old.idle)),
                std::string(word_of(kIdleWords, now.idle)));
+  lines.optional("dataplane.drivers", drivers_text(old), drivers_text(now));
   lines.change("control.core", text_of(before.control.core), text_of(after.control.core));
   lines.change("control.api", before.control.api, after.control.api);
   lines.optional("control.metrics", before.control.metrics, after.control.metrics);

@@ -25,6 +25,7 @@ struct DataplaneConfig {
   Hugepages hugepages = Hugepages::automatic;
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;
   Idle idle = Idle::adaptive;
+  std::vector<std::string> drivers;  // shared objects that DPDK loads at start
   friend bool operator==(const DataplaneConfig&, const DataplaneConfig&) = default;
 };
 

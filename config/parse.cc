@@ -38,8 +38,18 @@ void read_idle(Reader& in, const Node& node, Draft& draft) {
   if (const auto value = in.choice(node, "idle", kIdleWords)) draft.dataplane.idle = *value;
 }
 
-constexpr Field<Draft> kDataplaneFields[] = {
-    {"workers", read_workers}, {"hugepages", read_hugepages}, {"memory", read_memory}, {"idle", read_idle}};
+void read_drivers(Reader& in, const Node& node, Draft& draft) {
+  if (!in.is_sequence(node, "drivers", "a list of files")) return;
+  for (const Node* item : node.items) {
+    if (auto value = in.file_path(*item, "a driver")) draft.dataplane.drivers.push_back(std::move(*value));
+  }
+}
+
+constexpr Field<Draft> kDataplaneFields[] = {{"workers", read_workers},
+                                             {"hugepages", read_hugepages},
+                                             {"memory", read_memory},
+                                             {"idle", read_idle},
+                                             {"drivers", read_drivers}};
 
 // control
 

@@ -184,10 +184,14 @@ bool is_tcp_endpoint(std::string_view text) {
   return port && *port >= 1 && *port <= 65535;
 }
 
+bool is_file_path(std::string_view text) {
+  if (text.size() < 2 || text.front() != '/' || text.back() == '/') return false;
+  return std::ranges::none_of(text, [](char c) { return c >= 0 && c < ' '; });
+}
+
 bool is_socket_path(std::string_view text) {
   constexpr std::size_t kMaxPath = 107;  // sockaddr_un.sun_path holds 108 bytes with its NUL
-  if (text.size() < 2 || text.size() > kMaxPath || text.front() != '/' || text.back() == '/') return false;
-  return std::ranges::none_of(text, [](char c) { return c >= 0 && c < ' '; });
+  return text.size() <= kMaxPath && is_file_path(text);
 }
 
 }  // namespace
@@ -249,6 +253,12 @@ std::optional<unsigned> Reader::rate_per_second(const Node& node, std::string_vi
   if (in_range && text.substr(number.size()) == "/s") return static_cast<unsigned>(*rate);
   unexpected(node, what, "a rate from 1/s to " + std::to_string(kMaxRate) + "/s",
              in_range && number == text ? did_you_mean(std::string(text) + "/s") : "");
+  return std::nullopt;
+}
+
+std::optional<std::string> Reader::file_path(const Node& node, std::string_view what) {
+  if (is_file_path(node.text)) return node.text;
+  unexpected(node, what, "the absolute path of a file");
   return std::nullopt;
 }
 

@@ -70,6 +70,7 @@ dataplane::EalOptions eal_options(const config::Config& config, const std::vecto
   options.control_core = config.control.core;
   options.worker_cores = cores;
   options.memory_bytes = config.dataplane.memory_bytes;
+  options.drivers = config.dataplane.drivers;
   switch (config.dataplane.hugepages) {
     case config::Hugepages::automatic:
       options.hugepages = dataplane::EalOptions::Huge::automatic;

@@ -59,6 +59,7 @@ std::vector<std::string> arguments(const EalOptions& options, const std::string&
   if (options.pci_devices.empty()) {
     args.insert(args.end(), {"--no-pci", "--iova-mode=va"});
   }
+  for (const std::string& driver : options.drivers) args.insert(args.end(), {"-d", driver});
   for (const std::string& device : options.pci_devices) args.insert(args.end(), {"-a", device});
   return args;
 }

@@ -15,6 +15,7 @@ struct EalOptions {
   std::uint64_t memory_bytes = 0;
   enum class Huge { automatic, size_1g, size_2m, none } hugepages = Huge::automatic;
   std::vector<std::string> pci_devices;  // addresses to probe; others are left alone
+  std::vector<std::string> drivers;      // shared objects to load beside the distribution's
 };
 
 class Eal {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing Millrace needs, on Debian 12 and Ubuntu 24.04.
-#   scripts/setup.sh [--hugepages N]
+#   scripts/setup.sh [--perf] [--hugepages N]
 # Where nothing is missing it changes nothing and needs neither network nor root.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -17,9 +17,12 @@ packages=(
   python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
 )
 
+perf_packages=(dpdk-dev make)  # testpmd; l3fwd's Makefile
+
 usage() {
   cat <<USAGE
-usage: scripts/setup.sh [--hugepages N]
+usage: scripts/setup.sh [--perf] [--hugepages N]
+  --perf          also what the benchmarks compare with
   --hugepages N   also reserve N hugepages of 2 MB and mount hugetlbfs where it is not mounted
 USAGE
 }
@@ -60,6 +63,7 @@ reserve_hugepages() {
 hugepages=0
 while [[ $# -gt 0 ]]; do
   case $1 in
+    --perf) packages+=("${perf_packages[@]}"); shift ;;
     --hugepages) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--hugepages wants a number of 2 MB pages"; hugepages=$2; shift 2 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;

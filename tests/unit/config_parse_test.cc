@@ -82,7 +82,9 @@ TEST(ConfigParse, RefusesAWrongShapeOrAnUnknownKey) {
       {"ipsec: {}", 1, 1, "unknown key 'ipsec'", "known keys"},
       {"control: {}\nroutes: []\ncontrol: {}", 3, 1, "duplicate key 'control'", "line 1"},
       {"control: {core: 1,\n  core: 1}", 2, 3, "duplicate key 'core'", "line 1"},
-      {"dataplane: [1]", 1, 12, "dataplane must be a mapping of workers, hugepages, memory, idle, not a list",
+      {"dataplane: [1]", 1, 12,
+       "dataplane must be a mapping of workers, hugepages, memory, idle, drivers, not a "
+       "list",
        ""},
       {"control: 5", 1, 10, "control must be a mapping of core, api", ""},
       {"interfaces: []", 1, 13, "interfaces must be a mapping of names to interfaces, not a list", ""},
@@ -115,6 +117,10 @@ TEST(ConfigParse, RefusesWrongSettingsOfDataplaneAndControl) {
       {"dataplane: {memory: 99999999999999999999G}", 1, 21, "a size from 64M", "such as"},
       {"dataplane: {idle: pol}", 1, 19, "one of adaptive, poll, not 'pol'", "did you mean 'poll'?"},
       {"dataplane: {idle: }", 1, 13, "one of adaptive, poll, not empty", ""},
+      {"dataplane: {drivers: /a.so}", 1, 22, "drivers must be a list of files, not '/a.so'", "[/a.so]"},
+      {"dataplane: {drivers: [a.so]}", 1, 23, "a driver must be the absolute path of a file, not 'a.so'", ""},
+      {"dataplane: {drivers: [/usr/lib/]}", 1, 23, "the absolute path of a file", ""},
+      {"dataplane: {drivers: [/a.so, [/b.so]]}", 1, 30, "a driver must be the absolute path of a file", ""},
       {"dataplane: {Memory: 1G}", 1, 13, "unknown key 'Memory' in dataplane", "did you mean 'memory'?"},
       {"control: {core: 1.5}", 1, 17, "core must be a whole number", ""},
       {"control: {api: api.sock}", 1, 16, "absolute path", "/run/millrace/api.sock"},
@@ -382,6 +388,7 @@ dataplane:
   hugepages: 2M
   memory: 512M
   idle: poll
+  drivers: [/opt/a.so, /opt/b.so]
 control:
   core: 1
   api: /run/edge/api.sock
@@ -406,8 +413,11 @@ neighbors:
 )");
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   Config expected;
-  expected.dataplane = {std::vector<unsigned>{2, 3}, Hugepages::size_2m, std::uint64_t{512} << 20,
-                        Idle::poll};
+  expected.dataplane = {std::vector<unsigned>{2, 3},
+                        Hugepages::size_2m,
+                        std::uint64_t{512} << 20,
+                        Idle::poll,
+                        {"/opt/a.so", "/opt/b.so"}};
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
   const Ipv4Address next_hop(198, 51, 100, 2);
   expected.interfaces["wan0"] = {
