@@ -35,14 +35,14 @@ class Ipv4Burst {
       rte_mbuf* m = packets[i];
       Verdict verdict = validate_ipv4(m, own);
       // 5.3.4: a frame for everybody does not carry a unicast packet.
-      if (verdict.kind == Verdict::Kind::go_on && ethernet(m)->destination.is_group()) [[unlikely]] {
+      if (verdict.goes_on() && ethernet(m)->destination.is_group()) [[unlikely]] {
         verdict = Verdict::drop(DropReason::l2_broadcast);
       }
-      if (verdict.kind == Verdict::Kind::go_on && in_.ingress_features != 0) [[unlikely]] {
+      if (verdict.goes_on() && in_.ingress_features != 0) [[unlikely]] {
         verdict = ingress_features(m);
       }
-      if (verdict.kind != Verdict::Kind::go_on) [[unlikely]] {
-        if (verdict.kind == Verdict::Kind::drop) drop(m, verdict.reason);
+      if (!verdict.goes_on()) [[unlikely]] {
+        if (verdict.drops()) drop(m, verdict.reason());
         continue;
       }
       packets_[valid] = m;
@@ -149,8 +149,8 @@ class Ipv4Burst {
       meta(m).egress = egress;
       verdict = run_features(worker_.features().egress, out->egress_features, worker_, m);
     }
-    if (verdict.kind == Verdict::Kind::drop) drop(m, verdict.reason);
-    return verdict.kind == Verdict::Kind::go_on;
+    if (verdict.drops()) drop(m, verdict.reason());
+    return verdict.goes_on();
   }
 
   void count(const Adjacency& adjacency, std::uint16_t bytes) {

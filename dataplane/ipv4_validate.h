@@ -57,29 +57,28 @@ inline Verdict check_options(std::span<const std::uint8_t> options) {
   return Verdict::go_on();
 }
 
-inline Verdict check_source(Ipv4Address source, const OwnAddresses& own) {
-  const std::uint8_t source_class = octet_class::of(source);
-  if ((source_class & (octet_class::kReserved | octet_class::kMulticast)) != 0) [[unlikely]] {
-    return Verdict::drop((source_class & octet_class::kMulticast) != 0 ? DropReason::source_multicast
-                         : source.is_broadcast()                       ? DropReason::source_broadcast
-                                                                       : DropReason::source_reserved);
-  }
-  if (const auto kind = own.find(source)) [[unlikely]] {
-    return Verdict::drop(*kind == OwnAddresses::Kind::own ? DropReason::source_is_own
-                                                          : DropReason::source_broadcast);
-  }
-  return Verdict::go_on();
+// The straight way asks for a plain yes or no; a verdict is made for those that end (a verdict of two bytes
+// on the straight way is written as bytes and read as a word, which stalls it by 11 cycles a packet).
+inline bool is_unicast_host(Ipv4Address address) {
+  return (octet_class::of(address) & (octet_class::kReserved | octet_class::kMulticast)) == 0;
+}
+inline bool source_is_good(Ipv4Address source, const OwnAddresses& own) {
+  return is_unicast_host(source) && !own.contains(source);
 }
 
-inline Verdict check_destination(Ipv4Address destination) {
-  const std::uint8_t destination_class = octet_class::of(destination);
-  if ((destination_class & (octet_class::kReserved | octet_class::kMulticast)) != 0) [[unlikely]] {
-    return Verdict::drop((destination_class & octet_class::kMulticast) != 0
-                             ? DropReason::destination_multicast
-                         : destination.is_broadcast() ? DropReason::destination_broadcast
-                                                      : DropReason::destination_reserved);
+// Why a source is not good.
+inline DropReason bad_source(Ipv4Address source, const OwnAddresses& own) {
+  if (source.is_multicast()) return DropReason::source_multicast;
+  if (source.is_broadcast()) return DropReason::source_broadcast;
+  if (const auto kind = own.find(source)) {
+    return *kind == OwnAddresses::Kind::own ? DropReason::source_is_own : DropReason::source_broadcast;
   }
-  return Verdict::go_on();
+  return DropReason::source_reserved;
+}
+
+inline DropReason bad_destination(Ipv4Address destination) {
+  if (destination.is_multicast()) return DropReason::destination_multicast;
+  return destination.is_broadcast() ? DropReason::destination_broadcast : DropReason::destination_reserved;
 }
 
 // `m` holds an Ethernet header and at least `type` says IPv4. After go_on the whole IP header lies in the
@@ -113,18 +112,23 @@ inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses& own) {
     ip = ipv4(m);
   }
   // 6. 5.2.2 (2): the checksum.
-  if (!checksum_ok({reinterpret_cast<const std::byte*>(ip), header})) [[unlikely]] {
+  const bool good = header == sizeof(wire::Ipv4)
+                        ? checksum_ok_20(ip)
+                        : checksum_ok({reinterpret_cast<const std::byte*>(ip), header});
+  if (!good) [[unlikely]] {
     return Verdict::drop(DropReason::ip_bad_checksum);
   }
   // 7. 5.3.7: martian sources and destinations; 5.3.5, 5.2.4.3: broadcast and multicast.
-  if (const Verdict v = check_source(Ipv4Address(ip->source), own); v.kind != Verdict::Kind::go_on) return v;
-  if (const Verdict v = check_destination(Ipv4Address(ip->destination)); v.kind != Verdict::Kind::go_on)
-    return v;
+  const Ipv4Address source(ip->source), destination(ip->destination);
+  if (!source_is_good(source, own)) [[unlikely]]
+    return Verdict::drop(bad_source(source, own));
+  if (!is_unicast_host(destination)) [[unlikely]]
+    return Verdict::drop(bad_destination(destination));
   // 8. 4.2.2.6: options.
   if (header > sizeof(wire::Ipv4)) [[unlikely]] {
     const auto* first = reinterpret_cast<const std::uint8_t*>(ip + 1);
     const Verdict v = check_options({first, header - sizeof(wire::Ipv4)});
-    if (v.kind != Verdict::Kind::go_on) return v;
+    if (!v.goes_on()) return v;
   }
   // 9. 5.2.2: what the link added behind the total length is not part of the packet.
   cut_to(m, kL2 + total);

@@ -59,9 +59,11 @@ class OwnAddresses {
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
     if (at == entries_.end() || at->address != address) entries_.insert(at, {address, kind});
   }
+  [[nodiscard]] bool contains(Ipv4Address address) const {
+    const bool may = (filter_[bit(address) / 64] >> (bit(address) % 64) & 1) != 0;
+    return may && find(address).has_value();
+  }
   [[nodiscard]] std::optional<Kind> find(Ipv4Address address) const {
-    if ((filter_[bit(address) / 64] >> (bit(address) % 64) & 1) == 0) [[likely]]
-      return std::nullopt;
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
     if (at == entries_.end() || at->address != address) return std::nullopt;
     return at->kind;

@@ -78,6 +78,23 @@ TEST(Checksum, OfZeroesAndOfOnesIsRightAtBothZeroes) {
   EXPECT_EQ(internet_checksum(longest).host(), naive_checksum(longest));
 }
 
+TEST(Checksum, OfTwentyBytesIsCheckedAsThatOfAnyLength) {
+  Random random;
+  unsigned good = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    auto data = random_bytes(random, 20);
+    if (random.chance(2)) {
+      store(&data[10], 0);
+      store(&data[10], naive_checksum(data));
+      if (random.chance(4)) data[random.below(20)] ^= std::byte{1};
+    }
+    const bool right = naive_sum(data) == 0xffff;
+    EXPECT_EQ(checksum_ok_20(data.data()), right);
+    good += right ? 1 : 0;
+  }
+  EXPECT_GT(good, 5000U);
+}
+
 TEST(Checksum, FoldsAnyPartialSum) {
   for (const std::uint64_t sum :
        {std::uint64_t{0}, std::uint64_t{0xffff}, std::uint64_t{0x10000}, std::uint64_t{0x1fffe},
