@@ -27,17 +27,6 @@ scripts/build.sh perf perf/net_stamp/libnet_stamp.so perf/net_stamp/make_destina
   cli/millrace >build-perf.log 2>&1 || { cat build-perf.log >&2; die "the build failed"; }
 rm -f build-perf.log
 
-# 2 MB pages for five programs with their tables at the same time, on top of what others use. At the end the number goes
-# down by what was added, and so never below what it was.
-pages=1280
-control=/sys/kernel/mm/hugepages/hugepages-2048kB
-added=0
-give_back() {
-  local rest
-  [[ $added -gt 0 ]] || return 0
-  rest=$(($(<$control/nr_hugepages) - added))
-  echo $((rest > before ? rest : before)) >$control/nr_hugepages
-}
 python=''
 interrupted() {  # the programs end before their memory is given back
   trap '' INT TERM
@@ -47,7 +36,39 @@ interrupted() {  # the programs end before their memory is given back
   fi
   exit "$1"
 }
-trap give_back EXIT
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
+source perf/hugepages.sh
+borrow_hugepages 1280  # for five programs with their tables at the same time
+
+/usr/bin/python3 perf/forward.py --help ;;
+    --json | --table4 | --table6)
+      [[ $# -ge 2 ]] || die "$1 wants a file"
+      case $2 in /*) arguments+=("$1" "$2") ;; *) arguments+=("$1" "$caller/$2") ;; esac
+      shift 2
+      ;;
+    *) arguments+=("$1"); shift ;;
+  esac
+done
+
+need_root "to reserve hugepages"
+[[ $(nproc) -ge 2 ]] || die "needs two cores: one forwards, one controls"
+scripts/setup.sh --perf
+perf/dpdk-source.sh
+perf/l3fwd.sh
+scripts/build.sh perf perf/net_stamp/libnet_stamp.so perf/net_stamp/make_destinations controlplane/millraced \
+  cli/millrace >build-perf.log 2>&1 || { cat build-perf.log >&2; die "the build failed"; }
+rm -f build-perf.log
+
+python=''
+interrupted() {  # the programs end before their memory is given back
+  trap '' INT TERM
+  if [[ -n $python ]]; then
+    kill -TERM "$python" 2>/dev/null || true
+    wait "$python" || true
+  fi
+  exit "$1"
+}
 trap 'interrupted 130' INT
 trap 'interrupted 143' TERM
 before=$(<$control/nr_hugepages)

@@ -40,26 +40,10 @@ scripts/setup.sh
 scripts/build.sh perf perf/lpm_bench >build-perf.log 2>&1 || { cat build-perf.log >&2; die "the build failed"; }
 rm -f build-perf.log
 
-# 2 MB pages for DPDK's tables and for ours (twice while a load is measured), on top of what others use. At the end the
-# number goes down by what was added, and so never below what it was.
-pages=1536
-control=/sys/kernel/mm/hugepages/hugepages-2048kB
-added=0
-give_back() {
-  local rest
-  [[ $added -gt 0 ]] || return 0
-  rest=$(($(<$control/nr_hugepages) - added))
-  echo $((rest > before ? rest : before)) >$control/nr_hugepages
-}
-trap give_back EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-before=$(<$control/nr_hugepages)
-missing=$((pages - $(<$control/free_hugepages)))
-if [[ $missing -gt 0 ]]; then
-  added=$missing
-  scripts/setup.sh --hugepages $((before + missing)) || die "the benchmark wants $pages free hugepages of 2 MB"
-fi
+source perf/hugepages.sh
+borrow_hugepages 1536  # for DPDK's tables and for ours, twice while a load is measured
 
 build-perf/perf/lpm_bench --json build-perf/lpm.json \
   --table4 tests/data/v4-2024-prefix-nhidx.txt.gz --table6 tests/data/v6-2024-prefix-nhidx.txt.gz \

@@ -145,7 +145,20 @@ struct TableNames {
 TYPED_TEST_SUITE(TableTest, Tables, TableNames);
 
 template <class TableType>
-class Ipv4LayoutTest : public TableTest<TableType> {};
+class Ipv4LayoutTest : public TableTest<TableType> {
+ public:
+  // A route that the oracle knows, too, and an address to ask for.
+  void add(Ipv4Prefix prefix, std::uint32_t id) {
+    ASSERT_TRUE(this->insert(prefix, id));
+    oracle_.insert(prefix, NextHopId(id));
+    addresses_.push_back(random_address_near(random_, prefix));
+  }
+  void add_somewhere(std::uint32_t id) { add(random_prefix(random_), id); }
+
+  Random random_;
+  LengthOracle<Ipv4Prefix> oracle_;
+  std::vector<Ipv4Address> addresses_;
+};
 using Ipv4Tables = testing::Types<Compact, Dir24>;
 TYPED_TEST_SUITE(Ipv4LayoutTest, Ipv4Tables, TableNames);
 
@@ -339,53 +352,33 @@ TEST_F(Ipv4TableTest, RefusesIdsOutOfRange) {
 // --- two-byte entries become four-byte ones
 
 TYPED_TEST(Ipv4LayoutTest, GoesOnWideWhenIdsRunOut) {
-  Random random;
   this->make();
-  LengthOracle<Ipv4Prefix> oracle;
-  std::vector<Ipv4Address> addresses;
-  const auto add = [&](std::uint32_t id) {
-    const Ipv4Prefix prefix = random_prefix(random);
-    ASSERT_TRUE(this->insert(prefix, id));
-    oracle.insert(prefix, NextHopId(id));
-    addresses.push_back(random_address_near(random, prefix));
-  };
-  for (std::uint32_t i = 0; i < 500; ++i) add(0x7fff - i);
+  for (std::uint32_t i = 0; i < 500; ++i) this->add_somewhere(0x7fff - i);
   EXPECT_FALSE(this->table_->statistics().wide);
-  ASSERT_TRUE(this->insert("10.0.0.0/24"_p, 0x8000));
-  oracle.insert("10.0.0.0/24"_p, NextHopId(0x8000));
+  this->add("10.0.0.0/24"_p, 0x8000);
   EXPECT_TRUE(this->table_->statistics().wide) << "a change that cannot wait";
-  for (std::uint32_t i = 0; i < 500; ++i) add(0x8000 + random.below(1 << 20));
-  this->expect_answers(addresses, oracle);
+  for (std::uint32_t i = 0; i < 500; ++i) this->add_somewhere(0x8000 + this->random_.below(1 << 20));
+  this->expect_answers(this->addresses_, this->oracle_);
 }
 
 TYPED_TEST(Ipv4LayoutTest, GoesOnWideInSlicesBeforeIdsRunOut) {
-  Random random;
   this->make();
-  LengthOracle<Ipv4Prefix> oracle;
-  std::vector<Ipv4Address> addresses;
-  const auto add = [&](std::uint32_t id) {
-    const Ipv4Prefix prefix = random_prefix(random);
-    ASSERT_TRUE(this->insert(prefix, id));
-    oracle.insert(prefix, NextHopId(id));
-    addresses.push_back(random_address_near(random, prefix));
-  };
-  for (std::uint32_t i = 0; i < 2000; ++i) add(1 + i);
-  ASSERT_TRUE(this->insert("10.0.0.0/24"_p, 0x7000));
-  oracle.insert("10.0.0.0/24"_p, NextHopId(0x7000));
+  for (std::uint32_t i = 0; i < 2000; ++i) this->add_somewhere(1 + i);
+  this->add("10.0.0.0/24"_p, 0x7000);
   // Changes of every kind while it is under way, of rules that have moved and of rules that have not.
   unsigned slices = 0;
   for (; !this->table_->statistics().wide && slices < 10'000; ++slices) {
     this->table_->maintain(16, 1);
-    add(1 + random.below(0x7000));
-    const Ipv4Prefix gone = random_prefix(random);
-    ASSERT_EQ(this->erase(gone), oracle.erase(gone));
-    if (slices % 8 == 0) this->expect_answers(addresses, oracle);
+    this->add_somewhere(1 + this->random_.below(0x7000));
+    const Ipv4Prefix gone = random_prefix(this->random_);
+    ASSERT_EQ(this->erase(gone), this->oracle_.erase(gone));
+    if (slices % 8 == 0) this->expect_answers(this->addresses_, this->oracle_);
   }
   EXPECT_GT(slices, 20U);
   EXPECT_LT(slices, 10'000U);
-  this->expect_answers(addresses, oracle);
+  this->expect_answers(this->addresses_, this->oracle_);
   this->share_all();
-  this->expect_answers(addresses, oracle);
+  this->expect_answers(this->addresses_, this->oracle_);
 }
 
 // --- blocks
