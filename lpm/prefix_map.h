@@ -4,9 +4,9 @@
 //              /          \                 A node's children extend its prefix; child[b] has bit b after it.
 //      10.0.0.0/16 *    10.128.0.0/9 *      Order of iteration: by address, then shorter before longer.
 //
-// With kRootBits = n > 0 there is a trie for each value of the first n bits, found by index, and one more for
-// the prefixes shorter than n: a full Internet table is then about 5 nodes deep instead of 20. With 0, one
-// trie.
+// With kRootBits = n > 0 there is a trie for each value of the first n bits, found by index, and a map of its
+// own kind (by the numbers that follow) for the prefixes shorter than n: each prefix of a full Internet table
+// is then 2 or 3 nodes deep instead of 20. With 0, one trie.
 //
 // Written and read by one thread (the control thread). Nodes never move: references to values stay good until
 // that prefix is erased, and growth costs no copy. Errors: none but std::bad_alloc.
@@ -15,6 +15,8 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <new>
+#include <type_traits>
 #include <utility>
 
 #include "lpm/slab.h"
@@ -39,20 +41,27 @@ inline unsigned address_bit(Ipv6Address a, unsigned i) {
   return static_cast<unsigned>((i < 64 ? a.high() : a.low()) >> (63 - i % 64)) & 1;
 }
 
-template <class Prefix, class Value, unsigned kRootBits = 0>
+template <class Prefix, class Value, unsigned kRootBits = 0, unsigned... kShorterBits>
 class PrefixMap {
  public:
   using Address = typename Prefix::Address;
 
-  PrefixMap() { roots_.fill(kNone); }
+  // `pages`: of the nodes; small maps are not worth a large page.
+  explicit PrefixMap(Pages pages = Pages::normal)
+      : shorter_(pages), nodes_(pages), roots_(kRoots * sizeof(Index), pages) {
+    if (!roots_) throw std::bad_alloc();
+  }
   PrefixMap(const PrefixMap&) = delete;
   PrefixMap& operator=(const PrefixMap&) = delete;
 
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::size_t memory_bytes() const { return sizeof *this + nodes_.memory_bytes(); }
+  [[nodiscard]] std::size_t size() const { return size_ + shorter_.size(); }
+  [[nodiscard]] std::size_t memory_bytes() const {
+    return kRoots * sizeof(Index) + nodes_.memory_bytes() + shorter_.memory_bytes();
+  }
 
   [[nodiscard]] Value* find(Prefix prefix) {
-    const Index at = descend(root_of(prefix), prefix);
+    if (is_shorter(prefix)) return shorter_.find(prefix);
+    const Index at = descend(root(slot(prefix.address())), prefix);
     return at != kNone && node(at).length == prefix.length() && node(at).has_value ? &node(at).value
                                                                                    : nullptr;
   }
@@ -60,24 +69,20 @@ class PrefixMap {
 
   // The value at `prefix`, made with Value{} if it is new; second: true if it is new.
   std::pair<Value&, bool> emplace(Prefix prefix) {
-    return emplace_and_visit_below(prefix, [](Prefix) {});
+    if (is_shorter(prefix)) return shorter_.emplace(prefix);
+    return value_at(place(root(slot(prefix.address())), prefix));
   }
   // The same with visit_below(prefix, visit), for the price of one way down.
   template <class Visit>
   std::pair<Value&, bool> emplace_and_visit_below(Prefix prefix, Visit&& visit) {
-    const Index at = place(root_of(prefix), prefix);
-    if (prefix.length() >= kRootBits) {
-      visit_topmost(node(at).child[0], visit);
-      visit_topmost(node(at).child[1], visit);
-    } else {
+    if (is_shorter(prefix)) {
       visit_below(prefix, visit);
+      return shorter_.emplace(prefix);
     }
-    const bool fresh = !node(at).has_value;
-    if (fresh) {
-      node(at).has_value = true;
-      ++size_;
-    }
-    return {node(at).value, fresh};
+    const Index at = place(root(slot(prefix.address())), prefix);
+    visit_topmost(node(at).child[0], visit);
+    visit_topmost(node(at).child[1], visit);
+    return value_at(at);
   }
 
   bool erase(Prefix prefix);
@@ -102,8 +107,33 @@ class PrefixMap {
 
  private:
   using Index = std::uint32_t;
-  static constexpr Index kNone = 0xffffffff;
+  static constexpr Index kNone = 0;  // node 0 is never used: zeroed roots are empty ones
   static constexpr std::size_t kRoots = std::size_t{1} << kRootBits;
+
+  // What is shorter than nothing.
+  struct NoMap {
+    explicit NoMap(Pages) {}
+    static std::size_t size() { return 0; }
+    static std::size_t memory_bytes() { return 0; }
+    static Value* find(Prefix) { return nullptr; }
+    static std::pair<Value&, bool> emplace(Prefix) { __builtin_unreachable(); }
+    static bool erase(Prefix) { return false; }
+    static std::pair<Prefix, const Value*> longest(Address, unsigned) { return {}; }
+    template <class Visit>
+    static bool visit_in_order(Prefix, Visit&&) {
+      return true;
+    }
+    template <class Visit>
+    static void visit_below(Prefix, Visit&&) {}
+  };
+  template <unsigned... kBits>
+  struct ShorterMap {
+    using type = PrefixMap<Prefix, Value, kBits...>;
+  };
+  using Shorter = typename std::conditional_t<kRootBits == 0, std::type_identity<NoMap>,
+                                              ShorterMap<kShorterBits...>>::type;
+  template <class, class, unsigned, unsigned...>
+  friend class PrefixMap;
 
   struct Node {
     Address address;
@@ -128,12 +158,20 @@ class PrefixMap {
       return static_cast<std::size_t>(address.value() >> (Address::kBits - kRootBits));
     }
   }
-  Index& root_of(Prefix prefix) {
-    return prefix.length() < kRootBits ? short_root_ : roots_[slot(prefix.address())];
+  static bool is_shorter(Prefix prefix) { return prefix.length() < kRootBits; }
+  Index& root(std::size_t i) { return roots_.template as<Index>()[i]; }
+  [[nodiscard]] Index root(std::size_t i) const { return roots_.template as<Index>()[i]; }
+
+  std::pair<Value&, bool> value_at(Index at) {
+    Node& n = node(at);
+    const bool fresh = !std::exchange(n.has_value, true);
+    size_ += fresh ? 1 : 0;
+    return {n.value, fresh};
   }
 
   Index allocate(Prefix prefix) {
-    const Index i = nodes_.take();
+    Index i = nodes_.take();
+    if (i == kNone) i = nodes_.take();
     node(i).address = prefix.address();
     node(i).length = static_cast<std::uint8_t>(prefix.length());
     return i;
@@ -151,25 +189,19 @@ class PrefixMap {
   }
 
   [[nodiscard]] std::pair<Prefix, const Value*> longest(Address address, unsigned shorter_than) const {
-    if (shorter_than > kRootBits) {
-      if (const auto found = longest(roots_[slot(address)], address, shorter_than); found.second != nullptr)
-        return found;
-    }
-    return longest(short_root_, address, shorter_than);
-  }
-  [[nodiscard]] std::pair<Prefix, const Value*> longest(Index at, Address address,
-                                                        unsigned shorter_than) const {
     const Node* best = nullptr;
+    Index at = shorter_than > kRootBits ? root(slot(address)) : kNone;
     while (at != kNone && node(at).length < shorter_than && node(at).contains(address)) {
       const Node& n = node(at);
       if (n.has_value) best = &n;
       if (n.length == Address::kBits) break;
       at = n.child[address_bit(address, n.length)];
     }
-    return best == nullptr ? std::pair<Prefix, const Value*>{} : std::pair{best->prefix(), &best->value};
+    if (best != nullptr) return {best->prefix(), &best->value};
+    return shorter_.longest(address, shorter_than);
   }
 
-  Index place(Index& root, Prefix prefix);
+  Index place(Index& top, Prefix prefix);
 
   template <class Visit>
   bool visit_node(Index at, Prefix from, Visit& visit) const {
@@ -200,58 +232,66 @@ class PrefixMap {
     visit_topmost(node(at).child[1], visit);
   }
 
-  // Small maps are not worth a large page.
-  Slab<Node> nodes_{kRootBits > 0 ? Pages::transparent : Pages::normal};
-  Index short_root_ = kNone;
-  std::array<Index, kRoots> roots_;
+  // visit_from(), which says whether it came to the end.
+  template <class Visit>
+  bool visit_in_order(Prefix from, Visit&& visit) const;
+
+  Shorter shorter_;
+  Slab<Node> nodes_;
+  PageMemory roots_;  // [first bits]
   std::size_t size_ = 0;
 };
 
-// Prefixes shorter than kRootBits start where the tries by index do: each comes before the first longer one
-// with its address.
-template <class Prefix, class Value, unsigned kRootBits>
+template <class Prefix, class Value, unsigned kRootBits, unsigned... kShorterBits>
 template <class Visit>
-void PrefixMap<Prefix, Value, kRootBits>::visit_from(Prefix from, Visit&& visit) const {
+void PrefixMap<Prefix, Value, kRootBits, kShorterBits...>::visit_from(Prefix from, Visit&& visit) const {
+  visit_in_order(from, visit);
+}
+
+// Shorter prefixes start where the tries by index do: each comes before the first longer one with its
+// address.
+template <class Prefix, class Value, unsigned kRootBits, unsigned... kShorterBits>
+template <class Visit>
+bool PrefixMap<Prefix, Value, kRootBits, kShorterBits...>::visit_in_order(Prefix from, Visit&& visit) const {
   std::size_t next = slot(from.address());
   const auto visit_roots = [&](std::size_t end) {
     for (; next < end; ++next) {
-      if (!visit_node(roots_[next], from, visit)) return false;
+      if (root(next) != kNone && !visit_node(root(next), from, visit)) return false;
     }
     return true;
   };
-  auto with_roots = [&](Prefix prefix, const Value& value) {
+  const auto with_roots = [&](Prefix prefix, const Value& value) {
     return visit_roots(slot(prefix.address())) && visit(prefix, value);
   };
-  if (visit_node(short_root_, from, with_roots)) visit_roots(kRoots);
+  return shorter_.visit_in_order(from, with_roots) && visit_roots(kRoots);
 }
 
-template <class Prefix, class Value, unsigned kRootBits>
+template <class Prefix, class Value, unsigned kRootBits, unsigned... kShorterBits>
 template <class Visit>
-void PrefixMap<Prefix, Value, kRootBits>::visit_below(Prefix prefix, Visit&& visit) const {
-  if (prefix.length() >= kRootBits) {
-    return visit_topmost_below(roots_[slot(prefix.address())], prefix, visit);
-  }
+void PrefixMap<Prefix, Value, kRootBits, kShorterBits...>::visit_below(Prefix prefix, Visit&& visit) const {
+  if (!is_shorter(prefix)) return visit_topmost_below(root(slot(prefix.address())), prefix, visit);
   std::size_t next = slot(prefix.address());
   const auto visit_roots = [&](std::size_t end) {
-    for (; next < end; ++next) visit_topmost(roots_[next], visit);
+    for (; next < end; ++next) {
+      if (root(next) != kNone) visit_topmost(root(next), visit);
+    }
   };
-  auto with_roots = [&](Prefix inner) {
+  shorter_.visit_below(prefix, [&](Prefix inner) {
     visit_roots(slot(inner.address()));
     visit(inner);
     next = slot(inner.last()) + 1;
-  };
-  visit_topmost_below(short_root_, prefix, with_roots);
+  });
   visit_roots(slot(prefix.last()) + 1);
 }
 
 // Finds or makes the node of `prefix`: below the last node that contains it, either in an empty place, above
 // a longer prefix, or beside one under a new branch.
-template <class Prefix, class Value, unsigned kRootBits>
-auto PrefixMap<Prefix, Value, kRootBits>::place(Index& root, Prefix prefix) -> Index {
-  const Index above = descend(root, prefix);
+template <class Prefix, class Value, unsigned kRootBits, unsigned... kShorterBits>
+auto PrefixMap<Prefix, Value, kRootBits, kShorterBits...>::place(Index& top, Prefix prefix) -> Index {
+  const Index above = descend(top, prefix);
   if (above != kNone && node(above).length == prefix.length()) return above;
   const auto link = [&]() -> Index& {
-    return above == kNone ? root : node(above).child[address_bit(prefix.address(), node(above).length)];
+    return above == kNone ? top : node(above).child[address_bit(prefix.address(), node(above).length)];
   };
   const Index fresh = allocate(prefix);
   const Index below = link();
@@ -271,11 +311,12 @@ auto PrefixMap<Prefix, Value, kRootBits>::place(Index& root, Prefix prefix) -> I
 }
 
 // Takes the value, then the nodes that neither hold one nor branch any more.
-template <class Prefix, class Value, unsigned kRootBits>
-bool PrefixMap<Prefix, Value, kRootBits>::erase(Prefix prefix) {
+template <class Prefix, class Value, unsigned kRootBits, unsigned... kShorterBits>
+bool PrefixMap<Prefix, Value, kRootBits, kShorterBits...>::erase(Prefix prefix) {
+  if (is_shorter(prefix)) return shorter_.erase(prefix);
   std::array<Index*, Address::kBits + 2> way{};  // the links walked, from the root
   std::size_t depth = 0;
-  Index* link = &root_of(prefix);
+  Index* link = &root(slot(prefix.address()));
   while (*link != kNone && node(*link).length <= prefix.length() && node(*link).contains(prefix.address())) {
     way[depth++] = link;
     if (node(*link).length == prefix.length()) break;

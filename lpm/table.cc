@@ -31,7 +31,9 @@ template <class P, class Ls>
 auto Table<P, Ls>::insert(Prefix prefix, NextHopId next_hop, std::uint64_t now_ns) -> Result<Rule*> {
   prefetch(prefix);
   GapFinder gaps(gaps_, prefix);
-  const auto [rule, fresh] = rules_->emplace_and_visit_below(prefix, gaps);
+  // `top` has no use for gaps.
+  const auto [rule, fresh] =
+      prefix.length() <= kTopLength ? rules_->emplace(prefix) : rules_->emplace_and_visit_below(prefix, gaps);
   gaps.finish();
   if (auto changed = change_gaps(prefix, rule, next_hop, now_ns); !changed) {
     if (fresh) rules_->erase(prefix);
@@ -43,7 +45,7 @@ auto Table<P, Ls>::insert(Prefix prefix, NextHopId next_hop, std::uint64_t now_n
 template <class P, class Ls>
 Result<void> Table<P, Ls>::change(Prefix prefix, Rule& rule, NextHopId next_hop, std::uint64_t now_ns) {
   if (rule.next_hop == next_hop) return {};
-  find_gaps(prefix);
+  if (prefix.length() > kTopLength) find_gaps(prefix);
   return change_gaps(prefix, rule, next_hop, now_ns);
 }
 
@@ -203,7 +205,7 @@ Result<void> Table<P, Ls>::replace_all(std::span<const Route> routes, std::uint6
   if (!std::is_sorted(sorted.begin(), sorted.end(), before)) {
     std::stable_sort(sorted.begin(), sorted.end(), before);
   }
-  auto rules = std::make_unique<Rules>();
+  auto rules = std::make_unique<Rules>(Pages::transparent);
   for (const Route& route : sorted) {
     if (route.next_hop == kNoRoute || route.next_hop.value() > kMaxId)
       return Error{"next-hop id out of range"};

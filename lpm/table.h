@@ -28,18 +28,23 @@
 
 namespace millrace::lpm {
 
-// Which forms a table takes. DIR-24-8 is the other one for IPv4: docs/tables.md has both measured.
+// Which forms a table takes, and its rules. DIR-24-8 is the other one for IPv4: docs/tables.md has both
+// measured.
 template <class Prefix>
 struct DefaultLayouts;
 template <>
 struct DefaultLayouts<Ipv4Prefix> {
   using Narrow = CompactNarrow;
   using Wide = CompactWide;
+  template <class Rule>
+  using Rules = PrefixMap<Ipv4Prefix, Rule, 20, 16, 8>;
 };
 template <>
 struct DefaultLayouts<Ipv6Prefix> {
   using Narrow = Ipv6Layout;
   using Wide = Ipv6Layout;
+  template <class Rule>
+  using Rules = PrefixMap<Ipv6Prefix, Rule, 16>;
 };
 
 struct Dir24Layouts {
@@ -126,7 +131,7 @@ class Table {
 
  private:
   using Word = typename Narrow::Word;
-  using Rules = PrefixMap<Prefix, Rule, 16>;
+  using Rules = typename DefaultLayouts<Prefix>::template Rules<Rule>;
   static constexpr bool kCanWiden = !std::is_same_v<Narrow, Wide>;
   static constexpr std::uint32_t kMaxId = Wide::kMaxId;
 
@@ -198,7 +203,7 @@ class Table {
   Reclaimer& reclaimer_;
   TableLimits limits_;
   Isa isa_;
-  std::unique_ptr<Rules> rules_ = std::make_unique<Rules>();
+  std::unique_ptr<Rules> rules_ = std::make_unique<Rules>(Pages::transparent);
   std::unique_ptr<Top> top_ = std::make_unique<Top>();
   std::unique_ptr<StrideTable<Narrow>> narrow_;  // the table in use, until it is too narrow
   std::unique_ptr<StrideTable<Wide>> wide_;      // in use without a narrow one; else in the making

@@ -89,7 +89,10 @@ class Bench {
   void load(const std::string& what, std::span<const Route<Address>> routes, std::span<const Address> sample,
             std::span<const std::uint32_t> expected);
   void changes();
-  void change_block(const Entrant& entrant, std::uint64_t seed, std::vector<double>& us);
+  // Whether what a change needs is driven out of the caches before it, or only by the changes before.
+  enum class Caches : bool { left_alone, cold };
+  void changes(const std::string& what, Caches caches);
+  void change_block(const Entrant& entrant, std::uint64_t seed, Caches caches, std::vector<double>& us);
   void churn();
   void churn(std::size_t entrant);
 

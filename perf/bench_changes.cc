@@ -52,29 +52,36 @@ void Bench<Address>::verify_changed(const Entrant& entrant, Changer<Address>& ch
 template <class Address>
 void Bench<Address>::changes() {
   if (!wanted("change")) return;
-  progress("change");
+  changes("change", Caches::cold);
+  changes("change-in-turn", Caches::left_alone);
+}
+
+template <class Address>
+void Bench<Address>::changes(const std::string& what, Caches caches) {
+  progress(what);
   std::vector<std::vector<double>> medians(entrants_.size());
   std::vector<std::vector<double>> tails(entrants_.size());
   for (unsigned block = 0; block < options_.change_blocks; ++block) {
     for (std::size_t e = 0; e < entrants_.size(); ++e) {
       if (!entrants_[e].subject->changes()) continue;
       std::vector<double> us;
-      change_block(entrants_[e], options_.seed + block, us);
+      change_block(entrants_[e], options_.seed + block, caches, us);
       medians[e].push_back(median(us));
       tails[e].push_back(percentile_99(us));
     }
   }
   for (std::size_t e = 0; e < entrants_.size(); ++e) {
     if (medians[e].empty()) continue;
-    report_.add(name("change"), entrants_[e].factory.name, "us", medians[e]);
-    report_.add(name("change-p99"), entrants_[e].factory.name, "us", tails[e]);
+    report_.add(name(what), entrants_[e].factory.name, "us", medians[e]);
+    report_.add(name(what + "-p99"), entrants_[e].factory.name, "us", tails[e]);
   }
 }
 
 // Prefixes drawn without repetition: a third of them is taken out beforehand and put back by a timed change,
 // a third is taken out, a third gets another next hop.
 template <class Address>
-void Bench<Address>::change_block(const Entrant& entrant, std::uint64_t seed, std::vector<double>& us) {
+void Bench<Address>::change_block(const Entrant& entrant, std::uint64_t seed, Caches caches,
+                                  std::vector<double>& us) {
   Random random(seed);
   std::vector<std::uint32_t> drawn(routes_.size());
   std::iota(drawn.begin(), drawn.end(), 0u);
@@ -88,7 +95,7 @@ void Bench<Address>::change_block(const Entrant& entrant, std::uint64_t seed, st
 
   static Evictor evictor;
   for (std::size_t i = 0; i < drawn.size(); ++i) {
-    evictor.evict();
+    if (caches == Caches::cold) evictor.evict();
     const std::uint64_t start = ticks_fenced();
     const bool good = i % 3 == 0   ? changer.set(drawn[i], routes_[drawn[i]].id)
                       : i % 3 == 1 ? changer.set(drawn[i], kNoRoute)
