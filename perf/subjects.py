@@ -170,6 +170,7 @@ class Millrace(Subject):
     """The router. Routes come over its API, next hops are static neighbours behind the second port."""
 
     IN, OUT = "10.254.0.1/24", "10.255.0.1/16"
+    DATAPLANE = f"workers: [1], memory: 128M, idle: poll, drivers: [{DRIVER}]"
 
     @staticmethod
     def next_hop(number):
@@ -177,7 +178,7 @@ class Millrace(Subject):
 
     def command(self):
         hops = self.case.table.next_hops
-        config = [f"dataplane: {{ workers: [1], memory: 128M, idle: poll, drivers: [{DRIVER}] }}",
+        config = [f"dataplane: {{ {self.DATAPLANE} }}",
                   f"control: {{ core: 0, api: {self.folder}/api.sock }}", "interfaces:"]
         for number, (name, address) in enumerate((("in0", self.IN), ("out0", self.OUT))):
             driver, arguments = self.vdev(number)
