@@ -41,7 +41,8 @@ std::uint32_t BlockPool::share(std::uint32_t number) {
   if (buckets_.empty()) buckets_.assign(kBuckets, kNone);
   const std::uint32_t hash = hash_of(number);
   for (std::uint32_t at = bucket(hash); at != kNone; at = info_[at].next) {
-    if (info_[at].hash == hash && std::memcmp(block<char>(at), block<char>(number), block_bytes_) == 0) {
+    if (info_[at].references != 0 && info_[at].hash == hash &&
+        std::memcmp(block<char>(at), block<char>(number), block_bytes_) == 0) {
       ++info_[at].references;
       return at;
     }
@@ -52,15 +53,16 @@ std::uint32_t BlockPool::share(std::uint32_t number) {
   return number;
 }
 
-bool BlockPool::drop_reference(std::uint32_t number) {
-  Info& info = info_[number];
-  if (--info.references != 0) return false;
+// A shared block is taken out of its bucket here, and not when its last reference goes: that would be two
+// more far places that a change has to wait for.
+void BlockPool::give_back(std::uint32_t number) {
+  const Info& info = info_[number];
   if (info.shared) {
     std::uint32_t* link = &bucket(info.hash);
     while (*link != number) link = &info_[*link].next;
     *link = info.next;
   }
-  return true;
+  free_.push_back(number);
 }
 
 }  // namespace millrace::lpm

@@ -29,9 +29,14 @@ class BlockPool {
     return reinterpret_cast<Entry*>(memory_.as<char>() + number * block_bytes_);
   }
 
-  void prefetch(std::uint32_t number, std::size_t offset) const {
-    __builtin_prefetch(&info_[number]);
-    __builtin_prefetch(block<char>(number) + offset);
+  // Asks for a block that is about to be changed, and for the one that may have to take a copy of it.
+  void prefetch(std::uint32_t number) const {
+    const std::uint32_t fresh = free_.empty() ? number : free_.back();
+    for (const std::uint32_t n : {number, fresh}) {
+      __builtin_prefetch(&info_[n]);
+      for (std::size_t at = 0; at < block_bytes_ && at < 128; at += 64)
+        __builtin_prefetch(block<char>(n) + at);
+    }
   }
 
   // An own block with one reference; its entries are what they were. Nothing if all are in use: kReserve more
@@ -39,12 +44,13 @@ class BlockPool {
   // at most.
   static constexpr std::uint32_t kReserve = 4096;
   std::optional<std::uint32_t> take(bool from_reserve);
-  void give_back(std::uint32_t number) { free_.push_back(number); }
+  // For a block without references, a grace period after it lost the last one.
+  void give_back(std::uint32_t number);
 
   [[nodiscard]] bool is_own(std::uint32_t number) const { return !info_[number].shared; }
   void add_reference(std::uint32_t number) { ++info_[number].references; }
-  // True if that was the last one. The block is no longer found then, and given back a grace period later.
-  bool drop_reference(std::uint32_t number);
+  // True if that was the last one: nobody is given the block any more.
+  bool drop_reference(std::uint32_t number) { return --info_[number].references == 0; }
   // Makes an own block a shared one. If an equal one is there already, it gets one more reference and is
   // returned, and the own one stays as it is.
   std::uint32_t share(std::uint32_t number);

@@ -35,6 +35,11 @@ void Reclaimer::retire(Free free, void* context, std::uint64_t what, std::uint64
   retired_.push_back({rte_rcu_qsbr_start(qsbr_.get()), now_ns, free, context, what});
 }
 
+void Reclaimer::prefetch() const {
+  __builtin_prefetch(&qsbr_->token);
+  if (!retired_.empty()) __builtin_prefetch(&retired_.back() + 1);
+}
+
 std::size_t Reclaimer::poll(std::size_t limit) {
   std::size_t freed = 0;
   while (freed < limit && !retired_.empty() &&

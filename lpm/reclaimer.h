@@ -31,6 +31,8 @@ class Reclaimer {
   void unregister_worker(unsigned worker);
 
   // The control side.
+  // Asks for what retire() will touch.
+  void prefetch() const;
   void retire(Free free, void* context, std::uint64_t what, std::uint64_t now_ns);
   template <class T>
   void retire_object(const T* object, std::uint64_t now_ns) {

@@ -126,9 +126,19 @@ template <class L>
 template <class Visit>
 void StrideTable<L>::visit_children(unsigned level, std::uint32_t number, Visit&& visit) {
   if (level + 1 == L::kLevels) return;
+  // Most blocks have none: eight bytes of entries are looked at together.
+  constexpr std::size_t kTogether = sizeof(std::uint64_t) / sizeof(Block);
+  constexpr std::uint64_t kAnyExtended =
+      ~std::uint64_t{0} / ((std::uint64_t{1} << EntryCode<Block>::kBits) - 1) * EntryCode<Block>::kExtended;
   const Block* block = entries(level, number);
-  for (std::size_t i = 0; i < L::entries(level); ++i) {
-    if (EntryCode<Block>::extended(block[i])) visit(EntryCode<Block>::number(block[i]));
+  for (std::size_t i = 0; i < L::entries(level); i += kTogether) {
+    std::uint64_t together;
+    std::memcpy(&together, block + i, sizeof together);
+    if ((together & kAnyExtended) == 0) [[likely]]
+      continue;
+    for (std::size_t k = i; k < i + kTogether; ++k) {
+      if (EntryCode<Block>::extended(block[k])) visit(EntryCode<Block>::number(block[k]));
+    }
   }
 }
 

@@ -51,7 +51,7 @@ class StrideTable {
   void prefetch(Word address) const {
     const First entry = first_.as<First>()[L::index(0, address)];
     if (!EntryCode<First>::extended(entry)) return;
-    pools_[L::kPools[1]].prefetch(EntryCode<First>::number(entry), L::index(1, address) * sizeof(Block));
+    pools_[L::kPools[1]].prefetch(EntryCode<First>::number(entry));
   }
   // Takes out the blocks at the edges of the range that say the same everywhere.
   void fold(Word first, Word last, std::uint64_t now_ns);

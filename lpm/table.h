@@ -170,6 +170,7 @@ class Table {
   };
 
   void prefetch(Prefix prefix) const {
+    reclaimer_.prefetch();
     if (narrow_) narrow_->prefetch(prefix.address().value());
     if (wide_) wide_->prefetch(prefix.address().value());
   }
