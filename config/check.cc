@@ -170,7 +170,7 @@ std::string not_a_host_of(const Connected& connected, const Subnet& subnet, Ipv4
 
 void check_next_hop(const Draft& draft, const Connected& connected, const Placed<NextHop>& hop,
                     Problems& problems) {
-  const Ipv4Address address = hop.value.address;
+  const auto address = hop.value.address.as<Ipv4Address>();
   const Subnet* subnet = connected.subnet_of(address);
   if (!subnet) {
     if (draft.subnets_are_unknown) return;
@@ -186,7 +186,7 @@ void check_next_hops(const Draft& draft, const Connected& connected, const Route
                      Problems& problems) {
   std::unordered_map<Ipv4Address, Place> seen;
   for (const auto& hop : route.via) {
-    if (seen.emplace(hop.value.address, hop.at).second)
+    if (seen.emplace(hop.value.address.as<Ipv4Address>(), hop.at).second)
       check_next_hop(draft, connected, hop, problems);
     else
       problems.add(hop.at, "next hop " + hop.value.address.to_string() + " is in the list already");

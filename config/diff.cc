@@ -161,7 +161,7 @@ void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& ch
   lines.change(what + ".device", changed.before.device, changed.after.device);
   lines.change(what + ".queues", queues_text(changed.before), queues_text(changed.after));
   lines.change(what + ".mtu", text_of(changed.before.mtu), text_of(changed.after.mtu));
-  describe_addresses(what + ".addresses", changed.before.addresses, changed.after.addresses, lines);
+  describe_addresses(what + ".addresses", changed.before.addresses.ipv4, changed.after.addresses.ipv4, lines);
 }
 
 // One that comes or goes as a whole: `line` is Lines::add or Lines::remove.
@@ -171,7 +171,8 @@ void describe_whole(const std::string& name, const InterfaceConfig& interface,
   (lines.*line)(what + ".device", interface.device);
   (lines.*line)(what + ".queues", queues_text(interface));
   (lines.*line)(what + ".mtu", text_of(interface.mtu));
-  for (const auto& address : interface.addresses) (lines.*line)(what + ".addresses", address.to_string());
+  for (const auto& address : interface.addresses.ipv4)
+    (lines.*line)(what + ".addresses", address.to_string());
 }
 
 std::string name_of(const Ipv4Prefix& prefix) {

@@ -5,13 +5,14 @@
 // means something of its own.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "net/address.h"
+#include "net/ip_address.h"
 #include "net/mac.h"
 
 namespace millrace::config {
@@ -38,11 +39,14 @@ struct ControlConfig {
   friend bool operator==(const ControlConfig&, const ControlConfig&) = default;
 };
 
+template <class Address>
+using InterfaceAddresses = std::vector<IpInterfaceAddress<Address>>;
+
 struct InterfaceConfig {
   std::string device;              // PCI address or DPDK devargs; fixed while the interface lives
   std::optional<unsigned> queues;  // receive queues; absent: auto (one a worker, as far as the port has them)
   unsigned mtu = 1500;             // bytes of IP packet
-  std::vector<Ipv4InterfaceAddress> addresses;  // in the file's order: the first is the primary one
+  PerFamily<InterfaceAddresses> addresses;  // in the file's order: the first of a family is its primary one
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 
@@ -50,9 +54,10 @@ enum class RouteType : std::uint8_t { unicast, blackhole, unreachable, prohibit 
 
 // Of several next hops each gets a share of the flows as large as its weight.
 struct NextHop {
-  Ipv4Address address;
-  std::uint8_t weight = 1;                                   // 1 to 255
-  constexpr NextHop(Ipv4Address to, std::uint8_t share = 1)  // NOLINT: implicit by design
+  IpAddress address;
+  std::uint8_t weight = 1;  // 1 to 255
+  template <std::convertible_to<IpAddress> Address>
+  constexpr NextHop(const Address& to, std::uint8_t share = 1)  // NOLINT: implicit by design
       : address(to), weight(share) {}
   friend auto operator<=>(const NextHop&, const NextHop&) = default;
 };
@@ -68,7 +73,7 @@ struct RouteConfig {
 
 struct NeighborKey {
   std::string interface;
-  Ipv4Address address;
+  IpAddress address;
   friend auto operator<=>(const NeighborKey&, const NeighborKey&) = default;
 };
 

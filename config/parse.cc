@@ -258,7 +258,7 @@ constexpr Field<Draft> kTopFields[] = {{.key = "dataplane", .read = read_datapla
 // Draft to Config: only for a draft without problems, whose optional parts are all there.
 
 InterfaceConfig finished(InterfaceDraft& draft) {
-  for (const auto& address : draft.addresses) draft.config.addresses.push_back(address.value);
+  for (const auto& address : draft.addresses) draft.config.addresses.ipv4.push_back(address.value);
   return std::move(draft.config);
 }
 

@@ -149,7 +149,8 @@ ApiResponse Api::get_interfaces(const ApiRequest&, const Query&) {
       const dataplane::Port* port = c.port_of(interface);
       const dataplane::PortStats stats = port->stats();
       json addresses = json::array();
-      for (const auto& own : interface.config.addresses) addresses.push_back(own.to_string());
+      for (const auto& own : interface.config.addresses.ipv4) addresses.push_back(own.to_string());
+      for (const auto& own : interface.config.addresses.ipv6) addresses.push_back(own.to_string());
       row.update({{"state", interface.up ? "up" : "down"},
                   {"device", interface.config.device},
                   {"driver", port->driver()},

@@ -310,7 +310,7 @@ void Control::addresses_changed() {
 void Control::sync_connected() {
   std::map<Ipv4Prefix, NextHopSpec> wanted;
   interfaces_.visit([&](const Interface& interface) {
-    for (const auto& own : interface.config.addresses) {
+    for (const auto& own : interface.config.addresses.ipv4) {
       wanted[{own.address, 32}] = NextHopSpec::local();
       if (!interface.up || own.length == 32) continue;
       wanted.try_emplace(own.subnet(), NextHopSpec::glean(interface.id));
@@ -348,11 +348,11 @@ void Control::route_changed(Ipv4Prefix prefix) {
   const Interface* on = interfaces_.connected_to(prefix.address());
   if (on == nullptr) return;
   const auto holds = [&](const auto& own) { return own.subnet().contains(prefix); };
-  if (std::none_of(on->config.addresses.begin(), on->config.addresses.end(), holds)) return;
+  if (std::ranges::none_of(on->config.addresses.ipv4, holds)) return;
   std::vector<NeighborKey> below;
   const auto& entries = neighbors_.entries();
-  for (auto at = entries.lower_bound({on->id, prefix.address()}); at != entries.end(); ++at) {
-    if (at->first.interface != on->id || at->first.address > prefix.last()) break;
+  for (auto at = entries.lower_bound({on->id, IpAddress(prefix.address())}); at != entries.end(); ++at) {
+    if (at->first.interface != on->id || at->first.address > IpAddress(prefix.last())) break;
     below.push_back(at->first);
   }
   for (const NeighborKey& key : below) sync_host_route(key);
@@ -361,7 +361,8 @@ void Control::route_changed(Ipv4Prefix prefix) {
 // A neighbour whose MAC is known is a host route, as long as what covers it is the connected subnet: a more
 // specific route inside the subnet wins over who happens to be heard on the link.
 void Control::sync_host_route(NeighborKey key) {
-  const Ipv4Prefix host(key.address, 32);
+  if (key.address.is_ipv6()) return;
+  const Ipv4Prefix host(key.address.as<Ipv4Address>(), 32);
   const auto [cover, route] = rib_.covering(host);
   const NextHops::Set* set = route == nullptr ? nullptr : next_hops_.find(route->next_hop);
   const bool connected = set != nullptr && set->spec == NextHopSpec::glean(key.interface);

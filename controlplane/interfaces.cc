@@ -4,24 +4,58 @@
 
 namespace millrace::controlplane {
 
-bool Interface::has_address(Ipv4Address address) const {
-  return std::any_of(config.addresses.begin(), config.addresses.end(),
-                     [&](const auto& own) { return own.address == address; });
+namespace {
+
+constexpr unsigned kIpv6MinMtu = 1280;  // RFC 8200 5
+
+}  // namespace
+
+std::optional<Ipv6Address> Interface::link_local() const {
+  if (config.mtu < kIpv6MinMtu) return std::nullopt;
+  const auto& b = mac.bytes;
+  const std::uint8_t universal = b[0] ^ 2;
+  const std::array<std::uint8_t, 16> wire{0xfe,      0x80, 0,    0,    0,    0,    0,    0,
+                                          universal, b[1], b[2], 0xff, 0xfe, b[3], b[4], b[5]};
+  return Ipv6Address(wire);
 }
 
-std::optional<Ipv4Address> Interface::source_for(Ipv4Address peer) const {
-  for (const auto& own : config.addresses) {
+template <class Address>
+bool Interface::has_address(Address address) const {
+  if constexpr (std::is_same_v<Address, Ipv6Address>) {
+    if (address == link_local()) return true;
+  }
+  return std::ranges::any_of(config.addresses.of<Address>(),
+                             [&](const auto& own) { return own.address == address; });
+}
+template bool Interface::has_address(Ipv4Address) const;
+template bool Interface::has_address(Ipv6Address) const;
+
+template <class Address>
+std::optional<Address> Interface::source_for(Address peer) const {
+  const auto& addresses = config.addresses.of<Address>();
+  if constexpr (std::is_same_v<Address, Ipv6Address>) {
+    if (peer.is_link_local() || peer.is_multicast() || addresses.empty()) return link_local();
+  }
+  for (const auto& own : addresses) {
     if (own.subnet().contains(peer)) return own.address;
   }
-  if (config.addresses.empty()) return std::nullopt;
-  return config.addresses.front().address;
+  if (addresses.empty()) return std::nullopt;
+  return addresses.front().address;
 }
+template std::optional<Ipv4Address> Interface::source_for(Ipv4Address) const;
+template std::optional<Ipv6Address> Interface::source_for(Ipv6Address) const;
 
-bool Interface::is_neighbor_address(Ipv4Address address) const {
-  return std::any_of(config.addresses.begin(), config.addresses.end(), [&](const auto& own) {
-    const bool special =
-        own.has_broadcast() && (address == own.broadcast() || address == own.subnet().address());
-    return own.subnet().contains(address) && !special;
+bool Interface::is_neighbor(const IpAddress& address) const {
+  if (address.is_ipv6()) {
+    const auto ipv6 = address.as<Ipv6Address>();
+    if (ipv6.is_link_local()) return link_local().has_value();
+    return std::ranges::any_of(config.addresses.ipv6,
+                               [&](const auto& own) { return own.subnet().contains(ipv6); });
+  }
+  const auto ipv4 = address.as<Ipv4Address>();
+  return std::ranges::any_of(config.addresses.ipv4, [&](const auto& own) {
+    const bool special = own.has_broadcast() && (ipv4 == own.broadcast() || ipv4 == own.subnet().address());
+    return own.subnet().contains(ipv4) && !special;
   });
 }
 
@@ -68,20 +102,29 @@ void Interfaces::publish(const Interface& interface) {
 }
 
 void Interfaces::publish_addresses() {
-  auto own = std::make_unique<dataplane::OwnAddresses>();
-  auto connected = std::make_unique<lpm::PrefixMap<Ipv4Prefix, InterfaceId>>();
+  publish_family<Ipv4Address>();
+  publish_family<Ipv6Address>();
+}
+
+template <class Address>
+void Interfaces::publish_family() {
+  using dataplane::AddressKind;
+  auto own = std::make_unique<dataplane::OwnAddresses<Address>>();
+  auto connected = std::make_unique<lpm::PrefixMap<IpPrefix<Address>, InterfaceId>>();
   visit([&](const Interface& interface) {
-    for (const auto& address : interface.config.addresses) {
-      own->add(address.address, dataplane::OwnAddresses::Kind::own);
-      if (address.has_broadcast()) {
-        own->add(address.broadcast(), dataplane::OwnAddresses::Kind::broadcast);
-        own->add(address.subnet().address(), dataplane::OwnAddresses::Kind::broadcast);
+    for (const auto& address : interface.config.addresses.of<Address>()) {
+      own->add(address.address, AddressKind::own);
+      if constexpr (std::is_same_v<Address, Ipv4Address>) {
+        if (address.has_broadcast()) {
+          own->add(address.broadcast(), AddressKind::broadcast);
+          own->add(address.subnet().address(), AddressKind::broadcast);
+        }
       }
       if (interface.up) connected->emplace(address.subnet()).first = interface.id;
     }
   });
-  writer_.set_own_addresses(std::move(own));
-  connected_ = std::move(connected);
+  writer_.set_own_addresses<Address>(std::move(own));
+  connected_.of<Address>() = std::move(connected);
 }
 
 Interface* Interfaces::find(InterfaceId id) {
@@ -93,9 +136,11 @@ Interface* Interfaces::find(const std::string& name) {
   return at == by_name_.end() ? nullptr : at->second.get();
 }
 
-const Interface* Interfaces::connected_to(Ipv4Address address) const {
-  const auto [prefix, id] = connected_->match(address);
-  return id == nullptr ? nullptr : find(*id);
+const Interface* Interfaces::connected_to(const IpAddress& address) const {
+  return address.visit([&](auto of_family) -> const Interface* {
+    const auto [prefix, id] = connected_.of<decltype(of_family)>()->match(of_family);
+    return id == nullptr ? nullptr : find(*id);
+  });
 }
 
 }  // namespace millrace::controlplane

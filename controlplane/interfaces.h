@@ -30,17 +30,24 @@ struct Interface {
   dataplane::FeatureMask ingress_features = 0;
   dataplane::FeatureMask egress_features = 0;
 
-  [[nodiscard]] bool has_address(Ipv4Address address) const;
-  // The own address to speak from to `peer`: of the subnet that it is in, else the first one.
-  [[nodiscard]] std::optional<Ipv4Address> source_for(Ipv4Address peer) const;
-  // Whether a host on this link can have the address: of one of its subnets, and not the network or broadcast
-  // one.
-  [[nodiscard]] bool is_neighbor_address(Ipv4Address address) const;
+  // The one of IPv6 that every interface has by itself, made of its MAC (RFC 4291 2.5.6 and appendix A);
+  // nothing where the MTU is too small for IPv6 (RFC 8200 5).
+  [[nodiscard]] std::optional<Ipv6Address> link_local() const;
+
+  template <class Address>
+  [[nodiscard]] bool has_address(Address address) const;
+  // The own address to speak from to `peer`: the link-local one to such a one, else of the subnet that it is
+  // in, else the first one.
+  template <class Address>
+  [[nodiscard]] std::optional<Address> source_for(Address peer) const;
+  // Whether a host on this link can have the address: link-local in IPv6, or of one of its subnets, and not
+  // the network or broadcast one.
+  [[nodiscard]] bool is_neighbor(const IpAddress& address) const;
 };
 
 class Interfaces {
  public:
-  explicit Interfaces(dataplane::TableWriter& writer) : writer_(writer) {}
+  explicit Interfaces(dataplane::TableWriter& writer) : writer_(writer) { publish_addresses(); }
 
   // The new interface is down and has no place in the tables until publish(). Nothing if all ids are taken.
   Interface* add(const std::string& name, const config::InterfaceConfig& config);
@@ -54,8 +61,9 @@ class Interfaces {
     return const_cast<Interfaces*>(this)->find(id);
   }
   [[nodiscard]] Interface* find(const std::string& name);
-  // The interface that is up and has a subnet with `address` in it.
-  [[nodiscard]] const Interface* connected_to(Ipv4Address address) const;
+  // The interface that is up and has a subnet with `address` in it. Link-local addresses are on every link,
+  // and none of them is told.
+  [[nodiscard]] const Interface* connected_to(const IpAddress& address) const;
   [[nodiscard]] std::size_t id_limit() const { return by_id_.size(); }  // ids given out so far are below this
 
   template <class Visit>
@@ -72,8 +80,11 @@ class Interfaces {
   dataplane::IdPool ids_{dataplane::kMaxInterfaces, 0, dataplane::IdPool::Order::fresh_first};
   std::map<std::string, std::unique_ptr<Interface>> by_name_;
   std::vector<Interface*> by_id_;
-  std::unique_ptr<lpm::PrefixMap<Ipv4Prefix, InterfaceId>> connected_ =
-      std::make_unique<lpm::PrefixMap<Ipv4Prefix, InterfaceId>>();
+  template <class Address>
+  using Connected = std::unique_ptr<lpm::PrefixMap<IpPrefix<Address>, InterfaceId>>;
+  template <class Address>
+  void publish_family();
+  PerFamily<Connected> connected_;
 };
 
 }  // namespace millrace::controlplane

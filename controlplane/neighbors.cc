@@ -63,11 +63,13 @@ Neighbors::Entries::iterator Neighbors::make(NeighborKey key, bool wanted) {
 void Neighbors::ask(NeighborKey key, Entry& entry) {
   const Interface* on = interfaces_.find(key.interface);
   if (on == nullptr) return;
-  const auto sender = on->source_for(key.address);
+  if (key.address.is_ipv6()) return;
+  const auto target = key.address.as<Ipv4Address>();
+  const auto sender = on->source_for(target);
   if (!sender) return;
   // A probe goes to the MAC that we believe in (RFC 1122 2.3.2.1 (2)), a first request to everybody.
   const MacAddress to = entry.state == State::probe ? entry.mac : kBroadcast;
-  send_arp(*on, wire::kArpRequest, *sender, {}, key.address, to);
+  send_arp(*on, wire::kArpRequest, *sender, {}, target, to);
   ++counters_.requests_sent;
 }
 
@@ -244,7 +246,7 @@ void Neighbors::remove_fixed(NeighborKey key) {
 }
 
 void Neighbors::flush(InterfaceId interface, bool fixed_too) {
-  for (auto at = entries_.lower_bound({interface, Ipv4Address()}); at != entries_.end();) {
+  for (auto at = entries_.lower_bound({interface, IpAddress()}); at != entries_.end();) {
     const NeighborKey key = at->first;
     if (key.interface != interface) return;
     if (at->second.state == State::fixed && !fixed_too) {
@@ -260,10 +262,10 @@ void Neighbors::flush(InterfaceId interface, bool fixed_too) {
 }
 
 void Neighbors::flush_off_link(const Interface& interface) {
-  for (auto at = entries_.lower_bound({interface.id, Ipv4Address()}); at != entries_.end();) {
+  for (auto at = entries_.lower_bound({interface.id, IpAddress()}); at != entries_.end();) {
     const NeighborKey key = at->first;
     if (key.interface != interface.id) return;
-    if (at->second.state != State::fixed && !interface.is_neighbor_address(key.address)) forget(at);
+    if (at->second.state != State::fixed && !interface.is_neighbor(key.address)) forget(at);
     at = entries_.upper_bound(key);
   }
 }
@@ -278,7 +280,7 @@ void Neighbors::forget(Entries::iterator at) {
 }
 
 void Neighbors::announce(const Interface& interface) {
-  for (const auto& own : interface.config.addresses) {
+  for (const auto& own : interface.config.addresses.ipv4) {
     send_arp(interface, wire::kArpRequest, own.address, {}, own.address, kBroadcast);
   }
 }
@@ -333,7 +335,7 @@ std::optional<DropReason> Neighbors::handle_arp(rte_mbuf* m, const Interface& in
     reply(arp, ingress);
     return std::nullopt;
   }
-  if (!ingress.is_neighbor_address(sender)) return DropReason::arp_ignored;
+  if (!ingress.is_neighbor(sender)) return DropReason::arp_ignored;
 
   const NeighborKey key{ingress.id, sender};
   auto at = entries_.find(key);

@@ -14,7 +14,7 @@ std::size_t NextHops::SpecHash::operator()(const NextHopSpec* spec) const {
   const auto add = [&hash](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
   add(static_cast<std::uint64_t>(spec->kind) << 48 | static_cast<std::uint64_t>(spec->reason) << 32 |
       spec->interface.value());
-  for (const config::NextHop& hop : spec->hops) add(std::uint64_t{hop.weight} << 32 | hop.address.value());
+  for (const config::NextHop& hop : spec->hops) add(std::uint64_t{hop.weight} << 32 ^ hop.address.hash());
   hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
   return hash ^ (hash >> 33);
 }

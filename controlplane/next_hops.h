@@ -28,7 +28,7 @@ namespace millrace::controlplane {
 // A neighbour on a link: whom an adjacency leads to.
 struct NeighborKey {
   InterfaceId interface;
-  Ipv4Address address;
+  IpAddress address;
   friend auto operator<=>(const NeighborKey&, const NeighborKey&) = default;
 };
 

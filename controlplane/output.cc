@@ -69,7 +69,7 @@ void Output::hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring) {
 void Output::send_packet(rte_mbuf* m, FibId fib) {
   const auto* ip = rte_pktmbuf_mtod(m, const wire::Ipv4*);
   const Ipv4Address destination(ip->destination);
-  const NextHop next_hop = tables_.next_hop(tables_.fib(fib).lookup(destination));
+  const NextHop next_hop = tables_.next_hop(tables_.fib<Ipv4Address>(fib).lookup(destination));
   dataplane::meta(m).from_control = true;
   if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(m);
   if (next_hop.kind() == NextHop::Kind::forward) return send_over(m, tables_.adjacency(next_hop.index()));

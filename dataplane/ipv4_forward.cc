@@ -20,7 +20,7 @@ class Ipv4Burst {
     const unsigned valid = validate(packets, count);
     if (valid == 0) return;
     std::array<NextHopId, kBurst> next_hops;
-    tables_.fib(in_.fib).lookup({destinations_.data(), valid}, next_hops.data());
+    tables_.fib<Ipv4Address>(in_.fib).lookup({destinations_.data(), valid}, next_hops.data());
     for (unsigned i = 0; i < valid; ++i) dispatch(packets_[i], next_hops[i]);
   }
 
@@ -28,8 +28,8 @@ class Ipv4Burst {
   // Steps 1 to 9 of ipv4_validate.h, the ingress features, and the first touch of the FIB. Returns how many
   // are left.
   unsigned validate(rte_mbuf** packets, unsigned count) {
-    const lpm::Ipv4Lookup& fib = tables_.fib(in_.fib);
-    const OwnAddresses& own = tables_.own_addresses();
+    const lpm::Ipv4Lookup& fib = tables_.fib<Ipv4Address>(in_.fib);
+    const OwnAddresses<Ipv4Address>& own = tables_.own_addresses<Ipv4Address>();
     unsigned valid = 0;
     for (unsigned i = 0; i < count; ++i) {
       rte_mbuf* m = packets[i];
@@ -127,7 +127,7 @@ class Ipv4Burst {
     if (may_leave(m) && egress_features(m, egress)) unresolved(m, egress, Ipv4Address(ipv4(m)->destination));
   }
 
-  void unresolved(rte_mbuf* m, InterfaceId egress, Ipv4Address next_hop) {
+  void unresolved(rte_mbuf* m, InterfaceId egress, IpAddress next_hop) {
     meta(m).egress = egress;
     meta(m).next_hop_address = next_hop;
     worker_.punt(m, in_.id, PuntClass::unresolved);

@@ -62,16 +62,16 @@ inline Verdict check_options(std::span<const std::uint8_t> options) {
 inline bool is_unicast_host(Ipv4Address address) {
   return (octet_class::of(address) & (octet_class::kReserved | octet_class::kMulticast)) == 0;
 }
-inline bool source_is_good(Ipv4Address source, const OwnAddresses& own) {
+inline bool source_is_good(Ipv4Address source, const OwnAddresses<Ipv4Address>& own) {
   return is_unicast_host(source) && !own.contains(source);
 }
 
 // Why a source is not good.
-inline DropReason bad_source(Ipv4Address source, const OwnAddresses& own) {
+inline DropReason bad_source(Ipv4Address source, const OwnAddresses<Ipv4Address>& own) {
   if (source.is_multicast()) return DropReason::source_multicast;
   if (source.is_broadcast()) return DropReason::source_broadcast;
   if (const auto kind = own.find(source)) {
-    return *kind == OwnAddresses::Kind::own ? DropReason::source_is_own : DropReason::source_broadcast;
+    return *kind == AddressKind::own ? DropReason::source_is_own : DropReason::source_broadcast;
   }
   return DropReason::source_reserved;
 }
@@ -83,7 +83,7 @@ inline DropReason bad_destination(Ipv4Address destination) {
 
 // `m` holds an Ethernet header and at least `type` says IPv4. After go_on the whole IP header lies in the
 // first segment, and the packet ends where its total length says.
-inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses& own) {
+inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses<Ipv4Address>& own) {
   constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
   // 1. 5.2.2 (1): the frame holds an IPv4 header.
   if (m->pkt_len < kL2 + sizeof(wire::Ipv4)) return Verdict::drop(DropReason::ip_truncated);

@@ -21,7 +21,7 @@
 #include <cstdint>
 
 #include "dataplane/drop_reason.h"
-#include "net/address.h"
+#include "net/ip_address.h"
 #include "net/strong_id.h"
 #include "net/wire.h"
 
@@ -90,7 +90,7 @@ struct alignas(64) Adjacency {
     kEgressFeatures = 2,  // the interface's egress mask is not empty
   };
   std::array<std::uint8_t, 16> l2_header{};  // destination, source, type; 14 bytes used
-  Ipv4Address address;                       // whose MAC it is
+  IpAddress address;                         // whose MAC it is
   std::uint32_t counter = 0;                 // index of AdjacencyCounters: stays when the slot changes
   std::uint16_t mtu = 0;                     // bytes of IP
   InterfaceId interface;

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "dataplane/drop_reason.h"
-#include "net/address.h"
+#include "net/ip_address.h"
 #include "net/strong_id.h"
 #include "net/wire.h"
 
@@ -35,10 +35,10 @@ struct PacketMeta {
   InterfaceId egress = kNoInterface;  // hand-off and injection: counted and sent there
   PortId out_port;
   FibId fib;
-  Ipv4Address next_hop_address;  // unresolved: whose MAC is wanted
-  std::uint16_t mtu = 0;         // fragmentation_needed: the next hop's
-  DropReason reason{};           // class error: why it was dropped
-  bool from_control = false;     // made by the control thread: counts as originated
+  IpAddress next_hop_address;  // unresolved: whose MAC is wanted
+  std::uint16_t mtu = 0;       // fragmentation_needed: the next hop's
+  DropReason reason{};         // class error: why it was dropped
+  bool from_control = false;   // made by the control thread: counts as originated
 };
 inline constexpr std::uint16_t kMetaBytes = 64;
 static_assert(sizeof(PacketMeta) <= kMetaBytes);

@@ -7,7 +7,7 @@ TableWriter::TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::TableLi
     : tables_(tables), reclaimer_(reclaimer) {
   fibs_[0].ipv4 = std::make_unique<lpm::Ipv4Table>(reclaimer, limits);
   fibs_[0].ipv6 = std::make_unique<lpm::Ipv6Table>(reclaimer, limits);
-  tables_.fibs_[0] = &fibs_[0].ipv4->published();
+  tables_.fibs_[0] = {&fibs_[0].ipv4->published(), &fibs_[0].ipv6->published()};
   tables_.flow_seed_ = flow_seed;
 }
 
@@ -15,13 +15,16 @@ TableWriter::~TableWriter() {
   while (reclaimer_.poll() != 0) {  // what is retired gives its ids back to pools of ours
   }
   for (auto& slot : tables_.interfaces_) delete slot.exchange(nullptr);
-  const OwnAddresses* last = tables_.own_addresses_.exchange(&OwnAddresses::none());
-  if (last != &OwnAddresses::none()) delete last;
+  const auto forget = [](auto& published, const auto* none) {
+    if (const auto* last = published.exchange(none); last != none) delete last;
+  };
+  forget(tables_.own_addresses_.ipv4, &OwnAddresses<Ipv4Address>::none());
+  forget(tables_.own_addresses_.ipv6, &OwnAddresses<Ipv6Address>::none());
 }
 
 void TableWriter::maintain() {
   constexpr std::size_t kPlaces = 1024;  // about half a millisecond
-  for (const Fib& fib : fibs_) {
+  for (const auto& fib : fibs_) {
     if (fib.ipv4) fib.ipv4->maintain(kPlaces, now_ns_);
     if (fib.ipv6) fib.ipv6->maintain(kPlaces, now_ns_);
   }
@@ -90,9 +93,13 @@ void TableWriter::set_interface(InterfaceId id, std::unique_ptr<const InterfaceV
   retire_object(tables_.interfaces_[id.value()].exchange(view.release(), std::memory_order_acq_rel));
 }
 
-void TableWriter::set_own_addresses(std::unique_ptr<const OwnAddresses> addresses) {
-  const OwnAddresses* old = tables_.own_addresses_.exchange(addresses.release(), std::memory_order_acq_rel);
-  if (old != &OwnAddresses::none()) retire_object(old);
+template <class Address>
+void TableWriter::set_own_addresses(std::unique_ptr<const OwnAddresses<Address>> addresses) {
+  const auto* old =
+      tables_.own_addresses_.of<Address>().exchange(addresses.release(), std::memory_order_acq_rel);
+  if (old != &OwnAddresses<Address>::none()) retire_object(old);
 }
+template void TableWriter::set_own_addresses(std::unique_ptr<const OwnAddresses<Ipv4Address>>);
+template void TableWriter::set_own_addresses(std::unique_ptr<const OwnAddresses<Ipv6Address>>);
 
 }  // namespace millrace::dataplane

@@ -55,11 +55,7 @@ class TableWriter {
   // Its changes are visible to workers at once; they take now_ns().
   template <class Prefix = Ipv4Prefix>
   [[nodiscard]] lpm::Table<Prefix>& fib(FibId id) {
-    if constexpr (std::is_same_v<Prefix, Ipv4Prefix>) {
-      return *fibs_[id.value()].ipv4;
-    } else {
-      return *fibs_[id.value()].ipv6;
-    }
+    return *fibs_[id.value()].of<typename Prefix::Address>();
   }
   // The work that FIBs put off, a slice of it (lpm/table.h); call it from a timer.
   void maintain();
@@ -88,7 +84,8 @@ class TableWriter {
   [[nodiscard]] std::size_t buckets_used() const { return bucket_runs_.used(); }
 
   void set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view);  // nullptr: gone
-  void set_own_addresses(std::unique_ptr<const OwnAddresses> addresses);
+  template <class Address>
+  void set_own_addresses(std::unique_ptr<const OwnAddresses<Address>> addresses);
 
   template <class T>
   void retire_object(const T* object) {
@@ -101,11 +98,9 @@ class TableWriter {
   Tables& tables_;
   lpm::Reclaimer& reclaimer_;
   std::uint64_t now_ns_ = 0;
-  struct Fib {
-    std::unique_ptr<lpm::Ipv4Table> ipv4;
-    std::unique_ptr<lpm::Ipv6Table> ipv6;
-  };
-  std::array<Fib, kMaxFibs> fibs_;
+  template <class Address>
+  using Fib = std::unique_ptr<lpm::Table<IpPrefix<Address>>>;
+  std::array<PerFamily<Fib>, kMaxFibs> fibs_;
   IdPool next_hop_ids_{kMaxNextHops, 1};  // 0 is kNoRoute
   IdPool adjacency_ids_{kMaxAdjacencies};
   IdPool counter_ids_{kMaxAdjacencies, 0, IdPool::Order::fresh_first};

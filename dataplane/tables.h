@@ -17,7 +17,7 @@
 #include "dataplane/next_hop.h"
 #include "lpm/lookup.h"
 #include "lpm/page_memory.h"
-#include "net/address.h"
+#include "net/ip_address.h"
 #include "net/mac.h"
 #include "net/strong_id.h"
 
@@ -46,24 +46,30 @@ struct InterfaceView {
   }
 };
 
+enum class AddressKind : std::uint8_t { own, broadcast };
+
 // The addresses that no packet may come from (RFC 1812 5.3.7): our own, and the broadcast and network
 // addresses of connected subnets. Nearly every source passes the filter: 512 bytes of bits, of which few are
 // set.
+template <class Address>
 class OwnAddresses {
  public:
-  enum class Kind : std::uint8_t { own, broadcast };
-  static const OwnAddresses& none();  // the empty set, never freed
+  using Kind = AddressKind;
+  static const OwnAddresses& none() {  // the empty set, never freed
+    static const OwnAddresses empty;
+    return empty;
+  }
 
-  void add(Ipv4Address address, Kind kind) {
+  void add(Address address, Kind kind) {
     filter_[bit(address) / 64] |= std::uint64_t{1} << (bit(address) % 64);
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
     if (at == entries_.end() || at->address != address) entries_.insert(at, {address, kind});
   }
-  [[nodiscard]] bool contains(Ipv4Address address) const {
+  [[nodiscard]] bool contains(Address address) const {
     const bool may = (filter_[bit(address) / 64] >> (bit(address) % 64) & 1) != 0;
     return may && find(address).has_value();
   }
-  [[nodiscard]] std::optional<Kind> find(Ipv4Address address) const {
+  [[nodiscard]] std::optional<Kind> find(Address address) const {
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
     if (at == entries_.end() || at->address != address) return std::nullopt;
     return at->kind;
@@ -71,13 +77,18 @@ class OwnAddresses {
 
  private:
   struct Entry {
-    Ipv4Address address;
+    Address address;
     Kind kind;
   };
-  static bool before(const Entry& e, Ipv4Address a) { return e.address < a; }
-  static unsigned bit(Ipv4Address a) {
-    return (a.value() * 0x9e3779b1U) >> 20;
-  }  // the top 12 bits of a product
+  static bool before(const Entry& e, Address a) { return e.address < a; }
+  // The top 12 bits of a product.
+  static unsigned bit(Address a) {
+    if constexpr (std::is_same_v<Address, Ipv4Address>) {
+      return (a.value() * 0x9e3779b1U) >> 20;
+    } else {
+      return static_cast<unsigned>(((a.high() ^ a.low()) * 0x9e3779b97f4a7c15) >> 52);
+    }
+  }
 
   std::array<std::uint64_t, 64> filter_{};
   std::vector<Entry> entries_;
@@ -91,8 +102,9 @@ class Tables {
   [[nodiscard]] const InterfaceView* interface(InterfaceId id) const {
     return interfaces_[id.value()].load(std::memory_order_acquire);
   }
-  [[nodiscard]] const lpm::Ipv4Lookup& fib(FibId id) const {
-    return *fibs_[id.value()]->load(std::memory_order_acquire);
+  template <class Address>
+  [[nodiscard]] const lpm::Lookup<Address>& fib(FibId id) const {
+    return *fibs_[id.value()].of<Address>()->load(std::memory_order_acquire);
   }
   [[nodiscard]] NextHop next_hop(NextHopId id) const {
     return NextHop::load(next_hops_.as<NextHop>()[id.value()]);
@@ -103,8 +115,9 @@ class Tables {
   [[nodiscard]] std::uint32_t bucket(std::uint32_t index) const {
     return __atomic_load_n(&buckets_.as<std::uint32_t>()[index], __ATOMIC_ACQUIRE);
   }
-  [[nodiscard]] const OwnAddresses& own_addresses() const {
-    return *own_addresses_.load(std::memory_order_acquire);
+  template <class Address>
+  [[nodiscard]] const OwnAddresses<Address>& own_addresses() const {
+    return *own_addresses_.of<Address>().load(std::memory_order_acquire);
   }
   [[nodiscard]] std::uint32_t flow_seed() const { return flow_seed_; }
 
@@ -113,11 +126,17 @@ class Tables {
 
   std::array<std::atomic<const InterfaceView*>, kMaxInterfaces> interfaces_{};
   // Each FIB's place of its lookup side, which moves when the FIB lays itself out anew. Set at start.
-  std::array<const std::atomic<const lpm::Ipv4Lookup*>*, kMaxFibs> fibs_{};
+  template <class Address>
+  using PublishedFib = const std::atomic<const lpm::Lookup<Address>*>*;
+  template <class Address>
+  using PublishedAddresses = std::atomic<const OwnAddresses<Address>*>;
+
+  std::array<PerFamily<PublishedFib>, kMaxFibs> fibs_{};
   lpm::PageMemory next_hops_;
   lpm::PageMemory adjacencies_;
   lpm::PageMemory buckets_;
-  std::atomic<const OwnAddresses*> own_addresses_;
+  PerFamily<PublishedAddresses> own_addresses_{&OwnAddresses<Ipv4Address>::none(),
+                                               &OwnAddresses<Ipv6Address>::none()};
   std::uint32_t flow_seed_ =
       0;  // fixed at start; differs between routers, so that two in a row do not polarise
 };

@@ -97,7 +97,7 @@ class Failover {
   [[nodiscard]] std::vector<NextHopId> fib_answers() const {
     std::vector<NextHopId> answers;
     answers.reserve(routes_.size());
-    const auto& fib = stand_.tables().fib(RouteStand::kFib);
+    const auto& fib = stand_.tables().fib<Ipv4Address>(RouteStand::kFib);
     for (const Route4& route : routes_) answers.push_back(fib.lookup(Ipv4Address(route.address)));
     return answers;
   }

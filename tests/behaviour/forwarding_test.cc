@@ -369,7 +369,7 @@ TEST_F(Forwarding, LinkLossBehindManyPrefixesIsOneStoreForEachNextHop) {
   for (unsigned i = 0; i < kPrefixes; ++i) ASSERT_TRUE(two().control().add_route(prefix(i), {route, 0}));
   const auto ids = [&] {
     std::vector<NextHopId> all;
-    const auto& fib = two().control().tables().fib(FibId(0));
+    const auto& fib = two().control().tables().fib<Ipv4Address>(FibId(0));
     for (unsigned i = 0; i < kPrefixes; ++i)
       all.push_back(fib.lookup(Ipv4Address(prefix(i).address().value() + 1)));
     return all;

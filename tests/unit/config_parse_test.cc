@@ -421,11 +421,11 @@ neighbors:
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
   const Ipv4Address next_hop(198, 51, 100, 2);
   expected.interfaces["wan0"] = {
-      "0000:3b:00.0", 4, 9000, {{Ipv4Address(192, 0, 2, 1), 24}, {Ipv4Address(192, 0, 2, 10), 24}}};
+      "0000:3b:00.0", 4, 9000, {{{Ipv4Address(192, 0, 2, 1), 24}, {Ipv4Address(192, 0, 2, 10), 24}}, {}}};
   expected.interfaces["lan0"] = {"net_memif,role=client,id=0,socket=/run/memif.sock",
                                  std::nullopt,
                                  1500,
-                                 {{Ipv4Address(198, 51, 100, 1), 24}}};
+                                 {{{Ipv4Address(198, 51, 100, 1), 24}}, {}}};
   expected.routes[{Ipv4Address(), 0}] = {RouteType::unicast, {Ipv4Address(192, 0, 2, 254)}, 1, 0};
   expected.routes[{Ipv4Address(203, 0, 113, 0), 24}] = {
       RouteType::unicast, {next_hop, Ipv4Address(198, 51, 100, 3)}, 20, 7};

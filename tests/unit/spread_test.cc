@@ -33,15 +33,15 @@ class Group {
   void lose(std::size_t hop) { usable_[hop] = 0; }
   void regain(std::size_t hop) { usable_[hop] = 1; }
   [[nodiscard]] std::uint32_t size() const { return spread_.size(); }
-  [[nodiscard]] Ipv4Address holder(std::uint32_t bucket) const {
+  [[nodiscard]] IpAddress holder(std::uint32_t bucket) const {
     return hops_[spread_.holder(hops_, bucket % size(), usable_)].address;
   }
-  [[nodiscard]] std::vector<Ipv4Address> holders() const {
-    std::vector<Ipv4Address> all;
+  [[nodiscard]] std::vector<IpAddress> holders() const {
+    std::vector<IpAddress> all;
     for (std::uint32_t i = 0; i < size(); ++i) all.push_back(holder(i));
     return all;
   }
-  [[nodiscard]] double share(Ipv4Address address) const {
+  [[nodiscard]] double share(const IpAddress& address) const {
     const auto all = holders();
     return static_cast<double>(std::ranges::count(all, address)) / static_cast<double>(all.size());
   }

@@ -32,7 +32,7 @@ class TableFixture : public testing::Test {
 
   Interface& add(const std::string& name, const std::string& address, PortId port) {
     config::InterfaceConfig config;
-    config.addresses = {*Ipv4InterfaceAddress::parse(address)};
+    config.addresses.ipv4 = {*Ipv4InterfaceAddress::parse(address)};
     Interface* interface = interfaces_.add(name, config);
     interface->port = port;
     interface->mac = MacAddress{{2, 0, 0, 0, 0, static_cast<std::uint8_t>(port.value() + 1)}};

@@ -1,0 +1,75 @@
+// An address of either family, and a pair of things of which each family has one.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "net/address.h"
+#include "net/ipv6_address.h"
+
+namespace millrace {
+
+class IpAddress {
+ public:
+  constexpr IpAddress() = default;                                  // 0.0.0.0
+  constexpr IpAddress(Ipv4Address a) : bits_(0, a.value()) {}       // NOLINT: implicit by design
+  constexpr IpAddress(Ipv6Address a) : bits_(a), is_ipv6_(true) {}  // NOLINT: implicit by design
+
+  [[nodiscard]] constexpr bool is_ipv6() const { return is_ipv6_; }
+  template <class Address>
+  [[nodiscard]] constexpr bool is() const {
+    return is_ipv6_ == std::is_same_v<Address, Ipv6Address>;
+  }
+  // Of the family that it is of.
+  template <class Address>
+  [[nodiscard]] constexpr Address as() const {
+    return Address(static_cast<typename Address::Value>(bits_.value()));
+  }
+  // Calls `visit` with the Ipv4Address or Ipv6Address that it is.
+  template <class Visit>
+  constexpr decltype(auto) visit(Visit&& visit) const {
+    return is_ipv6_ ? std::forward<Visit>(visit)(bits_) : std::forward<Visit>(visit)(as<Ipv4Address>());
+  }
+  [[nodiscard]] std::size_t hash() const { return std::hash<Ipv6Address>{}(bits_) ^ std::size_t{is_ipv6_}; }
+  [[nodiscard]] std::string to_string() const;
+  static std::optional<IpAddress> parse(std::string_view text);
+
+  // All of IPv4 come before those of IPv6.
+  friend constexpr bool operator==(const IpAddress&, const IpAddress&) = default;
+  friend constexpr std::strong_ordering operator<=>(const IpAddress& a, const IpAddress& b) {
+    return a.is_ipv6_ != b.is_ipv6_ ? a.is_ipv6_ <=> b.is_ipv6_ : a.bits_ <=> b.bits_;
+  }
+
+ private:
+  Ipv6Address bits_;  // of an IPv4 address: the low 32
+  bool is_ipv6_ = false;
+};
+static_assert(sizeof(IpAddress) == 24);
+
+template <template <class Address> class T>
+struct PerFamily {
+  T<Ipv4Address> ipv4;
+  T<Ipv6Address> ipv6;
+
+  template <class Address>
+  [[nodiscard]] constexpr T<Address>& of() {
+    if constexpr (std::is_same_v<Address, Ipv4Address>) {
+      return ipv4;
+    } else {
+      return ipv6;
+    }
+  }
+  template <class Address>
+  [[nodiscard]] constexpr const T<Address>& of() const {
+    return const_cast<PerFamily*>(this)->template of<Address>();
+  }
+  friend constexpr bool operator==(const PerFamily&, const PerFamily&) = default;
+};
+
+}  // namespace millrace
