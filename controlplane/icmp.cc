@@ -120,9 +120,10 @@ bool Icmp::take_token() {
 }
 
 void Icmp::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason, std::uint16_t mtu) {
-  const auto& what = dataplane::info(reason);
+  const auto& what = dataplane::info(reason).error;
   const wire::Ipv4* original = dataplane::ipv4(m);
   const auto source = ingress.source_for(Ipv4Address(original->source));
+  if (!what) return;  // not in this family
   if (!source || !may_answer(m)) {
     ++counters_.errors_suppressed_rule;
     return;
@@ -140,7 +141,7 @@ void Icmp::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason, 
   const void* from = rte_pktmbuf_read(m, kL2, quote, icmp + 1);
   if (from == nullptr) return rte_pktmbuf_free(error);
   if (from != icmp + 1) std::memcpy(icmp + 1, from, quote);
-  *icmp = {what.icmp_type, what.icmp_code, Be16(0), Be16(0),
+  *icmp = {what->type, what->code, Be16(0), Be16(0),
            Be16(reason == DropReason::fragmentation_needed ? mtu : std::uint16_t{0})};
   icmp->checksum = internet_checksum({reinterpret_cast<const std::byte*>(icmp), sizeof(wire::Icmp) + quote});
   *ip = {0x45,

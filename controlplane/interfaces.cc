@@ -2,16 +2,12 @@
 
 #include <algorithm>
 
+#include "net/wire.h"
+
 namespace millrace::controlplane {
 
-namespace {
-
-constexpr unsigned kIpv6MinMtu = 1280;  // RFC 8200 5
-
-}  // namespace
-
 std::optional<Ipv6Address> Interface::link_local() const {
-  if (config.mtu < kIpv6MinMtu) return std::nullopt;
+  if (config.mtu < wire::kIpv6MinMtu) return std::nullopt;
   const auto& b = mac.bytes;
   const std::uint8_t universal = b[0] ^ 2;
   const std::array<std::uint8_t, 16> wire{0xfe,      0x80, 0,    0,    0,    0,    0,    0,

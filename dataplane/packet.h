@@ -53,6 +53,9 @@ inline wire::Ethernet* ethernet(rte_mbuf* m) {
 inline wire::Ipv4* ipv4(rte_mbuf* m) {
   return rte_pktmbuf_mtod_offset(m, wire::Ipv4*, sizeof(wire::Ethernet));
 }
+inline wire::Ipv6* ipv6(rte_mbuf* m) {
+  return rte_pktmbuf_mtod_offset(m, wire::Ipv6*, sizeof(wire::Ethernet));
+}
 
 // Makes the first `bytes` of the packet lie in its first segment, by moving them there from the next ones.
 // False if the packet is shorter, or the first segment has no room. `bytes` is at most a header chain: 128.

@@ -6,6 +6,7 @@
 
 #include "net/address.h"
 #include "net/byte_order.h"
+#include "net/ipv6_address.h"
 #include "net/mac.h"
 
 namespace millrace::wire {
@@ -55,6 +56,22 @@ struct Ipv4 {
 };
 static_assert(sizeof(Ipv4) == 20);
 inline constexpr unsigned kIpv4MaxHeader = 60;
+
+inline constexpr std::uint8_t kProtocolIcmpv6 = 58;
+
+// RFC 8200 §3
+struct Ipv6 {
+  Be32 version_class_label;
+  Be16 payload_length;
+  std::uint8_t next_header;
+  std::uint8_t hop_limit;
+  Ipv6Address::Bytes source;
+  Ipv6Address::Bytes destination;
+
+  [[nodiscard]] unsigned version() const { return version_class_label.host() >> 28; }
+};
+static_assert(sizeof(Ipv6) == 40 && alignof(Ipv6) == 1);
+inline constexpr unsigned kIpv6MinMtu = 1280;  // RFC 8200 §5
 
 // RFC 792; `rest` is id/sequence, unused, or the next-hop MTU of RFC 1191.
 struct Icmp {

@@ -8,8 +8,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIST = ROOT / "dataplane/drop_reason.def"
 PAGE = ROOT / "docs/drop-reasons.md"
-ENTRY = re.compile(r'^DROP_REASON\((\w+), "([^"]*)", "([^"]*)", (\w+), (\d+)\)$')
-TYPES = {"kSilent": "", "kUnreachable": "3", "kTimeExceeded": "11"}
+ERROR = r"(?:silent|icmp\((\d+), (\d+)\))"
+ENTRY = re.compile(rf'^DROP_REASON\((\w+), "([^"]*)", "([^"]*)", {ERROR}, {ERROR}\)$')
 
 HEAD = """# Drop reasons
 
@@ -18,7 +18,7 @@ Made from `dataplane/drop_reason.def` by `scripts/drop_reasons.py`.
 Each drop is counted for an interface and a reason: `millrace show drops`, `GET /v1/drops`, and the metric
 `millrace_dropped_packets_total{interface="…",reason="…"}`. The interface is the one that the packet came in by; for
 the transmit side (`tx_…`, `handoff_full`) it is the one that it was to leave by. Where an ICMP error is named, it goes
-to the sender unless RFC 1812 4.3.2.7 forbids it or `control.icmp_error_rate` is used up.
+to the sender unless RFC 1812 4.3.2.7 or RFC 4443 2.4 forbids it or `control.icmp_error_rate` is used up.
 """
 
 
@@ -34,11 +34,11 @@ def page():
         if not entry:
             sys.exit(f"{LIST.name}: cannot read: {line}")
         if section:
-            lines.append(f"\n## {section}\n\n| reason | what | reference | ICMP error |\n|---|---|---|---|")
+            lines.append(f"\n## {section}\n\n| reason | what | reference | ICMP | ICMPv6 |\n|---|---|---|---|---|")
             section = ""
-        name, text, reference, kind, code = entry.groups()
-        error = f"{TYPES[kind]}/{code}" if TYPES[kind] else ""
-        lines.append(f"| `{name}` | {text} | {reference} | {error} |")
+        name, text, reference, *numbers = entry.groups()
+        errors = [f"{kind}/{code}" if kind else "" for kind, code in (numbers[:2], numbers[2:])]
+        lines.append(f"| `{name}` | {text} | {reference} | {errors[0]} | {errors[1]} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,43 @@
+// Packets of IPv6 for tests, as packet.h has those of IPv4.
+#pragma once
+
+#include "net/ipv6_address.h"
+#include "packet.h"
+
+namespace millrace::behaviour {
+
+Ipv6Address ip6(const char* text);
+inline Ipv6Address address_at(const Bytes& data, std::size_t at) {
+  return Ipv6Address(std::span<const std::uint8_t, 16>(data.data() + at, 16));
+}
+
+// RFC 8200 3. A field that is not given follows from the others.
+struct Ipv6Packet {
+  Ipv6Address source = ip6("2001:db8:1::2");
+  Ipv6Address destination = ip6("2001:db8:2::2");
+  std::uint8_t hop_limit = 64;
+  std::uint8_t next_header = 17;
+  std::uint8_t traffic_class = 0;
+  std::uint32_t flow_label = 0;
+  std::uint8_t version = 6;
+  std::optional<std::uint16_t> payload_length{};
+  Bytes payload = pattern(26);
+
+  [[nodiscard]] Bytes bytes() const;
+};
+inline Bytes frame(const MacAddress& to, const MacAddress& from, const Ipv6Packet& packet) {
+  return ethernet(to, from, 0x86dd, packet.bytes());
+}
+
+// The checksum over pseudo-header and payload (RFC 8200 8.1), whose own field holds zero or, to check one,
+// itself.
+std::uint16_t checksum6(const Ipv6Packet& packet);
+// An ICMPv6 packet (RFC 4443 2.1) with its right checksum: type, code, checksum and `rest` in 4 bytes, then
+// `data`.
+Ipv6Packet icmp6(Ipv6Packet packet, std::uint8_t type, std::uint8_t code, std::uint32_t rest,
+                 const Bytes& data);
+
+// What a router makes of the frame: new Ethernet addresses, hop limit less one, no padding.
+Bytes forwarded6(const Bytes& frame, const MacAddress& to, const MacAddress& from);
+
+}  // namespace millrace::behaviour
