@@ -80,7 +80,7 @@ json worker_json(Control& control, std::size_t i, unsigned core) {
   for (std::size_t id = 0; id < control.interfaces().id_limit(); ++id) {
     const auto& counters = control.worker(i).interface_counters(InterfaceId(static_cast<std::uint16_t>(id)));
     rx += counters.rx_packets.get();
-    tx += counters.tx_packets.get() - counters.unsent_packets.get();
+    tx += counters.tx_packets.get();
   }
   const auto busy = static_cast<double>(c.busy_cycles.get());
   const auto idle = static_cast<double>(c.idle_cycles.get());

@@ -177,6 +177,8 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
         ++dropped_[ingress_id.value()][static_cast<std::size_t>(*reason)];
       }
       return;
+    case PuntClass::nd:
+      return drop(m, ingress_id, DropReason::local_no_protocol);
     case PuntClass::local:
       if (const auto reason = icmp_.deliver(m, *ingress)) drop(m, ingress_id, *reason);
       return;
@@ -255,8 +257,8 @@ InterfaceTotals Control::totals(InterfaceId id) const {
   const auto add = [&](const dataplane::InterfaceCounters& c) {
     sum.rx_packets += c.rx_packets.get();
     sum.rx_bytes += c.rx_bytes.get();
-    sum.tx_packets += c.tx_packets.get() - c.unsent_packets.get();
-    sum.tx_bytes += c.tx_bytes.get() - c.unsent_bytes.get();
+    sum.tx_packets += c.tx_packets.get();
+    sum.tx_bytes += c.tx_bytes.get();
     sum.punted += c.punted.get();
     for (const auto& reason : c.dropped) sum.dropped += reason.get();
   };

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "controlplane/control.h"
 
@@ -263,10 +264,10 @@ bool Control::wait_for_removed_ports() {
 // behind. The others hand over to a worker that has one.
 TxPath Control::tx_path(const Port& port, unsigned who) const {
   TxPath path;
-  path.multi_segment = port.multi_segment();
   if (who < port.tx_queues()) {
     path.kind = TxPath::Kind::queue;
     path.queue = static_cast<std::uint16_t>(who);
+    path.max_segments = port.multi_segment() ? std::numeric_limits<std::uint16_t>::max() : std::uint16_t{1};
   } else {
     const unsigned owners = std::min<unsigned>(port.tx_queues(), options_.workers);
     path.kind = TxPath::Kind::handoff;

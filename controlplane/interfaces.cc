@@ -92,6 +92,7 @@ void Interfaces::publish(const Interface& interface) {
   view->fib = interface.fib;
   view->mtu = static_cast<std::uint16_t>(interface.config.mtu);
   view->mac = interface.mac;
+  view->link_local = interface.link_local().value_or(Ipv6Address());
   view->ingress_features = interface.ingress_features;
   view->egress_features = interface.egress_features;
   writer_.set_interface(interface.id, std::move(view));

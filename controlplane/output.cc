@@ -38,7 +38,7 @@ void Output::send_frame(rte_mbuf* m, const Interface& egress) {
   const TxPath& path = paths_[egress.port.value()];
   if (path.kind == TxPath::Kind::none) return lose(m, egress.id, DropReason::tx_gone);
   if (path.kind == TxPath::Kind::handoff) return hand_over(m, egress, path.ring);
-  if (m->nb_segs > 1 && !path.multi_segment && rte_pktmbuf_linearize(m) != 0) {
+  if (m->nb_segs > path.max_segments && rte_pktmbuf_linearize(m) != 0) {
     return lose(m, egress.id, DropReason::tx_segments);
   }
   const std::uint32_t bytes = m->pkt_len;

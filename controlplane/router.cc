@@ -20,6 +20,7 @@
 #include "controlplane/http_server.h"
 #include "controlplane/metrics.h"
 #include "dataplane/eal.h"
+#include "dataplane/urpf.h"
 
 // A test library that watches what worker threads call (tests/guard); absent in a router.
 extern "C" [[gnu::weak]] void millrace_guard_enter_worker();
@@ -184,7 +185,7 @@ Result<void> Router::Impl::start_control(const config::Config& config) {
   options.fib.pages =
       config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent : lpm::Pages::automatic;
   options.flow_seed = std::random_device{}();
-  auto made = Control::make(options, {});
+  auto made = Control::make(options, dataplane::router_features());
   if (!made) return Error{made.error()};
   control = std::move(*made);
   control->set_time(monotonic_ns());

@@ -33,11 +33,8 @@ class Counter {
 struct alignas(64) InterfaceCounters {
   Counter rx_packets;
   Counter rx_bytes;
-  Counter
-      tx_packets;  // put into a transmit buffer; those that the port did not take are in `unsent_*` as well
+  Counter tx_packets;  // that a port's queue took
   Counter tx_bytes;
-  Counter unsent_packets;
-  Counter unsent_bytes;
   Counter punted;
   std::array<Counter, kDropReasonCount> dropped;  // by ingress interface; tx_queue_full and tx_gone by egress
 };

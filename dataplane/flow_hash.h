@@ -39,4 +39,34 @@ inline std::uint32_t ipv4_flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std
   return mix(crc32c(crc32c(seed, addresses), rest));
 }
 
+// The same of IPv6, with the ports behind at most kMaxChain extension headers that lie in the first segment.
+inline std::uint32_t ipv6_flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, std::uint32_t seed) {
+  constexpr unsigned kMaxChain = 4;
+  constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestination = 60;
+  std::uint64_t words[4];
+  std::memcpy(words, &ip.source, sizeof words);
+  std::uint8_t next = ip.next_header;
+  const unsigned end = rte_pktmbuf_data_len(m);
+  unsigned at = sizeof(wire::Ethernet) + sizeof ip;
+  bool fragment = false;
+  for (unsigned i = 0; i < kMaxChain && at + 8 <= end; ++i) {
+    const auto* header = rte_pktmbuf_mtod_offset(m, const std::uint8_t*, at);
+    fragment = next == kFragment;
+    if (!fragment && next != kHopByHop && next != kRouting && next != kDestination) break;
+    at += 8U * (header[1] + 1U);
+    next = header[0];
+    if (fragment) break;  // what follows it is the datagram's, not the packet's
+  }
+  std::uint64_t rest = next;
+  const bool has_ports = next == wire::kProtocolTcp || next == wire::kProtocolUdp;
+  if (has_ports && !fragment && at + 4 <= end) {
+    std::uint32_t ports;
+    std::memcpy(&ports, rte_pktmbuf_mtod_offset(m, const char*, at), 4);
+    rest |= std::uint64_t{ports} << 32;
+  }
+  std::uint32_t crc = seed;
+  for (const std::uint64_t word : words) crc = crc32c(crc, word);
+  return mix(crc32c(crc, rest));
+}
+
 }  // namespace millrace::dataplane

@@ -38,6 +38,7 @@ struct InterfaceView {
   MacAddress mac;
   FeatureMask ingress_features = 0;
   FeatureMask egress_features = 0;
+  Ipv6Address link_local;             // unspecified where IPv6 is off
   std::vector<MacAddress> more_macs;  // further unicast MACs (VRRP) and joined multicast MACs
 
   [[nodiscard]] bool accepts(const MacAddress& destination) const {

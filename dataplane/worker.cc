@@ -148,31 +148,31 @@ void Worker::punt(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
   drop(m, ingress, in_rate ? DropReason::punt_queue_full : DropReason::punt_policed);
 }
 
-void Worker::transmit(rte_mbuf* m, const Adjacency& adjacency) {
-  put(m, adjacency.port, adjacency.interface);
-}
-
-void Worker::put(rte_mbuf* m, PortId port, InterfaceId egress) {
+// Through another worker's queue, or joined first where the port takes no chains.
+void Worker::put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress) {
   const TxPath& path = current_->tx[port.value()];
-  if (path.kind != TxPath::Kind::queue) [[unlikely]] {
-    if (path.kind == TxPath::Kind::none) return drop(m, egress, DropReason::tx_gone);
+  if (path.kind == TxPath::Kind::none) return drop(m, egress, DropReason::tx_gone);
+  if (path.kind == TxPath::Kind::handoff) {
     meta(m).out_port = port;
     meta(m).egress = egress;
     meta(m).from_control = false;
     if (rte_ring_sp_enqueue(path.ring, m) != 0) drop(m, egress, DropReason::handoff_full);
     return;
   }
-  if (m->nb_segs > 1 && !path.multi_segment && rte_pktmbuf_linearize(m) != 0) [[unlikely]] {
-    return drop(m, egress, DropReason::tx_segments);
+  if (rte_pktmbuf_linearize(m) != 0) return drop(m, egress, DropReason::tx_segments);
+  enqueue(m, port, egress);
+}
+
+// Adds up what left by one interface: mostly the whole buffer.
+void Worker::count_sent(const TxBuffer& buffer, unsigned sent) {
+  for (unsigned i = 0; i < sent;) {
+    const InterfaceId egress = buffer.egress[i];
+    const unsigned first = i;
+    std::uint64_t bytes = 0;
+    for (; i < sent && buffer.egress[i] == egress; ++i) bytes += buffer.bytes[i];
+    count(egress).tx_packets.add(i - first);
+    count(egress).tx_bytes.add(bytes);
   }
-  InterfaceCounters& counters = count(egress);
-  counters.tx_packets.add(1);
-  counters.tx_bytes.add(m->pkt_len);
-  TxBuffer& buffer = tx_[port.value()];
-  dirty_ports_ |= std::uint64_t{1} << port.value();
-  buffer.packets[buffer.count] = m;
-  buffer.egress[buffer.count] = egress;
-  if (++buffer.count == kBurst) flush(port);
 }
 
 void Worker::flush(PortId port) {
@@ -181,10 +181,8 @@ void Worker::flush(PortId port) {
   const std::uint16_t queue = current_->tx[port.value()].queue;
   const unsigned sent =
       rte_eth_tx_burst(port.value(), queue, buffer.packets.data(), static_cast<std::uint16_t>(buffer.count));
+  count_sent(buffer, sent);
   for (unsigned i = sent; i < buffer.count; ++i) {
-    InterfaceCounters& counters = count(buffer.egress[i]);
-    counters.unsent_packets.add(1);
-    counters.unsent_bytes.add(buffer.packets[i]->pkt_len);
     drop(buffer.packets[i], buffer.egress[i], DropReason::tx_queue_full);
   }
   buffer.count = 0;

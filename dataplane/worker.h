@@ -1,6 +1,7 @@
 // A worker: one pinned core that polls its receive queues and runs every packet to completion.
 //
-//   step():  rx burst -> receive() -> ipv4_burst() -> transmit() ... flush   (one loop; quiescent once)
+//   step():  rx burst -> receive() -> ipv4_burst(), ipv6_burst() -> transmit() ... flush   (one loop;
+//   quiescent once)
 //
 // It shares nothing that it writes but its punt rings (one producer: it) and the counters that others read.
 // It does not allocate from the heap, lock, log or throw. System calls: the port drivers' own, the nap of
@@ -27,13 +28,13 @@ struct rte_rcu_qsbr;
 namespace millrace::dataplane {
 
 inline constexpr std::size_t kMaxPorts = 64;
-inline constexpr unsigned kBurst = 32;
+inline constexpr unsigned kBurst = 64;
 
 // How frames of one worker leave by one port: its own queue, or a ring to the worker that owns one.
 struct TxPath {
   enum class Kind : std::uint8_t { none, queue, handoff };
   Kind kind = Kind::none;
-  bool multi_segment = false;  // the port takes chained buffers
+  std::uint16_t max_segments = 0;  // of a buffer that goes straight into the queue; 0: none does
   std::uint16_t queue = 0;
   rte_ring* ring = nullptr;  // handoff: single producer (this worker), single consumer (the owner)
 };
@@ -100,7 +101,7 @@ class Worker {
   // Each ends the packet's way here: it is counted and no longer the caller's.
   void drop(rte_mbuf* m, InterfaceId ingress, DropReason reason);
   void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to);  // what the class needs is in meta(m)
-  void transmit(rte_mbuf* m, const Adjacency& adjacency);
+  void transmit(rte_mbuf* m, const Adjacency& adjacency) { put(m, adjacency.port, adjacency.interface); }
   // Frees at the end of the burst.
   void free_later(rte_mbuf* m);
 
@@ -109,11 +110,29 @@ class Worker {
     unsigned count = 0;
     std::array<rte_mbuf*, kBurst> packets{};
     std::array<InterfaceId, kBurst> egress{};
+    std::array<std::uint32_t, kBurst> bytes{};  // kept apart: a buffer that left is the driver's
   };
 
   bool poll(const WorkerPlan::RxQueue& rx);
   bool drain_handoff(rte_ring* ring);
-  void put(rte_mbuf* m, PortId port, InterfaceId egress);
+  // Into the port's buffer, which leaves when it is full and at the end of the step.
+  void put(rte_mbuf* m, PortId port, InterfaceId egress) {
+    if (m->nb_segs > current_->tx[port.value()].max_segments) [[unlikely]]
+      return put_otherwise(m, port, egress);
+    enqueue(m, port, egress);
+  }
+  void enqueue(rte_mbuf* m, PortId port, InterfaceId egress) {
+    TxBuffer& buffer = tx_[port.value()];
+    dirty_ports_ |= std::uint64_t{1} << port.value();
+    const unsigned at = buffer.count;
+    buffer.packets[at] = m;
+    buffer.egress[at] = egress;
+    buffer.bytes[at] = m->pkt_len;
+    buffer.count = at + 1;
+    if (at + 1 == kBurst) flush(port);
+  }
+  void put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress);
+  void count_sent(const TxBuffer& buffer, unsigned sent);
   void flush(PortId port);
   void flush_all();
   bool hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to);
@@ -139,9 +158,10 @@ class Worker {
 };
 static_assert(kMaxPorts <= 64, "one bit a port in dirty_ports_");
 
-// The packet steps (ethernet.cc, ipv4_forward.cc). `frames` came on `in`; each ends transmitted, punted or
+// The packet steps (ethernet.cc, ip_forward.cc). `frames` came on `in`; each ends transmitted, punted or
 // dropped.
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count);
 void ipv4_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count);
+void ipv6_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count);
 
 }  // namespace millrace::dataplane

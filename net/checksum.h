@@ -1,6 +1,7 @@
 // The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -59,9 +60,16 @@ inline bool checksum_ok_20(const void* header) {
   std::memcpy(&first, header, 8);
   std::memcpy(&second, static_cast<const std::byte*>(header) + 8, 8);
   std::memcpy(&third, static_cast<const std::byte*>(header) + 16, 4);
-  const std::uint64_t sum =
-      (first & 0xffffffff) + (first >> 32) + (second & 0xffffffff) + (second >> 32) + third;
-  return checksum_fold(sum) == 0xffff;
+  std::uint64_t sum;
+  sum = first + second;
+  sum += sum < first ? 1 : 0;  // the carry comes in at the other end
+  sum += third;
+  sum += sum < third ? 1 : 0;
+  // A word plus itself turned by half: the upper half is the sum of both with the lower half's carry.
+  sum += std::rotl(sum, 32);
+  auto half = static_cast<std::uint32_t>(sum >> 32);
+  half += std::rotl(half, 16);
+  return half >> 16 == 0xffff;
 }
 
 // The header checksum after the TTL went down by one (RFC 1624 §3, eqn. 3: HC' = ~(~HC + ~m + m')).
@@ -72,5 +80,15 @@ constexpr std::uint16_t checksum_after_ttl_decrement(std::uint16_t checksum_host
   return static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16)));
 }
 static_assert(checksum_after_ttl_decrement(0xfeff) == 0x0000);
+
+// The same of TTL (at least 1), protocol and checksum together, as the four bytes lie in memory: the TTL is
+// the lowest byte, the checksum the upper half with its high byte first. By the equation HC' = HC + 0x0100
+// with the carry at the other end, and one more where HC is 0xfeff: in this order, one more in the upper
+// half, and one more again where that is 0xfffe or 0xffff.
+constexpr std::uint32_t after_ttl_decrement(std::uint32_t ttl_protocol_checksum) {
+  const std::uint32_t again = ttl_protocol_checksum >= 0xfffe'0000 ? 0x1'0000 : 0;
+  return ttl_protocol_checksum + 0x1'0000 + again - 1;
+}
+static_assert(after_ttl_decrement(0xfffe'1140) == 0x0000'113f);  // 0xfeff -> 0x0000
 
 }  // namespace millrace

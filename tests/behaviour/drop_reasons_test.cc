@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "cases.h"
+#include "packet6.h"
 
 namespace millrace::behaviour {
 namespace {
@@ -76,7 +77,7 @@ void tx_gone(Lab& lab) {
 
 void tx_segments(Lab& lab) {
   lab.send("a", in(lab, {.payload = pattern(1400)}), {.segments = {700}, .no_tailroom = true});
-  with_plan(lab, [&](dataplane::WorkerPlan& plan) { path_to_b(lab, plan).multi_segment = false; });
+  with_plan(lab, [&](dataplane::WorkerPlan& plan) { path_to_b(lab, plan).max_segments = 1; });
 }
 
 void handoff_full(Lab& lab) {
@@ -85,6 +86,7 @@ void handoff_full(Lab& lab) {
   for (unsigned round = 0; round < 2; ++round) {
     with_plan(lab, [&](dataplane::WorkerPlan& plan) {
       path_to_b(lab, plan).kind = dataplane::TxPath::Kind::handoff;
+      path_to_b(lab, plan).max_segments = 0;
       path_to_b(lab, plan).ring = ring;
     });
   }
@@ -141,13 +143,19 @@ void next_hop_lost(Lab& lab) {
   to("203.0.113.5")(lab);
 }
 
+void urpf_failed(Lab& lab) {
+  lab.interface("a").ingress_features = mask_of(dataplane::IngressFeature::urpf_strict);
+  lab.control().interfaces().publish(lab.interface("a"));
+  from("10.0.2.2")(lab);
+}
+
 const MacAddress kOther{{2, 0, 0, 0, 9, 9}};
 
 std::vector<Row> link_rows() {
   return {{DropReason::runt_frame, raw([](Lab&) { return Bytes(13, 1); })},
           {DropReason::not_our_mac, raw([](Lab&) { return frame(kOther, kHostA, Ipv4Packet{}); })},
           {DropReason::unknown_ethertype,
-           raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x86dd, pattern(40)); })},
+           raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x88cc, pattern(40)); })},
           {DropReason::unknown_vlan,
            raw([](Lab& l) { return ethernet(l.mac("a"), kHostA, 0x8100, pattern(40)); })},
           {DropReason::header_not_contiguous,
@@ -173,11 +181,18 @@ std::vector<Row> validation_rows() {
           {DropReason::destination_reserved, to("240.0.0.1")},
           {DropReason::destination_broadcast, to("255.255.255.255")},
           {DropReason::destination_multicast, to("224.0.0.1")},
-          {DropReason::subnet_broadcast, to("10.0.2.255")}};
+          {DropReason::subnet_broadcast, to("10.0.2.255")},
+          {DropReason::ipv6_truncated,
+           raw([](Lab& l) { return slice(frame(l.mac("a"), kHostA, Ipv6Packet{}), 0, 53); })},
+          {DropReason::ipv6_bad_version,
+           raw([](Lab& l) { return frame(l.mac("a"), kHostA, Ipv6Packet{.version = 4}); })},
+          {DropReason::ipv6_payload_long,
+           raw([](Lab& l) { return frame(l.mac("a"), kHostA, Ipv6Packet{.payload_length = 27}); })}};
 }
 
 std::vector<Row> forwarding_rows() {
-  return {{DropReason::link_local, from("169.254.1.1")},
+  return {{DropReason::urpf_failed, urpf_failed},
+          {DropReason::link_local, from("169.254.1.1")},
           {DropReason::ttl_expired, packet({.ttl = 1})},
           {DropReason::no_route, to("8.8.8.8")},
           {DropReason::route_blackhole, to("198.18.0.1")},

@@ -329,7 +329,7 @@ TEST_F(Ipv4Validation, EtherTypes) {
   const Bytes packet = Ipv4Packet{}.bytes();
   const auto of = [&](std::uint16_t type) { return ethernet(two().mac("a"), kHostA, type, packet); };
   verify(two(), "a",
-         {{"IPv6", of(0x86dd), dropped(DropReason::unknown_ethertype)},
+         {{"IPv4 that says it is IPv6", of(0x86dd), dropped(DropReason::ipv6_bad_version)},
           {"LLDP", of(0x88cc), dropped(DropReason::unknown_ethertype)},
           {"an 802.3 length", of(46), dropped(DropReason::unknown_ethertype)},
           {"one below IPv4", of(0x07ff), dropped(DropReason::unknown_ethertype)},

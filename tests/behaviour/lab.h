@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "controlplane/control.h"
+#include "dataplane/urpf.h"
 #include "packet.h"
 
 namespace millrace::behaviour {
@@ -61,7 +62,7 @@ struct LabOptions {
   std::uint32_t flow_seed = 1;
   unsigned control_buffers = 4096;
   NeighborLimits neighbors{};
-  dataplane::FeatureTable features{};
+  dataplane::FeatureTable features = dataplane::router_features();
 };
 
 inline std::ostream& operator<<(std::ostream& out, const LabOptions& options) {

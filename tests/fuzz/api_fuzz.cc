@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "controlplane/api.h"
+#include "dataplane/urpf.h"
 
 using namespace millrace;
 using namespace millrace::controlplane;
@@ -60,7 +61,7 @@ struct Subject {
     ControlOptions options;
     options.fib = {64, lpm::Pages::normal};  // soon full
     options.buffers = 1024;
-    auto made = Control::make(options, {});
+    auto made = Control::make(options, dataplane::router_features());
     require(bool(made), "a router can be made", made ? "" : made.error());
     control = std::move(*made);
     restore();

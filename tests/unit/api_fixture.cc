@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/urpf.h"
+
 namespace millrace::controlplane {
 
 using nlohmann::json;
@@ -48,7 +50,7 @@ ApiFixture::ApiFixture(std::uint32_t fib_groups) {
   ControlOptions options;
   options.fib = {fib_groups, lpm::Pages::normal};
   options.buffers = 1024;
-  auto control = Control::make(options, {});
+  auto control = Control::make(options, dataplane::router_features());
   if (!control) throw std::runtime_error(control.error());
   control_ = std::move(*control);
   control_->set_time(now_ns_);

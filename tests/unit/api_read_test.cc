@@ -256,7 +256,7 @@ TEST_F(ApiReadTest, AReceivedPacketIsCountedWhereverCountersAreShown) {
   const json drops = get_ok("/v1/drops")["drops"];
   ASSERT_EQ(drops.size(), 1U);
   EXPECT_EQ(drops[0]["reason"], "ttl_expired");
-  EXPECT_EQ(drops[0]["reference"], "RFC 1812 5.3.1");
+  EXPECT_EQ(drops[0]["reference"], "RFC 1812 5.3.1, RFC 8200 3");
   EXPECT_NE(get("/metrics")
                 .body.find("millrace_dropped_packets_total{interface=\"wan0\",reason=\"ttl_expired\"} 3\n"),
             std::string::npos);

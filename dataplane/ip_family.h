@@ -1,0 +1,75 @@
+// What the forwarding path asks of a packet, said for IPv4 and for IPv6: the path itself is one template
+// (ip_forward.cc).
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/flow_hash.h"
+#include "dataplane/ipv4_validate.h"
+#include "dataplane/ipv6_validate.h"
+#include "net/checksum.h"
+
+namespace millrace::dataplane {
+
+struct Ipv4Family {
+  using Address = Ipv4Address;
+  using Batched = std::uint32_t;  // an address in a burst's lookup
+  static constexpr std::uint16_t kEtherType = wire::kEtherTypeIpv4;
+
+  static wire::Ipv4* header(rte_mbuf* m) { return ipv4(m); }
+  static Batched destination(const wire::Ipv4& ip) { return ip.destination.host(); }
+  static std::uint32_t length(const wire::Ipv4& ip) { return ip.total_length.host(); }
+  static std::uint8_t hops_left(const wire::Ipv4& ip) { return ip.ttl; }
+  static bool is_plain(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddresses<Address>& own) {
+    return is_plain_ipv4(m, ip, own);
+  }
+  static Verdict validate(rte_mbuf* m, const OwnAddresses<Address>& own) { return validate_ipv4(m, own); }
+  static bool has_link_scope(const wire::Ipv4& ip) { return is_link_local(ip); }
+  static bool may_fragment(const wire::Ipv4& ip) { return !ip.dont_fragment(); }
+  static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std::uint32_t seed) {
+    return ipv4_flow_hash(m, ip, seed);
+  }
+  // 5.3.1 and RFC 1624: TTL down by one, checksum by the difference.
+  static void hop(wire::Ipv4& ip) {
+    std::uint32_t word;
+    std::memcpy(&word, &ip.ttl, sizeof word);
+    word = after_ttl_decrement(word);
+    std::memcpy(&ip.ttl, &word, sizeof word);
+  }
+  static PuntClass local_class(const rte_mbuf* /*m*/, const wire::Ipv4& /*ip*/) { return PuntClass::local; }
+  // Whether a packet of link scope is for the router itself: `is_own` says what the FIB has for it.
+  static bool is_for_link(const wire::Ipv4& /*ip*/, const InterfaceView& /*in*/) { return false; }
+};
+
+struct Ipv6Family {
+  using Address = Ipv6Address;
+  using Batched = Ipv6Address;
+  static constexpr std::uint16_t kEtherType = wire::kEtherTypeIpv6;
+
+  static wire::Ipv6* header(rte_mbuf* m) { return ipv6(m); }
+  static Batched destination(const wire::Ipv6& ip) { return Ipv6Address(ip.destination); }
+  static std::uint32_t length(const wire::Ipv6& ip) { return sizeof ip + ip.payload_length.host(); }
+  static std::uint8_t hops_left(const wire::Ipv6& ip) { return ip.hop_limit; }
+  static bool is_plain(const rte_mbuf* m, const wire::Ipv6& ip, const OwnAddresses<Address>& own) {
+    return is_plain_ipv6(m, ip, own);
+  }
+  static Verdict validate(rte_mbuf* m, const OwnAddresses<Address>& own) { return validate_ipv6(m, own); }
+  static bool has_link_scope(const wire::Ipv6& ip) { return has_link_scope_ipv6(ip); }
+  static bool may_fragment(const wire::Ipv6& /*ip*/) { return false; }
+  static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, std::uint32_t seed) {
+    return ipv6_flow_hash(m, ip, seed);
+  }
+  static void hop(wire::Ipv6& ip) { ip.hop_limit = static_cast<std::uint8_t>(ip.hop_limit - 1); }
+  static PuntClass local_class(const rte_mbuf* m, const wire::Ipv6& ip) {
+    return is_neighbor_discovery(m, ip) ? PuntClass::nd : PuntClass::local;
+  }
+  static bool is_for_link(const wire::Ipv6& ip, const InterfaceView& in) {
+    const Ipv6Address to(ip.destination);
+    return to.is_multicast() ? is_router_group(to) : to == in.link_local && !to.is_unspecified();
+  }
+};
+
+}  // namespace millrace::dataplane
