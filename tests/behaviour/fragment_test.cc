@@ -87,6 +87,7 @@ TEST_F(Fragmentation, Rfc791_LengthsAroundTheMtu) {
   }
 }
 
+// Rule 7.
 TEST_F(Fragmentation, EveryMtuModuloEight) {
   start(small_mtu(576));
   for (unsigned mtu = 576; mtu < 592; ++mtu) {
@@ -96,6 +97,7 @@ TEST_F(Fragmentation, EveryMtuModuloEight) {
   }
 }
 
+// Rules 5, 7.
 TEST_F(Fragmentation, Rfc791_FragmentsOfFragments) {
   start(small_mtu(576));
   for (const unsigned flags :
@@ -141,6 +143,7 @@ TEST_F(Fragmentation, Rfc1191_DontFragmentIsRefusedWithTheMtu) {
                 DropReason::fragmentation_needed)});
 }
 
+// Rule 7.
 TEST_F(Fragmentation, JumboPacketsPassWhole) {
   start(small_mtu(9600));
   for (const std::size_t total : {1501U, 2034U, 2035U, 8999U, 9599U, 9600U}) {
@@ -152,6 +155,7 @@ TEST_F(Fragmentation, JumboPacketsPassWhole) {
   expect_whole(packet, through(packet), 9600);
 }
 
+// Rule 7.
 TEST_F(Fragmentation, The65535ByteDatagram) {
   start(small_mtu(576));
   const Ipv4Packet packet{.payload = pattern(65515)};
@@ -161,6 +165,7 @@ TEST_F(Fragmentation, The65535ByteDatagram) {
 }
 
 // As many as there is room for: 40 bytes of options on every fragment leave 512 of the smallest MTU.
+// Rule 7.
 TEST_F(Fragmentation, TheMostFragmentsThatAnyDatagramNeeds) {
   start(small_mtu(576));
   const Ipv4Packet packet{.options = join({0x9e, 40}, pattern(38)), .payload = pattern(65475)};
@@ -169,6 +174,7 @@ TEST_F(Fragmentation, TheMostFragmentsThatAnyDatagramNeeds) {
   expect_whole(packet, frames, 576);
 }
 
+// Rule 7.
 TEST_F(Fragmentation, SegmentsSplitAtEveryAwkwardPlace) {
   start(small_mtu(576));
   const Ipv4Packet packet{.options = {0x94, 4, 0, 0}, .payload = pattern(1300)};
@@ -182,6 +188,7 @@ TEST_F(Fragmentation, SegmentsSplitAtEveryAwkwardPlace) {
   expect_whole(packet, through(packet, {.segments = std::vector<std::size_t>(180, 7)}), 576);
 }
 
+// Rules 2, 7.
 TEST_F(Fragmentation, PaddingIsNotFragmented) {
   start(small_mtu(576));
   verify(two(), "a", forwards("rule 2", {.total_length = 576, .payload = pattern(1400)}));
@@ -193,6 +200,7 @@ TEST_F(Fragmentation, PaddingIsNotFragmented) {
 }
 
 // These lengths killed a well-known router: its fragmenter believed the header, or the frame, but not both.
+// Rules 1, 2, 40.
 TEST_F(Fragmentation, CraftedTotalLengthsHarmNothing) {
   start(small_mtu(576));
   verify(
@@ -214,6 +222,7 @@ TEST_F(Fragmentation, CraftedTotalLengthsHarmNothing) {
   }
 }
 
+// Rules 7, 22.
 TEST_F(Fragmentation, WhatWaitedForItsNeighborIsFragmentedAsWell) {
   start(small_mtu(576));
   const MacAddress host = mac("02:00:00:00:02:09");
@@ -234,6 +243,7 @@ TEST_F(Fragmentation, WhatWaitedForItsNeighborIsFragmentedAsWell) {
                 true);
 }
 
+// Rules 7, 19.
 TEST_F(Fragmentation, EchoRepliesOverTheMtuAreFragmented) {
   start(small_mtu(576));
   const Ipv4Packet request{.source = ip("10.0.2.2"),
@@ -250,6 +260,7 @@ TEST_F(Fragmentation, EchoRepliesOverTheMtuAreFragmented) {
   EXPECT_EQ(payload, icmp(0, 0, 5, pattern(1400))) << "rule 19";
 }
 
+// Rule 40.
 TEST_F(Fragmentation, CountedSoThatTheSumsHold) {
   start(small_mtu(576));
   through({.payload = pattern(1500)});
@@ -258,6 +269,7 @@ TEST_F(Fragmentation, CountedSoThatTheSumsHold) {
   EXPECT_EQ(sums.received, 1U);
 }
 
+// Rule 40.
 TEST_F(Fragmentation, WithoutBuffersThePacketIsDroppedAndNoneIsLost) {
   start(small_mtu(576));
   std::vector<rte_mbuf*> taken;
@@ -270,6 +282,7 @@ TEST_F(Fragmentation, WithoutBuffersThePacketIsDroppedAndNoneIsLost) {
 }
 
 // The fragmenter does not trust its caller either: whatever the lengths say, it refuses or is right.
+// Rules 7, 40.
 TEST_F(Fragmentation, FragmenterAloneRefusesWhatCannotBe) {
   start(small_mtu(576));
   const auto result_of = [&](const Ipv4Packet& packet, std::uint16_t mtu, std::size_t cut_to) {

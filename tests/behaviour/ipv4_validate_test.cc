@@ -21,6 +21,7 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_FrameLengthAgainstTheHeader) {
           forwards_frame("rule 1: 20 bytes of IP", whole)});
 }
 
+// Rule 1.
 TEST_F(Ipv4Validation, RuntFrames) {
   const Bytes whole = in({});
   for (std::size_t length = 1; length < 14; ++length) {
@@ -100,6 +101,7 @@ TEST_F(Ipv4Validation, PaddingOverSegmentsIsCut) {
   }
 }
 
+// Rule 1.
 TEST_F(Ipv4Validation, HeadersOverSegmentsAreJoined) {
   const Ipv4Packet packet{.options = Bytes(40, 1), .payload = pattern(100)};
   for (std::size_t first = 0; first <= 80; ++first) {
@@ -109,6 +111,7 @@ TEST_F(Ipv4Validation, HeadersOverSegmentsAreJoined) {
   }
 }
 
+// Rule 40.
 TEST_F(Ipv4Validation, HeadersThatCannotBeJoined) {
   const Bytes whole = in({.options = Bytes(8, 1)});
   for (const std::size_t first : {13U, 14U, 33U, 34U, 41U}) {
@@ -198,6 +201,7 @@ TEST_F(Ipv4Validation, Rfc7126_OptionsThatAreRefused) {
   }
 }
 
+// Rule 6.
 TEST_F(Ipv4Validation, Rfc791_MalformedOptions) {
   verify(two(), "a",
          {drops("length 0", {.options = {0x5e, 0, 0, 0}}, DropReason::ip_option_malformed),
@@ -316,6 +320,7 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_4_LinkLayerDestinations) {
           forwards("rule 8: ours", Ipv4Packet{})});
 }
 
+// Rules 8, 17.
 TEST_F(Ipv4Validation, Rfc1812_5_3_4_WhatABroadcastFrameCarriesIsNotAnswered) {
   const Ipv4Packet echo{.destination = ip("10.0.1.1"), .protocol = 1, .payload = icmp(8, 0, 1, pattern(8))};
   verify(two(), "a",

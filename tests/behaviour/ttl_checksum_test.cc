@@ -54,6 +54,7 @@ TEST(TtlChecksum, Rfc1071_WholeChecksumsOfAllLengthsAgainstTheOracle) {
   }
 }
 
+// Rule 1.
 TEST(TtlChecksum, Rfc1071_AcceptsOneChecksumOfAll) {
   Bytes header = header_with(64, 0x1234);
   const std::uint16_t right = get16(header, 10);

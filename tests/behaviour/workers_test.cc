@@ -79,6 +79,7 @@ TEST_F(Workers, TheControlThreadsFramesGoByAWorkerIfItHasNoQueue) {
   }
 }
 
+// Rules 7, 16.
 TEST_F(Workers, FragmentsAndErrorsOverAHandoff) {
   with_tx_queues(1);
   two().send("a", in({.payload = pattern(4000)}), {}, 1);
@@ -89,6 +90,7 @@ TEST_F(Workers, FragmentsAndErrorsOverAHandoff) {
   EXPECT_EQ(two().received("a").size(), 1U);
 }
 
+// Rule 13.
 TEST_F(Workers, OrderIsKeptOverAHandoff) {
   with_tx_queues(1);
   std::vector<Bytes> wanted;
@@ -100,6 +102,7 @@ TEST_F(Workers, OrderIsKeptOverAHandoff) {
   expect_frames(wanted, two().received("b"));
 }
 
+// Rule 40.
 TEST_F(Workers, AFullHandoffRingIsADropAndNoLoss) {
   with_tx_queues(1);
   for (unsigned i = 0; i < 1100; ++i) two().send("a", in({}), {}, 1);
@@ -110,6 +113,7 @@ TEST_F(Workers, AFullHandoffRingIsADropAndNoLoss) {
   EXPECT_EQ(two().received("b").size(), 1023U);
 }
 
+// Rule 42.
 TEST_F(Workers, NothingIsReclaimedWhileOneOfThemIsBehind) {
   with_tx_queues(3);
   auto& reclaimer = two().control().reclaimer();
@@ -137,6 +141,7 @@ std::string plus(const std::string& name, const std::string& subnet) {
 }
 
 // DPDK gives the number of a port that was closed to the next one that is opened.
+// Rules 42, 43.
 TEST_F(Workers, WhatWasHandedOverForARemovedPortDoesNotLeaveByAnother) {
   start(plus("x", "10.0.3"), {.workers = 2, .rx_queues = 2, .tx_queues = 1});
   for (unsigned i = 0; i < 200; ++i) two().send("a", in({.destination = ip("10.0.3.2")}), {}, 1);
