@@ -143,6 +143,52 @@ TEST_F(Fragmentation, Rfc1191_DontFragmentIsRefusedWithTheMtu) {
                 DropReason::fragmentation_needed)});
 }
 
+// With the MTU of Ethernet, of its least and of its longest frames.
+TEST_F(Fragmentation, Rfc1191_EveryKindOfPacketAtTheMtu) {
+  for (const unsigned mtu : {576U, 1280U, 1500U, 9600U}) {
+    start(small_mtu(mtu));
+    SCOPED_TRACE(mtu);
+    const Bytes fits = pattern(mtu - 20), over = pattern(mtu - 19);
+    const auto needed = DropReason::fragmentation_needed;
+    const IcmpError error{.code = 4, .mtu = static_cast<std::uint16_t>(mtu)};
+    const auto df = [](unsigned more) { return static_cast<std::uint16_t>(kDf | more); };
+    verify(
+        two(), "a",
+        {forwards("rule 7: fits", {.payload = fits}),
+         forwards("rule 7: fits, DF stays", {.flags_offset = kDf, .payload = fits}),
+         forwards("rules 5, 7: fits, DF and the reserved flag stay",
+                  {.flags_offset = df(kReservedFlag), .payload = fits}),
+         forwards("rule 7: fits, DF on a first fragment", {.flags_offset = df(kMf), .payload = fits}),
+         forwards("rule 7: fits, a last fragment", {.flags_offset = 100, .payload = fits}),
+         refuses("rule 7: one over with DF", {.flags_offset = kDf, .payload = over}, needed, error),
+         refuses("rule 7: one over with DF and the reserved flag",
+                 {.flags_offset = df(kReservedFlag), .payload = over}, needed, error),
+         refuses("rule 7: one over, DF on a first fragment", {.flags_offset = df(kMf), .payload = over},
+                 needed, error),
+         drops("rules 7, 17: one over, DF on a last fragment", {.flags_offset = df(1), .payload = over},
+               needed),
+         refuses("rule 7: one over by its options with DF",
+                 {.flags_offset = kDf, .options = {0x94, 4, 0, 0}, .payload = pattern(mtu - 23)}, needed,
+                 error),
+         forwards("rule 7: fits with options and DF",
+                  {.flags_offset = kDf, .options = {0x94, 4, 0, 0}, .payload = pattern(mtu - 24)}),
+         forwards("rule 7: over by padding alone",
+                  {.flags_offset = kDf, .total_length = static_cast<std::uint16_t>(mtu), .payload = over})});
+    const Ipv4Packet long_one{.payload = over};
+    expect_whole(long_one, through(long_one), mtu);
+  }
+}
+
+TEST_F(Fragmentation, Rfc1812_5_2_6_FragmentsInTransitPassOneByOne) {
+  const Bytes whole = pattern(1600);
+  for (const std::size_t at : {1200U, 0U, 800U, 400U}) {  // all of a datagram, and in no order
+    const auto offset = static_cast<std::uint16_t>(at / 8 | (at == 1200 ? 0 : kMf));
+    verify(two(), "a",
+           forwards("rule 7: the fragment at " + std::to_string(at),
+                    {.flags_offset = offset, .payload = slice(whole, at, 400)}));
+  }
+}
+
 // Rule 7.
 TEST_F(Fragmentation, JumboPacketsPassWhole) {
   start(small_mtu(9600));
