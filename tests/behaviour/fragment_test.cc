@@ -327,6 +327,27 @@ TEST_F(Fragmentation, WithoutBuffersThePacketIsDroppedAndNoneIsLost) {
   rte_pktmbuf_free_bulk(taken.data(), static_cast<unsigned>(taken.size()));
 }
 
+// A fragment of a large MTU lies in many buffers: they may run out at any of them.
+// Rule 40.
+TEST_F(Fragmentation, BuffersThatRunOutInTheMiddleOfAFragmentComeBack) {
+  start(small_mtu(9000));
+  unsigned whole = 0;
+  for (unsigned left = 0; left < 16; ++left) {
+    two().send("a", in({.payload = pattern(12000)}));
+    std::vector<rte_mbuf*> taken;
+    while (rte_mempool_avail_count(Lab::pool()) > left) taken.push_back(rte_pktmbuf_alloc(Lab::pool()));
+    const std::uint64_t before = two().dropped(DropReason::no_mbuf);
+    two().run();
+    const std::size_t frames = two().received("b").size();
+    EXPECT_EQ(frames + 2 * (two().dropped(DropReason::no_mbuf) - before), 2U) << left << " buffers";
+    whole += frames == 2 ? 1 : 0;
+    rte_pktmbuf_free_bulk(taken.data(), static_cast<unsigned>(taken.size()));
+    ASSERT_EQ(two().buffers_out(), 0U) << left << " buffers";
+  }
+  EXPECT_GT(whole, 0U);
+  EXPECT_LT(whole, 16U);
+}
+
 // The fragmenter does not trust its caller either: whatever the lengths say, it refuses or is right.
 // Rules 7, 40.
 TEST_F(Fragmentation, FragmenterAloneRefusesWhatCannotBe) {

@@ -430,6 +430,21 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_4_WhatABroadcastFrameCarriesIsNotAnswered) {
            dropped(DropReason::destination_multicast)}});
 }
 
+TEST_F(Ipv4Validation, Ieee8021q_6_9_APriorityTagIsTakenOff) {
+  const Bytes packet = Ipv4Packet{}.bytes();
+  const auto tagged = [&](std::uint8_t high, std::uint8_t low) {
+    return ethernet(two().mac("a"), kHostA, 0x8100, join({high, low, 0x08, 0x00}, packet));
+  };
+  const Expect plain = sent("b", forwarded(in({}), kHostB, two().mac("b")));
+  verify(two(), "a",
+         {{"priority 0", tagged(0, 0), plain},
+          {"priority 7, may be dropped", tagged(0xf0, 0), plain},
+          {"priority 7 in segments", tagged(0xe0, 0), plain, {.segments = {15, 1, 2}}},
+          {"VLAN 1", tagged(0, 1), dropped(DropReason::unknown_vlan)},
+          {"VLAN 4,095", tagged(0x0f, 0xff), dropped(DropReason::unknown_vlan)},
+          {"a tag that is cut", slice(tagged(0, 0), 0, 17), dropped(DropReason::unknown_vlan)}});
+}
+
 TEST_F(Ipv4Validation, EtherTypes) {
   const Bytes packet = Ipv4Packet{}.bytes();
   const auto of = [&](std::uint16_t type) { return ethernet(two().mac("a"), kHostA, type, packet); };
