@@ -1,18 +1,20 @@
 #!/usr/bin/python3
 """Breaks the code in one place at a time and demands that a named test fails.
 
-usage: mutate.py [--list | --check] [NAME...]
+usage: mutate.py [--list | --check] [--jobs N] [NAME...]
 
-The mutations are in tests/mutations/*.yaml; docs/testing.md says what an entry holds. They are applied in a copy of the
-tree (build-mutate/), which has a build of its own. Without NAME: all of them, and each drop reason and each built
+The mutations are in tests/mutations/*.yaml; docs/testing.md says what an entry holds. They are applied in copies of the
+tree (build-mutate/), one for each job, with builds of their own. Without NAME: all of them, and each drop reason and each built
 rule has to have one. Prints a table; the last line is `N caught, N missed`, and the exit status is 1 where one was
 missed or could not be tried.
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
+import queue
 import re
 import subprocess
 import sys
@@ -23,8 +25,8 @@ import yaml
 import conformance
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-COPY = ROOT / "build-mutate"
-SECONDS = 120  # of a test: a mutation that never ends is caught
+COPIES = ROOT / "build-mutate"
+SECONDS = 300  # of a test, with room for a busy machine: a mutation that never ends is caught
 PROGRAMS = {"behaviour": "tests/behaviour/behaviour_test"}  # the others are tests/unit/NAME_test
 
 
@@ -79,57 +81,106 @@ def without_mutation(mutations):
     return [reason for reason in reasons if reason not in broken] + [f"rule {n}" for n in built if n not in rules]
 
 
-def copy_tree():
-    """Only files that differ are written, so that only they are built again."""
+def tracked_files():
     listed = subprocess.check_output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
-    files = {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
-    for name in files:
-        source, target = ROOT / name, COPY / name
-        if not target.exists() or target.read_bytes() != source.read_bytes():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-            target.chmod(source.stat().st_mode)
+    return [name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
-def build(programs):
-    """Empty where it succeeded, else what the compiler said. Neither optimised nor debugged: what counts is the time
-    from a change to its test."""
-    commands = [["ninja", "-C", "build", *sorted(set(programs))]]
-    if not (COPY / "build/build.ninja").exists():
-        commands.insert(0, ["meson", "setup", "--buildtype=plain", "-Doptimization=0", "-Db_ndebug=false", "build"])
-    for command in commands:
-        result = subprocess.run(command, cwd=COPY, capture_output=True, text=True)
+class Copy:
+    """A copy of the tree with a build of its own, in which one mutation at a time is tried."""
+
+    def __init__(self, number):
+        self.path = COPIES / str(number)
+        # Only files that differ are written, so that only they are built again.
+        for name in tracked_files():
+            source, target = ROOT / name, self.path / name
+            if not target.exists() or target.read_bytes() != source.read_bytes():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+                target.chmod(source.stat().st_mode)
+
+    def build(self, programs):
+        """Empty where it succeeded, else what the compiler said. Neither optimised nor debugged: what counts is the
+        time from a change to its test."""
+        commands = [["ninja", "-C", "build", *sorted(set(programs))]]
+        if not (self.path / "build/build.ninja").exists():
+            commands.insert(0, ["meson", "setup", "--buildtype=plain", "-Doptimization=0", "-Db_ndebug=false", "build"])
+        for command in commands:
+            result = subprocess.run(command, cwd=self.path, capture_output=True, text=True)
+            if result.returncode != 0:
+                return result.stdout[-3000:] + result.stderr[-1000:]
+        return ""
+
+    def run_tests(self, program, tests):
+        """"passed", "failed", or what else there is to say: a filter that no test matches passes, and shows nothing;
+        without DPDK's environment everything fails."""
+        command = [str(self.path / "build" / program), f"--gtest_filter={tests}", "--gtest_brief=1"]
+        try:
+            result = subprocess.run(command, cwd=self.path, capture_output=True, text=True, errors="replace",
+                                    timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return "failed"
+        if "no EAL" in result.stdout:
+            return "had no EAL"
         if result.returncode != 0:
-            return result.stdout[-3000:] + result.stderr[-1000:]
-    return ""
+            return "failed"
+        return "passed" if re.search(r"\[  PASSED  \] [1-9]", result.stdout) else "ran nothing"
+
+    def attempt(self, mutation):
+        """"caught", "MISSED", or an error in words."""
+        target = self.path / mutation.file
+        whole = target.read_text()
+        try:
+            target.write_text(mutation.apply(whole))
+            said = self.build([mutation.program()])
+            if said:
+                return "does not build:\n" + said
+            outcome = self.run_tests(mutation.program(), mutation.filter())
+            return {"failed": "caught", "passed": "MISSED"}.get(outcome, f"its test {outcome}")
+        except ValueError as error:
+            return f"does not apply: {error}"
+        finally:
+            target.write_text(whole)
 
 
-def run_test(mutation):
-    """"passed", "failed", or "ran nothing": a filter that no test matches passes, and shows nothing."""
-    command = [str(COPY / "build" / mutation.program()), f"--gtest_filter={mutation.filter()}", "--gtest_brief=1"]
-    try:
-        result = subprocess.run(command, cwd=COPY, capture_output=True, text=True, errors="replace", timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return "failed"
-    if result.returncode != 0:
-        return "failed"
-    return "passed" if re.search(r"\[  PASSED  \] [1-9]", result.stdout) else "ran nothing"
+def check_baseline(copy, filters):
+    """All tests pass as long as nothing is broken; without that, failing shows nothing."""
+    for program, tests in filters.items():
+        outcome = copy.run_tests(program, ":".join(sorted(tests)))
+        if outcome != "passed":
+            sys.exit(f"mutate: {program} {outcome} without a mutation")
 
 
-def try_one(mutation):
-    """"caught", "MISSED", or an error in words."""
-    target = COPY / mutation.file
-    whole = target.read_text()
-    try:
-        target.write_text(mutation.apply(whole))
-        said = build([mutation.program()])
+def attempt_all(mutations, jobs):
+    """The outcomes, each printed as it comes."""
+    print("== build and tests without mutations", flush=True)
+    filters = {}
+    for mutation in mutations:
+        filters.setdefault(mutation.program(), set()).add(mutation.filter())
+    copies = queue.Queue()
+    for number in range(min(jobs, len(mutations))):
+        copy = Copy(number)
+        said = copy.build(filters)  # after the first copy mostly out of the compiler's cache
         if said:
-            return "does not build:\n" + said
-        return {"failed": "caught", "passed": "MISSED"}.get(run_test(mutation), "its test is not there")
-    except ValueError as error:
-        return f"does not apply: {error}"
-    finally:
-        target.write_text(whole)
+            sys.exit("mutate: the tree does not build\n" + said)
+        if number == 0:
+            check_baseline(copy, filters)
+        copies.put(copy)
+    print(f"== {len(mutations)} mutations", flush=True)
+
+    def attempt(mutation):
+        started = time.monotonic()
+        copy = copies.get()
+        outcome = copy.attempt(mutation)
+        copies.put(copy)
+        print(f"  {outcome.splitlines()[0]:8} {time.monotonic() - started:4.0f} s  {mutation.name:36} "
+              f"{mutation.shows():48} {mutation.filter()}", flush=True)
+        if "\n" in outcome:
+            print(outcome)
+        return outcome
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(attempt, mutations))
 
 
 def check_all_apply(mutations, lacking):
@@ -144,18 +195,6 @@ def check_all_apply(mutations, lacking):
     return 1 if said else 0
 
 
-def check_baseline(mutations):
-    """Each test passes as long as nothing is broken; without that, failing shows nothing."""
-    print("== build and tests without mutations", flush=True)
-    said = build([mutation.program() for mutation in mutations])
-    if said:
-        sys.exit("mutate: the tree does not build\n" + said)
-    for test, mutation in {mutation.test: mutation for mutation in mutations}.items():
-        outcome = run_test(mutation)
-        if outcome != "passed":
-            sys.exit(f"mutate: {test} {outcome} without a mutation")
-
-
 def chosen(mutations, names):
     unknown = set(names) - {mutation.name for mutation in mutations}
     if unknown:
@@ -168,6 +207,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="list the mutations and what each breaks")
     parser.add_argument("--check", action="store_true", help="only say whether each can be applied, and what has none")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="how many at a time")
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
     mutations = load()
@@ -183,19 +223,7 @@ def main():
         return check_all_apply(todo, lacking)
     todo.sort(key=lambda mutation: mutation.file)  # those of one file in a row: it is built once for each, not twice
     os.environ.pop("CI", None)  # a mutation may leave something unused: no reason not to try it
-    copy_tree()
-    check_baseline(todo)
-    print(f"== {len(todo)} mutations", flush=True)
-    outcomes = []
-    for mutation in todo:
-        started = time.monotonic()
-        outcome = try_one(mutation)
-        outcomes.append(outcome)
-        print(f"  {outcome.splitlines()[0][:60]:8} {mutation.name:36} {mutation.shows():44.44} {mutation.filter():.60} "
-              f"{time.monotonic() - started:4.0f} s", flush=True)
-        if "\n" in outcome:
-            print(outcome)
-
+    outcomes = attempt_all(todo, options.jobs)
     if lacking and not options.names:
         print(f"\nnothing breaks: {', '.join(lacking)}")
     caught, missed = outcomes.count("caught"), outcomes.count("MISSED")
