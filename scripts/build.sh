@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Configures (the first time) and builds one kind of build; does nothing where that is up to date.
-#   scripts/build.sh [release|test|asan|tsan|fuzz|perf] [ninja target...]
+#   scripts/build.sh [release|test|asan|tsan|fuzz|perf|coverage] [ninja target...]
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
@@ -12,6 +12,7 @@ usage: scripts/build.sh [KIND] [NINJA TARGET...]
   tsan     build-tsan/  ThreadSanitizer, with tests
   fuzz     build-fuzz/  the libFuzzer targets, with clang, AddressSanitizer and UBSan
   perf     build-perf/  the benchmarks, optimised as a release
+  coverage build-coverage/  unoptimised and instrumented, for scripts/coverage.sh
 USAGE
 }
 
@@ -23,6 +24,7 @@ case $kind in
   perf) dir=build-perf; options+=(--buildtype=release -Db_lto=true -Dtests=false -Dperf=true) ;;
   test) dir=build-test; options+=(--buildtype=debugoptimized -Db_ndebug=false) ;;
   asan) dir=build-asan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=address,undefined) ;;
+  coverage) dir=build-coverage; options+=(--buildtype=debug -Db_coverage=true) ;;
   tsan) dir=build-tsan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=thread) ;;
   fuzz)
     dir=build-fuzz

@@ -34,9 +34,9 @@ passed=0 failed=0
 check() {  # check NAME COMMAND...
   local name=$1 started=$SECONDS; shift
   if "$@"; then
-    passed=$((passed + 1)); printf '  ok   %-48s %4d s\n' "$name" $((SECONDS - started))
+    passed=$((passed + 1)); printf '  ok   %-64s %4d s\n' "$name" $((SECONDS - started))
   else
-    failed=$((failed + 1)); printf '  FAIL %-48s %4d s\n' "$name" $((SECONDS - started))
+    failed=$((failed + 1)); printf '  FAIL %-64s %4d s\n' "$name" $((SECONDS - started))
   fi
 }
 
@@ -47,6 +47,7 @@ check "scripts are executable" check_modes
 check "Python files parse" check_python
 check "C++ is formatted (scripts/format.sh mends it)" check_format
 check "docs/drop-reasons.md is up to date" /usr/bin/python3 scripts/drop_reasons.py --check
+check "docs/conformance.md is up to date, each rule has its tests" /usr/bin/python3 scripts/conformance.py --check
 check "folders include only what they may" scripts/lint_cpp.py includes
 # Generated headers and the flags come from the test build.
 scripts/build.sh test >/dev/null || die "the test build failed: scripts/build.sh test"

@@ -112,6 +112,7 @@ class Traffic {
 
 class AccountingTest : public LabTest, public ::testing::WithParamInterface<LabOptions> {};
 
+// Rule 40.
 TEST_P(AccountingTest, TheSumsHoldAndNoBufferIsLost) {
   const std::uint64_t chosen = seed();
   SCOPED_TRACE("MILLRACE_TEST_SEED=" + std::to_string(chosen));
@@ -151,6 +152,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 class Accounts : public TwoSubnetsTest {};
 
+// Rule 40.
 TEST_F(Accounts, EachTermOfTheSum) {
   two().send("a", in({}));                          // forwarded
   two().send("a", in({.payload = pattern(3000)}));  // three fragments
@@ -168,6 +170,7 @@ TEST_F(Accounts, EachTermOfTheSum) {
   EXPECT_EQ(sums.dropped - before.dropped, 1U);
 }
 
+// Rule 40.
 TEST_F(Accounts, FramesThatAPortDidNotTakeAreNotCountedAsSent) {
   start(kTwoSubnets, {.tx_ring = 64});
   for (unsigned i = 0; i < 100; ++i) two().send("a", in({}));
@@ -178,6 +181,7 @@ TEST_F(Accounts, FramesThatAPortDidNotTakeAreNotCountedAsSent) {
   EXPECT_EQ(two().control().dropped(two().interface("b").id, DropReason::tx_queue_full), 37U);
 }
 
+// Rule 40.
 TEST_F(Accounts, AnEndWithFramesEverywhereLosesNone) {
   for (unsigned i = 0; i < 100; ++i) two().send("a", in({}));
   for (unsigned i = 0; i < 20; ++i) two().send("a", in({.destination = ip("10.0.2.9")}));

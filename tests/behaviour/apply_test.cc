@@ -34,6 +34,7 @@ class Apply : public TwoSubnetsTest {
   }
 };
 
+// Rule 43.
 TEST_F(Apply, AnInterfaceIsAddedAndRemoved) {
   verify(two(), "a", no_route("10.0.3.2"));
   quiet_apply(kWithC);
@@ -51,6 +52,7 @@ TEST_F(Apply, AnInterfaceComesBackOnTheSameDevice) {
   }
 }
 
+// Rules 40, 43.
 TEST_F(Apply, WhatAnOldInterfaceStillHadInItsQueuesIsNotLost) {
   quiet_apply(kWithC);
   two().send("c", frame(two().mac("c"), kHostC, Ipv4Packet{.source = ip("10.0.3.2")}));
@@ -65,6 +67,7 @@ TEST_F(Apply, WhatAnOldInterfaceStillHadInItsQueuesIsNotLost) {
   EXPECT_EQ(two().dropped(DropReason::neighbor_failed), 1U);
 }
 
+// Rules 12, 43.
 TEST_F(Apply, RoutesAreAddedChangedAndRemoved) {
   const auto with = [&](const std::string& routes) { return kWithC + "routes: [" + routes + "]\n"; };
   quiet_apply(with("{prefix: 203.0.113.0/24, via: 10.0.2.2}"));
@@ -77,6 +80,7 @@ TEST_F(Apply, RoutesAreAddedChangedAndRemoved) {
   verify(two(), "a", no_route("203.0.113.1"));
 }
 
+// Rule 12.
 TEST_F(Apply, TheLowestDistanceWinsAndTheOtherTakesOver) {
   quiet_apply(kWithC + "routes: [{prefix: 203.0.113.0/24, via: 10.0.2.2, distance: 5}]\n");
   config::RouteConfig route;
@@ -92,6 +96,7 @@ TEST_F(Apply, TheLowestDistanceWinsAndTheOtherTakesOver) {
   verify(two(), "a", no_route("203.0.113.1"));
 }
 
+// Rules 10, 19.
 TEST_F(Apply, AddressesAreAddedAndRemoved) {
   const std::string more = "  b: {device: @b, addresses: [10.0.2.1/24, 10.0.9.1/24]}\n";
   const Ipv4Packet echo{.destination = ip("10.0.9.1"), .protocol = 1, .payload = icmp(8, 0, 1, pattern(8))};
@@ -122,6 +127,7 @@ TEST_F(Apply, NeighborsOfARemovedSubnetGoWithIt) {
   verify(two(), "a", no_route("10.0.9.2"));
 }
 
+// Rule 23.
 TEST_F(Apply, StaticNeighborsAreAddedChangedAndRemoved) {
   const auto with = [&](const char* mac_text) {
     return "interfaces:\n" + kA + kB + "neighbors:\n" + kNeighborA + "  - {address: 10.0.2.2, mac: \"" +
@@ -139,6 +145,7 @@ TEST_F(Apply, StaticNeighborsAreAddedChangedAndRemoved) {
          {"removed, and forgotten", packet, sent("b", frame(kBroadcastMac, two().mac("b"), question))});
 }
 
+// Rule 7.
 TEST_F(Apply, TheMtuChangesForPacketsThatFollow) {
   const Ipv4Packet big{.flags_offset = kDf, .payload = pattern(1300)};
   verify(two(), "a", forwards("1,500", big));
@@ -165,6 +172,7 @@ TEST_F(Apply, AFailedOneChangesNothing) {
           no_route("203.0.113.1"), no_route("10.0.77.1")});
 }
 
+// Rule 43.
 TEST_F(Apply, WhatNeedsARestartIsRefused) {
   const auto applied = two().apply(kBase + "dataplane: {idle: poll}\n");
   ASSERT_FALSE(applied);
@@ -172,6 +180,7 @@ TEST_F(Apply, WhatNeedsARestartIsRefused) {
   verify(two(), "a", forwards("as before", Ipv4Packet{}));
 }
 
+// Rule 43.
 TEST_F(Apply, TheSameAgainChangesNothingAndSaysNothing) {
   ASSERT_TRUE(two().apply(kBase));
   two().run();
@@ -179,6 +188,7 @@ TEST_F(Apply, TheSameAgainChangesNothingAndSaysNothing) {
   EXPECT_EQ(two().control().reclaimer().pending(), 0U);
 }
 
+// Rule 42.
 TEST_F(Apply, PacketsInFlightMeetTheNewTables) {
   two().send("a", in({}));
   ASSERT_TRUE(two().apply(kBase + "routes: [{prefix: 10.0.2.2/32, type: blackhole}]\n"));
@@ -206,6 +216,7 @@ TEST_F(Apply, UnchangedTrafficLosesNothing) {
 }
 
 // What the tables hold after many changes is what they held before.
+// Rule 42.
 TEST_F(Apply, ManyLeakNothing) {
   const auto used = [&] {
     two().control().tick();
@@ -228,6 +239,7 @@ TEST_F(Apply, ManyLeakNothing) {
   EXPECT_EQ(used(), before);
 }
 
+// Rule 42.
 TEST_F(Apply, SlotsComeBackOnlyAfterAGracePeriod) {
   auto& reclaimer = two().control().reclaimer();
   auto& writer = two().control().writer();

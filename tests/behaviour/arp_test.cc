@@ -122,6 +122,7 @@ TEST_F(Arp, Rfc826_GratuitousArpUpdatesKnownNeighborsOnly) {
   verify(two(), "a", forwards("and back", Ipv4Packet{}));
 }
 
+// Rule 21.
 TEST_F(Arp, Rfc5227_2_1_1_ProbesOfOurAddressAreAnswered) {
   const MacAddress host = mac("02:00:00:00:01:50");
   verify(two(), "a",
@@ -131,6 +132,7 @@ TEST_F(Arp, Rfc5227_2_1_1_ProbesOfOurAddressAreAnswered) {
   EXPECT_EQ(entry("a", "0.0.0.0"), nullptr);
 }
 
+// Rule 21.
 TEST_F(Arp, Rfc5227_2_4_OurAddressIsDefendedOncePerTenSeconds) {
   const MacAddress thief = mac("02:00:00:00:01:66");
   const Bytes claim = request(thief, "10.0.1.1", "10.0.1.1");
@@ -158,6 +160,7 @@ TEST_F(Arp, Rfc1812_3_3_2_TheFirstPacketAsksAndWaits) {
   verify(two(), "a", forwards("and straight from then on", Ipv4Packet{}));
 }
 
+// Rule 22.
 TEST_F(Arp, Rfc1812_3_3_2_ARequestFromTheNeighborResolvesIt) {
   const Bytes packet = in({});
   give("a", packet);
@@ -207,6 +210,7 @@ TEST_F(Arp, Rfc1122_2_3_2_1_ThreeRequestsASecondApartThenHostUnreachable) {
   verify(two(), "a", {"rule 22: a later packet asks anew", packet, sent("b", question)});
 }
 
+// Rule 22.
 TEST_F(Arp, EachWaitingPacketIsRefused) {
   for (std::uint16_t i = 0; i < 4; ++i) two().send("a", in({.identification = i}));
   two().run();
@@ -216,6 +220,7 @@ TEST_F(Arp, EachWaitingPacketIsRefused) {
 }
 
 // The error about it goes to the neighbour that has just failed.
+// Rules 22, 40.
 TEST_F(Arp, APacketFromTheVeryNeighborThatFailsLeaksNothing) {
   for (unsigned host = 10; host < 40; ++host) {
     const Ipv4Address address(10, 0, 2, host);
@@ -299,6 +304,7 @@ TEST_F(Arp, LinkDownFlushesDynamicNeighborsOnly) {
   verify(two(), "a", {"asked for anew", in({}), sent("b", asks("b", "10.0.2.1", "10.0.2.2"))});
 }
 
+// Rules 14, 22.
 TEST_F(Arp, LinkDownDropsWhatWaits) {
   const Bytes packet = in({});
   give("a", packet);
@@ -334,6 +340,7 @@ TEST_F(Arp, StaticNeighborsAreNotAskedNorChangedNorAged) {
   verify(two(), "a", forwards("rule 23: still the static MAC", Ipv4Packet{}));
 }
 
+// Rule 22.
 TEST_F(Arp, AStaticEntryEndsTheWaiting) {
   const Bytes packet = in({});
   give("a", packet);
@@ -354,6 +361,7 @@ neighbors: [{address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}]
   expect_frames({asks("a", "10.0.1.1", "10.0.1.1"), asks("a", "10.0.3.1", "10.0.3.1")}, two().received("a"));
 }
 
+// Rule 22.
 TEST_F(Arp, TooManyUnknownNeighborsAreBounded) {
   LabOptions options;
   options.neighbors.incomplete = 10;

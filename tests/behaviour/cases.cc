@@ -1,5 +1,7 @@
 #include "cases.h"
 
+#include <iostream>
+
 namespace millrace::behaviour {
 namespace {
 
@@ -15,6 +17,21 @@ void expect_drops(Lab& lab, const std::array<std::uint64_t, dataplane::kDropReas
     EXPECT_EQ(after[r] - before[r], wanted ? 1U : 0U) << "drops counted as " << name(r);
   }
 }
+
+// Tells at the end of the program how many cases there were.
+class CaseCount : public ::testing::Environment {
+ public:
+  void add() { ++count_; }
+  void TearDown() override { std::cout << "[----------] " << count_ << " table cases\n"; }
+
+ private:
+  unsigned count_ = 0;
+};
+CaseCount& case_count() {
+  static auto* counting = new CaseCount;  // GoogleTest deletes it
+  return *counting;
+}
+const ::testing::Environment* const kCounts = ::testing::AddGlobalTestEnvironment(&case_count());
 
 }  // namespace
 
@@ -50,6 +67,7 @@ void expect_frames(const std::vector<Bytes>& wanted, std::vector<Bytes> got, boo
 
 void verify(Lab& lab, const std::string& on, const Case& c) {
   SCOPED_TRACE(c.what);
+  case_count().add();
   const auto before = lab.drops();
   const std::uint64_t at_ingress =
       c.expect.drop ? lab.control().dropped(lab.interface(on).id, *c.expect.drop) : 0;

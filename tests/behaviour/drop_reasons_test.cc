@@ -239,6 +239,7 @@ bool is_shown_elsewhere(DropReason reason) {
 
 class DropReasons : public LabTest {};
 
+// Rule 40.
 TEST_F(DropReasons, EachIsReached) {
   for (const Row& row : all_rows()) {
     SCOPED_TRACE(std::string(dataplane::info(row.reason).name));

@@ -70,6 +70,7 @@ class Forwarding : public TwoSubnetsTest {
   }
 };
 
+// Rule 12.
 TEST_F(Forwarding, Rfc1812_5_2_4_3_LongestPrefixWinsFrom0To32) {
   std::string routes = "routes:\n";
   for (unsigned length = 0; length <= 32; ++length) {
@@ -87,6 +88,7 @@ TEST_F(Forwarding, Rfc1812_5_2_4_3_LongestPrefixWinsFrom0To32) {
   }
 }
 
+// Rule 12.
 TEST_F(Forwarding, EdgesOfAPrefix) {
   start(
       kFourWays +
@@ -118,6 +120,7 @@ neighbors:
        forwards("rule 12: a longer one forwards", {.destination = ip("198.18.1.200")})});
 }
 
+// Rules 12, 42.
 TEST_F(Forwarding, RoutesComeAndGoConsistently) {
   start(kFourWays + "control: {icmp_error_rate: 1000000/s}\n");
   const auto prefix = [](unsigned i) {
@@ -157,6 +160,7 @@ TEST_F(Forwarding, RoutesComeAndGoConsistently) {
   check();
 }
 
+// Rule 15.
 TEST_F(Forwarding, Rfc1812_5_2_7_2_OutByTheInterfaceItCameFrom) {
   start(kFourWays + "routes: [{prefix: 203.0.113.0/24, via: 10.0.1.9}]\n");
   two().control().neighbors().set_fixed({two().interface("a").id, ip("10.0.1.9")}, kHostB);
@@ -404,6 +408,7 @@ TEST_F(Forwarding, AllMembersLostIsHostUnreachable) {
          refuses("rule 14", {.destination = ip("203.0.113.9")}, DropReason::next_hop_lost, {.code = 1}));
 }
 
+// Rules 13, 14.
 TEST_F(Forwarding, AMemberWhoseNeighborDiesLosesItsTraffic) {
   const std::string dynamic = kThreeMembers.substr(0, kThreeMembers.find("  - {address: 10.0.4.2")) +
                               kThreeMembers.substr(kThreeMembers.find("routes"));
@@ -451,6 +456,7 @@ TEST_F(Forwarding, InterfaceCountersCountFramesAndBytes) {
             std::pair(std::uint64_t{5}, std::uint64_t{5 * (packet.size() - kEthernet)}));
 }
 
+// Rule 13.
 TEST_F(Forwarding, BurstsOfAllSizesKeepTheirOrder) {
   for (const unsigned size : {1U, 2U, 31U, 32U, 33U, 64U, 65U, 200U}) {
     std::vector<Bytes> wanted;

@@ -87,6 +87,7 @@ TEST_F(Fragmentation, Rfc791_LengthsAroundTheMtu) {
   }
 }
 
+// Rule 7.
 TEST_F(Fragmentation, EveryMtuModuloEight) {
   start(small_mtu(576));
   for (unsigned mtu = 576; mtu < 592; ++mtu) {
@@ -96,6 +97,7 @@ TEST_F(Fragmentation, EveryMtuModuloEight) {
   }
 }
 
+// Rules 5, 7.
 TEST_F(Fragmentation, Rfc791_FragmentsOfFragments) {
   start(small_mtu(576));
   for (const unsigned flags :
@@ -141,6 +143,53 @@ TEST_F(Fragmentation, Rfc1191_DontFragmentIsRefusedWithTheMtu) {
                 DropReason::fragmentation_needed)});
 }
 
+// With the MTU of Ethernet, of its least and of its longest frames.
+TEST_F(Fragmentation, Rfc1191_EveryKindOfPacketAtTheMtu) {
+  for (const unsigned mtu : {576U, 1280U, 1500U, 9600U}) {
+    start(small_mtu(mtu));
+    SCOPED_TRACE(mtu);
+    const Bytes fits = pattern(mtu - 20), over = pattern(mtu - 19);
+    const auto needed = DropReason::fragmentation_needed;
+    const IcmpError error{.code = 4, .mtu = static_cast<std::uint16_t>(mtu)};
+    const auto df = [](unsigned more) { return static_cast<std::uint16_t>(kDf | more); };
+    verify(
+        two(), "a",
+        {forwards("rule 7: fits", {.payload = fits}),
+         forwards("rule 7: fits, DF stays", {.flags_offset = kDf, .payload = fits}),
+         forwards("rules 5, 7: fits, DF and the reserved flag stay",
+                  {.flags_offset = df(kReservedFlag), .payload = fits}),
+         forwards("rule 7: fits, DF on a first fragment", {.flags_offset = df(kMf), .payload = fits}),
+         forwards("rule 7: fits, a last fragment", {.flags_offset = 100, .payload = fits}),
+         refuses("rule 7: one over with DF", {.flags_offset = kDf, .payload = over}, needed, error),
+         refuses("rule 7: one over with DF and the reserved flag",
+                 {.flags_offset = df(kReservedFlag), .payload = over}, needed, error),
+         refuses("rule 7: one over, DF on a first fragment", {.flags_offset = df(kMf), .payload = over},
+                 needed, error),
+         drops("rules 7, 17: one over, DF on a last fragment", {.flags_offset = df(1), .payload = over},
+               needed),
+         refuses("rule 7: one over by its options with DF",
+                 {.flags_offset = kDf, .options = {0x94, 4, 0, 0}, .payload = pattern(mtu - 23)}, needed,
+                 error),
+         forwards("rule 7: fits with options and DF",
+                  {.flags_offset = kDf, .options = {0x94, 4, 0, 0}, .payload = pattern(mtu - 24)}),
+         forwards("rule 7: over by padding alone",
+                  {.flags_offset = kDf, .total_length = static_cast<std::uint16_t>(mtu), .payload = over})});
+    const Ipv4Packet long_one{.payload = over};
+    expect_whole(long_one, through(long_one), mtu);
+  }
+}
+
+TEST_F(Fragmentation, Rfc1812_5_2_6_FragmentsInTransitPassOneByOne) {
+  const Bytes whole = pattern(1600);
+  for (const std::size_t at : {1200U, 0U, 800U, 400U}) {  // all of a datagram, and in no order
+    const auto offset = static_cast<std::uint16_t>(at / 8 | (at == 1200 ? 0 : kMf));
+    verify(two(), "a",
+           forwards("rule 7: the fragment at " + std::to_string(at),
+                    {.flags_offset = offset, .payload = slice(whole, at, 400)}));
+  }
+}
+
+// Rule 7.
 TEST_F(Fragmentation, JumboPacketsPassWhole) {
   start(small_mtu(9600));
   for (const std::size_t total : {1501U, 2034U, 2035U, 8999U, 9599U, 9600U}) {
@@ -152,6 +201,7 @@ TEST_F(Fragmentation, JumboPacketsPassWhole) {
   expect_whole(packet, through(packet), 9600);
 }
 
+// Rule 7.
 TEST_F(Fragmentation, The65535ByteDatagram) {
   start(small_mtu(576));
   const Ipv4Packet packet{.payload = pattern(65515)};
@@ -161,6 +211,7 @@ TEST_F(Fragmentation, The65535ByteDatagram) {
 }
 
 // As many as there is room for: 40 bytes of options on every fragment leave 512 of the smallest MTU.
+// Rule 7.
 TEST_F(Fragmentation, TheMostFragmentsThatAnyDatagramNeeds) {
   start(small_mtu(576));
   const Ipv4Packet packet{.options = join({0x9e, 40}, pattern(38)), .payload = pattern(65475)};
@@ -169,6 +220,7 @@ TEST_F(Fragmentation, TheMostFragmentsThatAnyDatagramNeeds) {
   expect_whole(packet, frames, 576);
 }
 
+// Rule 7.
 TEST_F(Fragmentation, SegmentsSplitAtEveryAwkwardPlace) {
   start(small_mtu(576));
   const Ipv4Packet packet{.options = {0x94, 4, 0, 0}, .payload = pattern(1300)};
@@ -182,6 +234,7 @@ TEST_F(Fragmentation, SegmentsSplitAtEveryAwkwardPlace) {
   expect_whole(packet, through(packet, {.segments = std::vector<std::size_t>(180, 7)}), 576);
 }
 
+// Rules 2, 7.
 TEST_F(Fragmentation, PaddingIsNotFragmented) {
   start(small_mtu(576));
   verify(two(), "a", forwards("rule 2", {.total_length = 576, .payload = pattern(1400)}));
@@ -193,6 +246,7 @@ TEST_F(Fragmentation, PaddingIsNotFragmented) {
 }
 
 // These lengths killed a well-known router: its fragmenter believed the header, or the frame, but not both.
+// Rules 1, 2, 40.
 TEST_F(Fragmentation, CraftedTotalLengthsHarmNothing) {
   start(small_mtu(576));
   verify(
@@ -214,6 +268,7 @@ TEST_F(Fragmentation, CraftedTotalLengthsHarmNothing) {
   }
 }
 
+// Rules 7, 22.
 TEST_F(Fragmentation, WhatWaitedForItsNeighborIsFragmentedAsWell) {
   start(small_mtu(576));
   const MacAddress host = mac("02:00:00:00:02:09");
@@ -234,6 +289,7 @@ TEST_F(Fragmentation, WhatWaitedForItsNeighborIsFragmentedAsWell) {
                 true);
 }
 
+// Rules 7, 19.
 TEST_F(Fragmentation, EchoRepliesOverTheMtuAreFragmented) {
   start(small_mtu(576));
   const Ipv4Packet request{.source = ip("10.0.2.2"),
@@ -250,6 +306,7 @@ TEST_F(Fragmentation, EchoRepliesOverTheMtuAreFragmented) {
   EXPECT_EQ(payload, icmp(0, 0, 5, pattern(1400))) << "rule 19";
 }
 
+// Rule 40.
 TEST_F(Fragmentation, CountedSoThatTheSumsHold) {
   start(small_mtu(576));
   through({.payload = pattern(1500)});
@@ -258,6 +315,7 @@ TEST_F(Fragmentation, CountedSoThatTheSumsHold) {
   EXPECT_EQ(sums.received, 1U);
 }
 
+// Rule 40.
 TEST_F(Fragmentation, WithoutBuffersThePacketIsDroppedAndNoneIsLost) {
   start(small_mtu(576));
   std::vector<rte_mbuf*> taken;
@@ -269,7 +327,29 @@ TEST_F(Fragmentation, WithoutBuffersThePacketIsDroppedAndNoneIsLost) {
   rte_pktmbuf_free_bulk(taken.data(), static_cast<unsigned>(taken.size()));
 }
 
+// A fragment of a large MTU lies in many buffers: they may run out at any of them.
+// Rule 40.
+TEST_F(Fragmentation, BuffersThatRunOutInTheMiddleOfAFragmentComeBack) {
+  start(small_mtu(9000));
+  unsigned whole = 0;
+  for (unsigned left = 0; left < 16; ++left) {
+    two().send("a", in({.payload = pattern(12000)}));
+    std::vector<rte_mbuf*> taken;
+    while (rte_mempool_avail_count(Lab::pool()) > left) taken.push_back(rte_pktmbuf_alloc(Lab::pool()));
+    const std::uint64_t before = two().dropped(DropReason::no_mbuf);
+    two().run();
+    const std::size_t frames = two().received("b").size();
+    EXPECT_EQ(frames + 2 * (two().dropped(DropReason::no_mbuf) - before), 2U) << left << " buffers";
+    whole += frames == 2 ? 1 : 0;
+    rte_pktmbuf_free_bulk(taken.data(), static_cast<unsigned>(taken.size()));
+    ASSERT_EQ(two().buffers_out(), 0U) << left << " buffers";
+  }
+  EXPECT_GT(whole, 0U);
+  EXPECT_LT(whole, 16U);
+}
+
 // The fragmenter does not trust its caller either: whatever the lengths say, it refuses or is right.
+// Rules 7, 40.
 TEST_F(Fragmentation, FragmenterAloneRefusesWhatCannotBe) {
   start(small_mtu(576));
   const auto result_of = [&](const Ipv4Packet& packet, std::uint16_t mtu, std::size_t cut_to) {

@@ -42,6 +42,7 @@ TEST_F(Icmp, Rfc1071_EchoReplyChecksumAtItsEdges) {
 
 // A receiver wants the sum over all to be ffff. A sum of all zeros is 0000: that field has to be ffff. Where
 // the rest sums to ffff, 0000 and ffff are equally good.
+// Rule 19.
 TEST_F(Icmp, Rfc1071_EchoRepliesWhoseChecksumIsZero) {
   for (const std::uint32_t word : {0U, 0xffffU}) {
     two().send("a", in(to_us(1, icmp(8, 0, word, Bytes(56, 0)))));
@@ -80,6 +81,7 @@ TEST_F(Icmp, Rfc1812_4_2_2_9_TtlOfZeroOrOneToUsIsAccepted) {
   }
 }
 
+// Rule 19.
 TEST_F(Icmp, Rfc792_MalformedIcmpToUsIsDropped) {
   Bytes wrong = icmp(8, 0, 5, pattern(10));
   wrong[3] ^= 1;
@@ -123,6 +125,7 @@ TEST_F(Icmp, Rfc1122_4_1_3_1_UdpAndTcpToUsAreRefused) {
          refuses("rule 16: to the other interface's address", other, DropReason::local_no_port, port));
 }
 
+// Rule 16.
 TEST_F(Icmp, Rfc1122_3_2_2_1_OtherProtocolsToUsAreRefused) {
   for (unsigned protocol = 0; protocol < 256; ++protocol) {
     if (protocol == 1 || protocol == 6 || protocol == 17) continue;
@@ -245,6 +248,7 @@ TEST_F(Icmp, ErrorsToASenderWithoutARouteAreNotSent) {
   EXPECT_EQ(two().control().output().counters().no_route, 1U);
 }
 
+// Rules 16, 22.
 TEST_F(Icmp, ErrorsToANeighborThatIsNotKnownWaitForIt) {
   const MacAddress host = mac("02:00:00:00:01:33");
   const Bytes packet = towards(two(), "a", host, {.source = ip("10.0.1.33"), .ttl = 1});

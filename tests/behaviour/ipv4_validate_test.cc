@@ -21,6 +21,7 @@ TEST_F(Ipv4Validation, Rfc1812_5_2_2_FrameLengthAgainstTheHeader) {
           forwards_frame("rule 1: 20 bytes of IP", whole)});
 }
 
+// Rule 1.
 TEST_F(Ipv4Validation, RuntFrames) {
   const Bytes whole = in({});
   for (std::size_t length = 1; length < 14; ++length) {
@@ -100,6 +101,7 @@ TEST_F(Ipv4Validation, PaddingOverSegmentsIsCut) {
   }
 }
 
+// Rule 1.
 TEST_F(Ipv4Validation, HeadersOverSegmentsAreJoined) {
   const Ipv4Packet packet{.options = Bytes(40, 1), .payload = pattern(100)};
   for (std::size_t first = 0; first <= 80; ++first) {
@@ -109,6 +111,7 @@ TEST_F(Ipv4Validation, HeadersOverSegmentsAreJoined) {
   }
 }
 
+// Rule 40.
 TEST_F(Ipv4Validation, HeadersThatCannotBeJoined) {
   const Bytes whole = in({.options = Bytes(8, 1)});
   for (const std::size_t first : {13U, 14U, 33U, 34U, 41U}) {
@@ -158,6 +161,78 @@ TEST_F(Ipv4Validation, ChecksumCoversTheOptions) {
   verify(two(), "a", {"rule 1: an option's byte changed", frame, dropped(DropReason::ip_bad_checksum)});
 }
 
+TEST_F(Ipv4Validation, Rfc1812_5_2_2_EveryBitOfTheHeaderIsUnderTheChecksum) {
+  for (const Bytes& options : {Bytes{}, Bytes{0x94, 4, 0, 0, 0x5e, 4, 1, 2}}) {
+    const Bytes whole = in({.options = options});
+    for (std::size_t byte = 1; byte < 20 + options.size(); ++byte) {
+      if (byte == 2 || byte == 3) continue;  // the total length: other reasons come first
+      for (unsigned bit = 0; bit < 8; ++bit) {
+        Bytes frame = whole;
+        frame[kEthernet + byte] = static_cast<std::uint8_t>(frame[kEthernet + byte] ^ (1U << bit));
+        verify(two(), "a",
+               {"rule 1: bit " + std::to_string(bit) + " of byte " + std::to_string(byte), frame,
+                dropped(DropReason::ip_bad_checksum)});
+      }
+    }
+  }
+}
+
+TEST_F(Ipv4Validation, Rfc1624_BothZeroesWithOptions) {
+  Ipv4Packet packet{.identification = 0, .options = {0x94, 4, 0, 0}};
+  packet.identification = get16(packet.bytes(), 10);
+  verify(two(), "a", forwards("rule 1: 0000 with an option", packet));
+  packet.checksum = 0xffff;
+  verify(two(), "a", forwards("rule 1: ffff with an option", packet));
+  packet.checksum = 0xfffe;
+  verify(two(), "a", drops("rule 1: fffe with an option", packet, DropReason::ip_bad_checksum));
+}
+
+// Of several faults the first in the order of RFC 1812 5.2.2 is the reason: what comes later cannot be
+// trusted.
+TEST_F(Ipv4Validation, Rfc1812_5_2_2_TheFirstFaultIsTheReason) {
+  verify(
+      two(), "a",
+      {drops("rule 1: version before IHL", {.version = 5, .ihl = 4}, DropReason::ip_bad_version),
+       drops("rule 1: version before checksum", {.version = 6, .checksum = 1}, DropReason::ip_bad_version),
+       drops("rule 1: IHL before total length", {.ihl = 4, .total_length = 19}, DropReason::ip_header_length),
+       drops("rule 1: a short total length before the header's", {.ihl = 6, .total_length = 19},
+             DropReason::ip_total_length_short),
+       drops("rule 1: the header's end before the checksum", {.ihl = 6, .total_length = 20, .checksum = 1},
+             DropReason::ip_header_past_end),
+       drops("rules 1, 2: the frame's end before the checksum", {.total_length = 47, .checksum = 1},
+             DropReason::ip_total_length_long),
+       drops("rule 1: the checksum before addresses", {.source = ip("127.0.0.1"), .checksum = 1},
+             DropReason::ip_bad_checksum),
+       drops("rules 1, 6: the checksum before options", {.checksum = 1, .options = {7, 3, 4}},
+             DropReason::ip_bad_checksum),
+       drops("rules 6, 10: addresses before options", {.source = ip("127.0.0.1"), .options = {7, 3, 4}},
+             DropReason::source_reserved),
+       drops("rule 6: options before TTL", {.ttl = 1, .options = {7, 3, 4}}, DropReason::ip_option_refused)});
+}
+
+// The least Ethernet frame holds 46 bytes: shorter packets come with padding, which may be anything.
+TEST_F(Ipv4Validation, Rfc894_PaddingOfTheLeastFrameIsCut) {
+  for (std::uint16_t total = 20; total <= 46; ++total) {
+    verify(two(), "a",
+           forwards("rule 2: " + std::to_string(total) + " bytes in a frame of 60",
+                    {.total_length = total, .payload = Bytes(26, 0xff)}));
+  }
+  verify(two(), "a",
+         drops("rule 2: 47 bytes in a frame of 60", {.total_length = 47, .payload = Bytes(26, 0xff)},
+               DropReason::ip_total_length_long));
+}
+
+TEST_F(Ipv4Validation, Rfc1812_5_2_2_TotalLengthAgainstSegments) {
+  for (const int off : {-1, 0, 1}) {
+    const auto total = static_cast<std::uint16_t>(20 + 600 + off);
+    const Ipv4Packet packet{.total_length = total, .payload = pattern(600)};
+    Case c = off > 0 ? drops("rule 2: one more than all segments", packet, DropReason::ip_total_length_long)
+                     : forwards("rule 2: what all segments hold, or less", packet);
+    c.layout.segments = {100, 200, 34};
+    verify(two(), "a", c);
+  }
+}
+
 TEST_F(Ipv4Validation, Rfc1812_4_2_2_3_FlagsAndTosPassUntouched) {
   for (unsigned tos = 0; tos < 256; ++tos) {
     verify(two(), "a",
@@ -184,6 +259,34 @@ TEST_F(Ipv4Validation, Rfc1812_4_2_2_6_OptionsThatPass) {
        forwards("rule 6: an option without a length as the last byte is an end", {.options = {1, 1, 1, 0}})});
 }
 
+TEST_F(Ipv4Validation, Rfc7126_OtherOptionsOfTheRegistryPass) {
+  for (const unsigned type : {130U, 133U, 134U, 136U, 142U, 144U, 145U, 147U, 148U, 149U, 151U, 152U,
+                              205U, 10U,  11U,  12U,  15U,  25U,  30U,  82U,  94U,  158U, 222U}) {
+    verify(two(), "a",
+           forwards("rule 6: option " + std::to_string(type),
+                    {.options = {static_cast<std::uint8_t>(type), 4, 0xaa, 0x55}}));
+  }
+  for (const unsigned value : {0U, 1U, 0xffffU}) {
+    verify(two(), "a",
+           forwards("rule 6: Router Alert of " + std::to_string(value),
+                    {.options = {0x94, 4, static_cast<std::uint8_t>(value >> 8),
+                                 static_cast<std::uint8_t>(value)}}));
+  }
+}
+
+TEST_F(Ipv4Validation, Rfc7126_ARefusedOptionAtTheEndsOfTheHeader) {
+  const DropReason refused_option = DropReason::ip_option_refused, bad = DropReason::ip_option_malformed;
+  verify(two(), "a",
+         {drops("rule 6: of the least length", {.options = {7, 2, 0, 0}}, refused_option),
+          drops("rule 6: that fills the header", {.options = join({7, 40, 4}, Bytes(37, 0))}, refused_option),
+          drops("rule 6: in the last bytes", {.options = join(Bytes(37, 1), {7, 3, 4})}, refused_option),
+          drops("rule 6: that runs past the header", {.options = {7, 5, 4, 0}}, bad),
+          drops("rule 6: without a length", {.options = {1, 1, 1, 7}}, bad),
+          drops("rule 6: before a malformed one", {.options = {7, 2, 0x5e, 9}}, refused_option),
+          drops("rule 6: behind a malformed one", {.options = {0x5e, 1, 7, 2}}, bad),
+          drops("rules 6, 16: no error about it", {.ttl = 1, .options = {137, 3, 4}}, refused_option)});
+}
+
 TEST_F(Ipv4Validation, Rfc7126_OptionsThatAreRefused) {
   for (const unsigned type : {7U, 68U, 131U, 137U}) {
     const std::string what = "rule 6: option " + std::to_string(type);
@@ -198,6 +301,7 @@ TEST_F(Ipv4Validation, Rfc7126_OptionsThatAreRefused) {
   }
 }
 
+// Rule 6.
 TEST_F(Ipv4Validation, Rfc791_MalformedOptions) {
   verify(two(), "a",
          {drops("length 0", {.options = {0x5e, 0, 0, 0}}, DropReason::ip_option_malformed),
@@ -316,6 +420,7 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_4_LinkLayerDestinations) {
           forwards("rule 8: ours", Ipv4Packet{})});
 }
 
+// Rules 8, 17.
 TEST_F(Ipv4Validation, Rfc1812_5_3_4_WhatABroadcastFrameCarriesIsNotAnswered) {
   const Ipv4Packet echo{.destination = ip("10.0.1.1"), .protocol = 1, .payload = icmp(8, 0, 1, pattern(8))};
   verify(two(), "a",
@@ -323,6 +428,21 @@ TEST_F(Ipv4Validation, Rfc1812_5_3_4_WhatABroadcastFrameCarriesIsNotAnswered) {
           {"TTL 1", frame(kBroadcastMac, kHostA, Ipv4Packet{.ttl = 1}), dropped(DropReason::l2_broadcast)},
           {"the better reason wins", frame(kBroadcastMac, kHostA, Ipv4Packet{.destination = ip("224.0.0.5")}),
            dropped(DropReason::destination_multicast)}});
+}
+
+TEST_F(Ipv4Validation, Ieee8021q_6_9_APriorityTagIsTakenOff) {
+  const Bytes packet = Ipv4Packet{}.bytes();
+  const auto tagged = [&](std::uint8_t high, std::uint8_t low) {
+    return ethernet(two().mac("a"), kHostA, 0x8100, join({high, low, 0x08, 0x00}, packet));
+  };
+  const Expect plain = sent("b", forwarded(in({}), kHostB, two().mac("b")));
+  verify(two(), "a",
+         {{"priority 0", tagged(0, 0), plain},
+          {"priority 7, may be dropped", tagged(0xf0, 0), plain},
+          {"priority 7 in segments", tagged(0xe0, 0), plain, {.segments = {15, 1, 2}}},
+          {"VLAN 1", tagged(0, 1), dropped(DropReason::unknown_vlan)},
+          {"VLAN 4,095", tagged(0x0f, 0xff), dropped(DropReason::unknown_vlan)},
+          {"a tag that is cut", slice(tagged(0, 0), 0, 17), dropped(DropReason::unknown_vlan)}});
 }
 
 TEST_F(Ipv4Validation, EtherTypes) {

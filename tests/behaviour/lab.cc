@@ -6,7 +6,9 @@
 #include <rte_rcu_qsbr.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "config/parse.h"
 
@@ -64,6 +66,25 @@ rte_mbuf* new_buffer() {
   leave_stale_metadata(m);
   return m;
 }
+
+// What a thread is while it runs a worker: a reader of the tables, watched by the guard where there is one.
+class AsWorker {
+ public:
+  AsWorker(lpm::Reclaimer& reclaimer, unsigned worker) : qsbr_(reclaimer.qsbr()), worker_(worker) {
+    rte_rcu_qsbr_thread_online(qsbr_, worker_);
+    if (&millrace_guard_enter_worker != nullptr) millrace_guard_enter_worker();
+  }
+  ~AsWorker() {
+    if (&millrace_guard_leave_worker != nullptr) millrace_guard_leave_worker();
+    rte_rcu_qsbr_thread_offline(qsbr_, worker_);
+  }
+  AsWorker(const AsWorker&) = delete;
+  AsWorker& operator=(const AsWorker&) = delete;
+
+ private:
+  rte_rcu_qsbr* qsbr_;
+  unsigned worker_;
+};
 
 }  // namespace
 
@@ -125,6 +146,7 @@ Lab::Lab(const std::string& yaml, const LabOptions& options) : options_(options)
   control_options.neighbors = options.neighbors;
   control_options.flow_seed = options.flow_seed;
   control_options.buffers = options.control_buffers;
+  control_options.adaptive_idle = options.adaptive_idle;
   auto made = Control::make(control_options, options.features);
   if (!made) throw std::runtime_error(made.error());
   control_ = std::move(*made);
@@ -231,13 +253,19 @@ void Lab::send(const std::string& port, const Bytes& frame, const Layout& layout
 }
 
 bool Lab::step(unsigned worker) {
-  rte_rcu_qsbr* const qsbr = control_->reclaimer().qsbr();
-  rte_rcu_qsbr_thread_online(qsbr, worker);
-  if (&millrace_guard_enter_worker != nullptr) millrace_guard_enter_worker();
-  const bool busy = control_->worker(worker).step();
-  if (&millrace_guard_leave_worker != nullptr) millrace_guard_leave_worker();
-  rte_rcu_qsbr_thread_offline(qsbr, worker);
-  return busy;
+  const AsWorker as_worker(control_->reclaimer(), worker);
+  return control_->worker(worker).step();
+}
+
+void Lab::loop(const std::function<bool()>& done) {
+  std::thread thread([this] {
+    const AsWorker as_worker(control_->reclaimer(), 0);
+    control_->worker(0).run();
+  });
+  for (unsigned tries = 0; tries < 10'000 && !done(); ++tries)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  control_->worker(0).request_stop();
+  thread.join();
 }
 
 bool Lab::handle_punts() {

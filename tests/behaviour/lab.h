@@ -10,6 +10,7 @@
 #include <rte_ring.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <ostream>
@@ -61,6 +62,7 @@ struct LabOptions {
   unsigned tx_ring = 2048;
   std::uint32_t flow_seed = 1;
   unsigned control_buffers = 4096;
+  bool adaptive_idle = true;
   NeighborLimits neighbors{};
   dataplane::FeatureTable features = dataplane::router_features();
 };
@@ -91,7 +93,9 @@ class Lab {
   void send(const std::string& port, const Bytes& frame, const Layout& layout = {}, unsigned queue = 0);
   void run();                      // until nothing moves
   bool step(unsigned worker = 0);  // one loop of one worker
-  bool handle_punts();             // true if there were any
+  // The first worker's own loop in a thread of its own, until `done` or for ten seconds, and never again.
+  void loop(const std::function<bool()>& done);
+  bool handle_punts();  // true if there were any
   std::vector<Bytes> received(const std::string& port);
   void advance(double seconds);  // in steps of at most 100 ms
   void settle();                 // run() and forget what was sent

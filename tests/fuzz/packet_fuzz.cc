@@ -1,5 +1,5 @@
 // Any frames, in any segments, at any time: every packet is accounted for, every buffer comes back, and
-// whatever leaves is a good frame.
+// whatever leaves is a good frame (rule 40 of docs/conformance.md).
 //
 // The input is a list of steps. A step's first byte: bits 0-1 the interface (3: time passes, the next byte
 // tells how many tenths of a second), 2 leave the destination MAC as it is (else the interface's is put in),

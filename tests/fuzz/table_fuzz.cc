@@ -1,5 +1,6 @@
 // Any sequence of operations on a table leaves it answering as a naive look at its rules does, in every
-// layout and by every form of the code; and with all rules gone nothing of it is left.
+// layout and by every form of the code; and with all rules gone nothing of it is left (rule 12 of
+// docs/conformance.md).
 //
 // The input: a byte for the layout (0 compact, 1 DIR-24-8, 2 IPv6, modulo 3), then operations of a byte each
 // (modulo 4: 0 insert, 1 erase, 2 maintenance, 3 grace period); insert and erase are followed by a length,

@@ -58,11 +58,13 @@ def texts(answer):
     return [change["text"] for change in answer["changes"]]
 
 
+# Rule 43.
 def test_the_same_configuration_changes_nothing(net, unharmed):
     answer = net.router.apply(net.config)
     assert answer["changes"] == []
 
 
+# Rules 12, 43.
 def test_adds_and_removes_a_route(net, unharmed):
     assert not net.forwards("10.60.1.1")
     more = net.changed()
@@ -73,6 +75,7 @@ def test_adds_and_removes_a_route(net, unharmed):
     assert not net.forwards("10.60.1.1") and net.forwards("10.20.1.1")
 
 
+# Rules 12, 43.
 def test_changes_a_route_to_a_blackhole_and_back(net, unharmed):
     other = net.changed()
     other["routes"][0] = {"prefix": "10.20.0.0/16", "type": "blackhole"}
@@ -83,6 +86,7 @@ def test_changes_a_route_to_a_blackhole_and_back(net, unharmed):
     assert net.forwards("10.20.1.1")
 
 
+# Rules 21, 43.
 def test_adds_and_removes_an_address(net, unharmed):
     more = net.changed()
     more["interfaces"]["out"]["addresses"].append("10.3.0.1/24")
@@ -99,6 +103,7 @@ def test_adds_and_removes_an_address(net, unharmed):
     assert net.router.get("/v1/fib/lookup?address=10.3.0.77")["matched"] is False
 
 
+# Rule 43.
 def test_adds_changes_and_removes_a_static_neighbour(net, unharmed):
     for mac in ("02:00:00:00:00:01", "02:00:00:00:00:02"):
         more = net.changed()
@@ -111,6 +116,7 @@ def test_adds_changes_and_removes_a_static_neighbour(net, unharmed):
     assert net.router.neighbors().get("10.2.0.66", {}).get("state") != "static"
 
 
+# Rules 7, 43.
 def test_changes_an_mtu(net, unharmed):
     smaller = net.changed()
     smaller["interfaces"]["out"]["mtu"] = 1000
@@ -125,6 +131,7 @@ def test_changes_an_mtu(net, unharmed):
     assert len(net.outside.expect(from_to(HERE))) == 14 + 28 + 1200
 
 
+# Rule 43.
 def test_adds_and_removes_an_interface(net, unharmed):
     guest = net.lab.host("guest", "10.80.0.2/24", "10.80.0.1")
     more = net.changed()
@@ -139,6 +146,7 @@ def test_adds_and_removes_an_interface(net, unharmed):
         assert guest.ping("10.80.0.1", count=1, deadline=1).received == 0
 
 
+# Rule 43.
 def test_removes_an_interface_that_routes_and_packets_use(net, unharmed):
     less = net.changed()
     del less["interfaces"]["out"]
@@ -151,6 +159,7 @@ def test_removes_an_interface_that_routes_and_packets_use(net, unharmed):
         wait_for(lambda: net.forwards("10.20.1.1"), 5, "packets leave `out` again")
 
 
+# Rule 43.
 @pytest.mark.parametrize("spoil", [
     lambda text: text.replace("routes:", "rotues:"),
     lambda text: text.replace("10.20.0.0/16", "10.20.0.1/16"),
@@ -174,6 +183,7 @@ def test_a_bad_file_changes_nothing(net, unharmed, spoil):
     assert net.forwards("10.20.1.1") and not net.forwards("10.61.1.1")
 
 
+# Rule 43.
 def test_what_needs_a_restart_is_refused_whole(net, unharmed):
     other = net.changed()
     other["dataplane"]["memory"] = "768M"
@@ -236,6 +246,7 @@ def test_routes_of_the_api_survive_apply(net, unharmed):
     assert status == 200 and not net.forwards("10.66.1.1")
 
 
+# Rule 43.
 def test_a_thousand_applies_under_traffic(net, unharmed):
     one, two = net.router.text(net.config), net.changed()
     two["routes"] = [{"prefix": f"10.{70 + n}.0.0/16", "via": THERE} for n in range(20)]

@@ -1,4 +1,4 @@
-"""Neighbours as RFC 826 and 5227 want them: router-rules 21 to 23."""
+"""Neighbours as RFC 826 and 5227 want them: rules 21, 22 and 23 of docs/conformance.md."""
 
 import json
 import time
@@ -38,6 +38,7 @@ def net(lab):
     return Net(lab)
 
 
+# Rule 21.
 @pytest.mark.parametrize("address", ["10.2.0.1", "10.3.0.1"])
 def test_answers_for_its_own_addresses(net, address):
     sender = address.rsplit(".", 1)[0] + ".7"
@@ -49,6 +50,7 @@ def test_answers_for_its_own_addresses(net, address):
     assert (Ether(frame).dst, Ether(frame).src) == (net.outside.mac, net.outside.router_mac)
 
 
+# Rule 21.
 @pytest.mark.parametrize("target", ["10.2.0.77", "10.1.0.1", "10.2.0.255", "10.9.9.9"],
                          ids=["somebody else's", "on another interface", "broadcast", "nowhere"])
 def test_does_not_answer_for_other_addresses(net, target):
@@ -56,6 +58,7 @@ def test_does_not_answer_for_other_addresses(net, target):
     net.outside.expect_none(arp_reply_from(target), 0.7, "an ARP reply")
 
 
+# Rule 21.
 def test_answers_an_address_probe(net):
     # RFC 5227 2.1.1: the sender address of a probe is zero; nothing is learnt from it.
     net.outside.send(arp(net.outside, op=1, sender="0.0.0.0", target="10.2.0.1"))
@@ -63,6 +66,7 @@ def test_answers_an_address_probe(net):
     assert "0.0.0.0" not in net.router.neighbors()
 
 
+# Rule 21.
 def test_learns_from_a_request_to_it(net):
     net.outside.send(arp(net.outside, op=1, sender=THERE, sender_mac=MAC_A, target="10.2.0.1"))
     wait_for(lambda: (net.neighbor(THERE) or {}).get("mac") == MAC_A, 2, "the neighbour is learnt")
@@ -70,6 +74,7 @@ def test_learns_from_a_request_to_it(net):
     assert Ether(net.outside.expect(from_to(HERE, THERE))).dst == MAC_A
 
 
+# Rule 22.
 def test_resolves_and_sends_what_waited(net):
     net.inside.send(udp(net.inside, HERE, THERE, b"first"))
     request = net.asked(THERE)
@@ -82,11 +87,13 @@ def test_resolves_and_sends_what_waited(net):
     assert net.neighbor(THERE)["state"] == "reachable"
 
 
+# Rule 22.
 def test_asks_with_the_address_of_the_neighbours_own_subnet(net):
     net.inside.send(udp(net.inside, HERE, "10.3.0.8"))
     assert ARP(net.asked("10.3.0.8")[14:42]).psrc == "10.3.0.1"
 
 
+# Rule 22.
 def test_the_newest_few_packets_wait_and_the_rest_is_counted(net):
     before = net.router.drops()["neighbor_queue_full"]
     for number in range(100):
@@ -101,6 +108,7 @@ def test_the_newest_few_packets_wait_and_the_rest_is_counted(net):
     assert net.router.drops()["neighbor_queue_full"] - before == 100 - len(got)
 
 
+# Rule 22.
 def test_requests_are_repeated_at_a_limited_rate_and_then_given_up(net):
     deadline = time.monotonic() + 6
     net.inside.send(udp(net.inside, HERE, THERE))
@@ -111,6 +119,7 @@ def test_requests_are_repeated_at_a_limited_rate_and_then_given_up(net):
     assert net.router.drops()["neighbor_failed"] == 1
 
 
+# Rule 22.
 def test_many_packets_do_not_mean_many_requests(net):
     for _ in range(500):
         net.inside.send(udp(net.inside, HERE, THERE))
@@ -118,6 +127,7 @@ def test_many_packets_do_not_mean_many_requests(net):
     assert 1 <= requests <= 2
 
 
+# Rule 21.
 def test_gratuitous_arp_updates_known_neighbours_alone(net):
     net.outside.send(arp(net.outside, op=1, sender=THERE, sender_mac=MAC_A, target="10.2.0.1"))
     wait_for(lambda: net.neighbor(THERE), 2, "the neighbour is learnt")
@@ -130,6 +140,7 @@ def test_gratuitous_arp_updates_known_neighbours_alone(net):
     assert net.neighbor("10.2.0.66") is None
 
 
+# Rule 21.
 @pytest.mark.parametrize("sender, mac", [
     ("10.7.0.2", MAC_A), ("10.1.0.2", MAC_A), ("10.2.0.255", MAC_A), ("10.2.0.0", MAC_A), ("10.2.0.66", BROADCAST),
     ("10.2.0.66", "01:00:5e:00:00:01"), ("10.2.0.66", "00:00:00:00:00:00"), ("224.0.0.1", MAC_A)],
@@ -144,12 +155,14 @@ def test_ignores_senders_that_cannot_be_neighbours(net, sender, mac):
     assert {a: n["mac"] for a, n in net.router.neighbors().items()} == {a: n["mac"] for a, n in before.items()}
 
 
+# Rule 21.
 def test_somebody_with_our_address_does_not_become_a_neighbour(net):
     net.outside.send(arp(net.outside, op=1, sender="10.2.0.1", sender_mac=MAC_A, target="10.2.0.1", frame_to=BROADCAST))
     time.sleep(0.3)
     assert net.neighbor("10.2.0.1") is None
 
 
+# Rule 23.
 def test_a_changed_mac_is_used_at_once(net):
     net.outside.send(arp(net.outside, op=1, sender=THERE, sender_mac=MAC_A, target="10.2.0.1"))
     wait_for(lambda: net.neighbor(THERE), 2, "the neighbour is learnt")
@@ -159,6 +172,7 @@ def test_a_changed_mac_is_used_at_once(net):
     assert Ether(net.outside.expect(from_to(HERE, THERE))).dst == MAC_B
 
 
+# Rule 23.
 def test_a_static_entry_needs_no_arp_and_is_not_changed_by_arp(net):
     assert net.neighbor("10.2.0.9")["state"] == "static"
     net.outside.send(arp(net.outside, op=1, sender="10.2.0.9", sender_mac=MAC_B, target="10.2.0.1"))
@@ -169,6 +183,7 @@ def test_a_static_entry_needs_no_arp_and_is_not_changed_by_arp(net):
     net.outside.expect_none(arp_request_for("10.2.0.9"), 0.3)
 
 
+# Rule 22.
 def test_a_route_waits_for_its_next_hop(net):
     net.inside.send(udp(net.inside, HERE, "10.20.1.1"))
     net.asked("10.2.0.50")
@@ -176,6 +191,7 @@ def test_a_route_waits_for_its_next_hop(net):
     assert Ether(net.outside.expect(from_to(HERE, "10.20.1.1"))).dst == MAC_B
 
 
+# Rule 21.
 @pytest.mark.parametrize("change", [
     lambda f: f[:14] + b"\x00\x06" + f[16:],  # hardware type
     lambda f: f[:16] + b"\x86\xdd" + f[18:],  # protocol type
@@ -211,8 +227,8 @@ def test_a_kernel_host_sees_the_router_as_a_neighbour(lab, router):
     assert any(row["address"] == "192.0.2.2" and row["mac"] == host.mac for row in shown["neighbors"])
 
 
+# Rule 23.
 def test_link_down_forgets_learnt_neighbours_and_keeps_static_ones(net):
-    # Router-rules 23: interface down flushes dynamic entries.
     net.outside.send(arp(net.outside, op=1, sender=THERE, sender_mac=MAC_A, target="10.2.0.1"))
     wait_for(lambda: net.neighbor(THERE), 2, "the neighbour is learnt")
     net.outside.set_carrier(False)

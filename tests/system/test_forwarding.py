@@ -76,34 +76,40 @@ def test_ping_both_ways_loses_nothing(net):
         assert ping.lost == 0, ping.text
 
 
+# Rule 19.
 @pytest.mark.parametrize("address", ["192.0.2.1", "198.51.100.1", "203.0.113.1"])
 def test_the_router_answers_pings_to_any_of_its_addresses(net, address):
     ping = net.left.ping(address, count=20)
     assert ping.lost == 0, ping.text
 
 
+# Rule 19.
 def test_the_router_answers_a_ping_with_a_full_frame(net):
     ping = net.left.ping("192.0.2.1", "-s", "1472", "-M", "do", count=5)
     assert ping.lost == 0, ping.text
 
 
+# Rule 3.
 def test_ttl_in_the_answer_shows_one_hop(net):
     text = net.left.ping(RIGHT, count=1).text
     assert "ttl=63" in text, text
 
 
+# Rules 3, 16.
 def test_traceroute_shows_millrace_as_the_hop(net):
     text = net.left.run("traceroute", "-n", "-q", "1", "-w", "3", "-m", "5", RIGHT).stdout
     hops = re.findall(r"^\s*(\d+)\s+(\S+)", text, re.MULTILINE)
     assert hops == [("1", "192.0.2.1"), ("2", RIGHT)], text
 
 
+# Rule 7.
 def test_tracepath_finds_the_path_mtu(net):
     text = net.left.run("tracepath", "-n", "-m", "5", NARROW).stdout
     assert f"pmtu {NARROW_MTU}" in text and "192.0.2.1" in text, text
     assert re.search(rf"Resume: pmtu {NARROW_MTU} hops 2", text), text
 
 
+# Rule 7.
 def test_too_long_with_df_is_answered_with_the_next_hop_mtu(net):
     # RFC 1191 4: the low 16 bits of the second word carry the MTU of the next hop.
     net.left.run("ip", "route", "flush", "cache")
@@ -113,6 +119,7 @@ def test_too_long_with_df_is_answered_with_the_next_hop_mtu(net):
     assert at_limit.lost == 0, at_limit.text
 
 
+# Rule 7.
 @pytest.mark.parametrize("size", [1253, 1472, 4000, 20000])
 def test_long_pings_without_df_are_fragmented_and_come_back_whole(net, size):
     # ping compares the bytes of every answer with what it sent, and says "wrong data byte" otherwise.
@@ -120,6 +127,7 @@ def test_long_pings_without_df_are_fragmented_and_come_back_whole(net, size):
     assert ping.lost == 0 and "wrong data" not in ping.text, ping.text
 
 
+# Rule 7.
 @pytest.mark.parametrize("size", [1253, 1400, 1472, 8000, 30000])
 def test_fragmented_datagrams_carry_the_same_bytes(net, size):
     sender = net.left.netns.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -169,27 +177,32 @@ def test_udp_crosses(net):
 
 # --- errors seen by a host
 
+# Rule 12.
 def test_no_route_is_answered_with_net_unreachable(net):
     text = net.left.ping("10.99.0.1", count=1, deadline=3).text
     assert "From 192.0.2.1" in text and "Destination Net Unreachable" in text, text
 
 
+# Rule 12.
 def test_a_prohibit_route_is_answered_with_prohibited(net):
     text = net.left.ping("10.42.0.1", count=1, deadline=3).text
     assert "From 192.0.2.1" in text and "Packet filtered" in text, text
 
 
+# Rule 12.
 def test_an_unreachable_route_is_answered_with_host_unreachable(net):
     text = net.left.ping("10.43.0.1", count=1, deadline=3).text
     assert "From 192.0.2.1" in text and "Destination Host Unreachable" in text, text
 
 
+# Rule 12.
 def test_a_blackhole_route_is_silent(net):
     with net.router.dropping(route_blackhole=1):
         net.inside.send(udp(net.inside, IN, "10.41.0.1"))
         net.inside.expect_none(packets.is_ipv4, 1.0, "an answer to a packet into a blackhole")
 
 
+# Rule 22.
 def test_a_next_hop_that_does_not_answer_gives_host_unreachable(net):
     text = net.left.ping("198.51.100.77", count=1, deadline=8).text
     assert "From 192.0.2.1" in text and "Destination Host Unreachable" in text, text
@@ -206,6 +219,7 @@ def cross(net, frame):
     return got
 
 
+# Rules 3, 5.
 def test_forwarding_changes_ttl_checksum_and_macs_alone(net):
     frame = udp(net.inside, IN, "10.20.1.1", bytes(range(256)), tos=0xB9, id=0x1234)
     got = cross(net, frame)
@@ -213,12 +227,14 @@ def test_forwarding_changes_ttl_checksum_and_macs_alone(net):
     assert got[14:] == with_header(frame, ttl=63)[14:]
 
 
+# Rule 3.
 @pytest.mark.parametrize("ttl", [255, 128, 64, 3, 2])
 def test_ttl_is_decremented(net, ttl):
     got = cross(net, udp(net.inside, IN, "10.20.1.1", ttl=ttl))
     assert ip_of(got).ttl == ttl - 1
 
 
+# Rules 3, 16.
 @pytest.mark.parametrize("ttl", [1, 0])
 def test_ttl_that_expires_in_transit_is_answered_with_time_exceeded(net, ttl):
     # RFC 1812 5.3.1, 4.3.2.3: the quote is the packet as it came.
@@ -232,6 +248,7 @@ def test_ttl_that_expires_in_transit_is_answered_with_time_exceeded(net, ttl):
     net.outside.expect_none(from_to(IN), 0.1)
 
 
+# Rule 4.
 @pytest.mark.parametrize("ttl", [0, 1, 2])
 def test_low_ttl_to_a_local_address_is_accepted(net, ttl):
     # RFC 1812 4.2.2.9
@@ -240,6 +257,7 @@ def test_low_ttl_to_a_local_address_is_accepted(net, ttl):
     assert ip_of(answer).ttl > 0
 
 
+# Rule 16.
 def test_an_error_quotes_at_most_576_bytes_in_all(net):
     # RFC 1812 4.3.2.3
     frame = udp(net.inside, IN, "10.99.0.1", b"y" * 1200)
@@ -249,6 +267,7 @@ def test_an_error_quotes_at_most_576_bytes_in_all(net):
     assert error[42:14 + 576] == frame[14:14 + 576 - 28]
 
 
+# Rule 2.
 def test_padding_is_cut(net):
     # RFC 1812 5.2.2: what follows the total length is not part of the packet.
     frame = udp(net.inside, IN, "10.20.1.1", b"abc") + b"\xee" * 40
@@ -257,6 +276,7 @@ def test_padding_is_cut(net):
     assert got[14:14 + 31] == with_header(frame, ttl=63)[14:14 + 31]
 
 
+# Rule 5.
 @pytest.mark.parametrize("flags", [0x8000, 0xC000])
 def test_the_reserved_flag_is_kept(net, flags):
     # RFC 1812 4.2.2.6 leaves the reserved bit alone.
@@ -264,6 +284,7 @@ def test_the_reserved_flag_is_kept(net, flags):
     assert int.from_bytes(got[20:22], "big") == flags
 
 
+# Rule 12.
 @pytest.mark.parametrize("destination, mac", [
     ("10.20.1.1", "wire"), ("10.20.5.1", OUT2_MAC), ("10.20.5.129", "wire"), ("10.20.5.200", OUT2_MAC),
     ("10.20.5.201", "wire"), ("10.20.4.255", "wire"), ("10.20.6.0", "wire")])
@@ -272,12 +293,14 @@ def test_the_longest_prefix_wins(net, destination, mac):
     assert Ether(got).dst == (net.outside.mac if mac == "wire" else mac)
 
 
+# Rule 15.
 def test_a_packet_leaves_where_it_came_from_when_the_route_says_so(net):
     net.inside.send(udp(net.inside, IN, "10.50.0.9"))
     got = net.inside.expect(from_to(IN, "10.50.0.9"))
     assert ip_of(got).ttl == 63
 
 
+# Rule 13.
 def test_equal_paths_share_the_flows_and_keep_each_flow_on_one(net):
     ways = {}
     for port in range(1000, 1064):
@@ -288,6 +311,7 @@ def test_equal_paths_share_the_flows_and_keep_each_flow_on_one(net):
     assert set.union(*ways.values()) == {net.outside.mac, OUT2_MAC}
 
 
+# Rule 13.
 def test_fragments_of_one_datagram_take_one_path(net):
     for identification in range(32):
         macs = set()
@@ -298,6 +322,7 @@ def test_fragments_of_one_datagram_take_one_path(net):
         assert len(macs) == 1
 
 
+# Rules 1, 2, 8.
 @pytest.mark.parametrize("reason, change", [
     ("ip_bad_checksum", lambda f: with_header(f, checksum=int.from_bytes(f[24:26], "big") ^ 1)),
     ("ip_bad_version", lambda f: with_header(f, version_ihl=0x65)),
@@ -320,6 +345,7 @@ def test_invalid_frames_are_dropped_and_counted(net, reason, change):
     net.inside.expect_none(packets.is_ipv4, 0.1, "an answer to an invalid frame")
 
 
+# Rules 9, 10.
 @pytest.mark.parametrize("reason, source, destination", [
     ("source_reserved", "0.1.2.3", "10.20.1.1"),
     ("source_reserved", "127.0.0.1", "10.20.1.1"),
@@ -344,12 +370,14 @@ def test_addresses_that_are_not_forwarded(net, reason, source, destination):
     net.inside.expect_none(packets.is_ipv4, 0.1, "an answer")
 
 
+# Rule 9.
 def test_limited_broadcast_is_not_forwarded(net):
     with net.router.dropping(destination_broadcast=1):
         net.inside.send(udp(net.inside, IN, "255.255.255.255", destination_mac=packets.BROADCAST))
         net.outside.expect_none(packets.is_ipv4, 0.3)
 
 
+# Rule 6.
 @pytest.mark.parametrize("option, reason", [
     (b"\x83\x07\x04\x0a\x02\x00\x02\x00", "ip_option_refused"),  # loose source route
     (b"\x89\x07\x04\x0a\x02\x00\x02\x00", "ip_option_refused"),  # strict source route
@@ -374,6 +402,7 @@ def test_ip_options(net, option, reason):
         assert got[34:14 + length] == frame[34:14 + length]
 
 
+# Rule 17.
 @pytest.mark.parametrize("offending", ["ICMP error", "non-first fragment", "multicast frame"])
 def test_no_error_about_what_must_not_have_one(net, offending):
     # RFC 1812 4.3.2.7
@@ -389,6 +418,7 @@ def test_no_error_about_what_must_not_have_one(net, offending):
     net.inside.expect_none(packets.is_ipv4, 0.7, "an ICMP error")
 
 
+# Rule 19.
 def test_echo_to_us_keeps_identifier_sequence_and_data(net):
     data = bytes(range(256)) * 4
     net.inside.send(packets.echo(net.inside, IN, "10.2.0.1", data, identifier=0xBEEF, sequence=0x1234))
@@ -398,18 +428,21 @@ def test_echo_to_us_keeps_identifier_sequence_and_data(net):
     assert (got[ICMP].id, got[ICMP].seq, bytes(got[Raw])) == (0xBEEF, 0x1234, data)
 
 
+# Rules 9, 19.
 @pytest.mark.parametrize("source, destination", [("0.0.0.0", "10.1.0.1"), (IN, "10.1.0.255"), (IN, "10.1.0.0")])
 def test_no_echo_reply_to_nobody_and_to_broadcast(net, source, destination):
     net.inside.send(packets.echo(net.inside, source, destination))
     net.inside.expect_none(packets.is_ipv4, 0.5, "an echo reply")
 
 
+# Rule 16.
 def test_udp_to_a_closed_port_of_ours_is_answered_with_port_unreachable(net):
     net.inside.send(udp(net.inside, IN, "10.1.0.1"))
     error = net.inside.expect(icmp_error(3, 3), what="port unreachable")
     assert ip_of(error).src == "10.1.0.1"
 
 
+# Rule 7.
 def test_fragments_are_cut_where_rfc_791_says(net):
     """DF=0 over the MTU: sizes, offsets and flags; a fragment is fragmented again rightly."""
     payload = random.Random(7).randbytes(1400)
@@ -433,6 +466,7 @@ def test_fragments_are_cut_where_rfc_791_says(net):
     assert joined == frame[34:]
 
 
+# Rule 7.
 def test_jumbo_frames_cross_whole(lab, router):
     left = lab.host("left", f"{LEFT}/24", "192.0.2.1", mtu=9000)
     lab.host("right", f"{RIGHT}/24", "198.51.100.1", mtu=9000)

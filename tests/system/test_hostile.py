@@ -1,4 +1,4 @@
-"""Any bytes on the wire: no crash, no lost mbuf, every packet accounted for (router-rules 40)."""
+"""Any bytes on the wire: no crash, no lost mbuf, every packet accounted for (rule 40 of docs/conformance.md)."""
 
 import os
 import random
@@ -98,6 +98,7 @@ class Mutator:
         return bytes(changed[:1514])
 
 
+# Rule 40.
 def test_random_and_mutated_frames(net):
     seed = int(os.environ.get("MILLRACE_SEED", "0")) or random.randrange(1 << 32)
     print(f"MILLRACE_SEED={seed}, {SECONDS:.0f} s")
@@ -117,6 +118,7 @@ def test_random_and_mutated_frames(net):
     assert ping.lost == 0, ping.text
 
 
+# Rules 2, 7, 40.
 @pytest.mark.parametrize("flags", [0, 0x2000, 0x4000, 0x1FFF])
 @pytest.mark.parametrize("total_length", [20, 21, 27, 28, 600, 601, 1499, 1500, 1501, 4000, 65535])
 def test_a_total_length_that_lies_to_the_fragmenter(net, total_length, flags):
@@ -140,6 +142,7 @@ def test_a_total_length_that_lies_to_the_fragmenter(net, total_length, flags):
         assert sum(size - 20 for size in sizes) == 40 * (total_length - 20)
 
 
+# Rules 1, 40.
 def test_runts_and_giants(net):
     """Every length a veth carries, once with nothing sensible inside and once with a valid header."""
     valid = udp(net.inside, HERE, "10.20.1.1", b"r" * 1472)
@@ -149,6 +152,7 @@ def test_runts_and_giants(net):
     net.router.check_settled()
 
 
+# Rule 18.
 def test_a_flood_of_errors_is_limited_and_counted(net):
     expired = udp(net.inside, HERE, "10.20.1.1", ttl=1)
     for _ in range(100):
@@ -160,6 +164,7 @@ def test_a_flood_of_errors_is_limited_and_counted(net):
     assert ping.lost == 0, ping.text
 
 
+# Rules 22, 40.
 def test_a_sweep_over_unresolved_neighbours_is_bounded(net):
     """Every address of a /24 that nobody answers for, again and again: forwarding goes on, buffers come back."""
     for _ in range(20):

@@ -111,6 +111,7 @@ def table():
     return Table()
 
 
+# Rule 12.
 def test_a_million_routes(lab, router, table, tmp_path):
     left = lab.host("left", "192.0.2.2/24", "192.0.2.1")
     inside, outside = lab.wire("in"), lab.wire("out")

@@ -247,6 +247,7 @@ TEST_F(ApiWriteTest, CheckAndDiffChangeNothing) {
   EXPECT_EQ(control_->generation(), 1U);
 }
 
+// Rule 43.
 TEST_F(ApiWriteTest, ABadConfigurationIs422WithEveryProblem) {
   for (const char* what : {"check", "diff", "apply"}) {
     const ApiResponse response = send("POST", std::string("/v1/config:") + what + "?file=my%2Fnet.yaml",
@@ -288,6 +289,7 @@ TEST_F(ApiWriteTest, IfMatchKeepsTwoOperatorsApart) {
   EXPECT_EQ(control_->generation(), 4U);
 }
 
+// Rule 43.
 TEST_F(ApiWriteTest, WhatNeedsARestartOrAPortThatIsNotThereIs409AndChangesNothing) {
   EXPECT_NE(problem_of(send("POST", "/v1/config:apply", kConfig + "dataplane: { memory: 128M }\n"), 409)
                 .find("restart"),

@@ -180,6 +180,7 @@ using Ipv4Tables = testing::Types<Compact, Dir24>;
 TYPED_TEST_SUITE(Ipv4Concurrency, Ipv4Tables);
 using Ipv6Concurrency = Concurrency<Ipv6Table>;
 
+// Rules 12, 42.
 TYPED_TEST(Ipv4Concurrency, NestedPrefixesComeAndGo) {
   std::vector<Ipv4Address> addresses;
   for (const std::uint32_t address :
@@ -202,6 +203,7 @@ TYPED_TEST(Ipv4Concurrency, NestedPrefixesComeAndGo) {
   }
 }
 
+// Rules 12, 42.
 TEST_F(Ipv6Concurrency, NestedPrefixesComeAndGo) {
   std::vector<Ipv6Address> addresses;
   for (const char* text : {"2001:db8::1", "2001:db8:1::1", "2001:db8:1:2::1", "2001:db8:1:2::3",
@@ -223,6 +225,7 @@ TEST_F(Ipv6Concurrency, NestedPrefixesComeAndGo) {
 }
 
 // One group for two /24s in turn: a reader that is still in the old life of it must not see the new one.
+// Rule 42.
 TYPED_TEST(Ipv4Concurrency, AGroupNeverShowsItsNextLife) {
   std::vector<Watched<Ipv4Address>> watched;
   for (std::uint32_t low = 0; low < 256; low += 17) {
@@ -249,6 +252,7 @@ TYPED_TEST(Ipv4Concurrency, AGroupNeverShowsItsNextLife) {
 }
 
 // A whole new table under readers: by replace_all, and by entries that grow from two bytes to four.
+// Rule 42.
 TYPED_TEST(Ipv4Concurrency, TheWholeTableIsSwapped) {
   std::vector<typename TypeParam::Route> small, large;
   std::vector<Watched<Ipv4Address>> watched;

@@ -29,6 +29,7 @@ TEST_F(ReclaimerTest, WithoutWorkersAThingComesBackAtTheNextPoll) {
   EXPECT_EQ(reclaimer_.poll(), 0U);
 }
 
+// Rule 42.
 TEST_F(ReclaimerTest, WaitsForEveryWorkerThatIsOnline) {
   reclaimer_.register_worker(0);
   reclaimer_.register_worker(1);

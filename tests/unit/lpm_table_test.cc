@@ -162,6 +162,7 @@ class Ipv4LayoutTest : public TableTest<TableType> {
 using Ipv4Tables = testing::Types<Compact, Dir24>;
 TYPED_TEST_SUITE(Ipv4LayoutTest, Ipv4Tables, TableNames);
 
+// Rule 12.
 TYPED_TEST(TableTest, EqualsTheOracleUnderRandomChanges) {
   this->make();
   this->run_against_oracle(60'000, 50, 37);
@@ -173,6 +174,7 @@ TYPED_TEST(TableTest, EqualsTheOracleWithFewNextHops) {
 }
 
 // 33 or 129 prefixes, each inside the one before, in either order, and each one taken out of the middle.
+// Rule 12.
 TYPED_TEST(TableTest, EveryLengthNestsInTheOneBefore) {
   Random random;
   this->make();
@@ -265,6 +267,7 @@ using Ipv4TableTest = TableTest<Compact>;
 using Dir24Test = TableTest<Dir24>;
 using Ipv6TableTest = TableTest<Ipv6Table>;
 
+// Rule 12.
 TEST_F(Ipv4TableTest, TenMillionOperationsAndLookupsEqualTheOracle) {
   make();
   run_against_oracle(2'500'000 / kSlower, 200, 64);  // with four lookups each: three forms, and one by one
@@ -275,6 +278,7 @@ TEST_F(Ipv6TableTest, TwoMillionOperationsAndLookupsEqualTheOracle) {
   run_against_oracle(400'000 / kSlower, 200, 64);
 }
 
+// Rule 12.
 TEST_F(Ipv4TableTest, EqualsTheOracleOnEveryAddressOfASmallRange) {
   Random random;
   make();
@@ -421,6 +425,7 @@ TYPED_TEST(Ipv4LayoutTest, WithoutAGroupLeftAnInsertIsACleanError) {
 }
 
 // A short prefix over folded long ones with its own next hop needs blocks in the middle of its change.
+// Rule 42.
 TYPED_TEST(Ipv4LayoutTest, AChangeThatFailsHalfWayIsUndone) {
   this->make(3);
   for (std::uint32_t i = 0; i < 8; ++i) {
@@ -469,6 +474,7 @@ TYPED_TEST(Ipv4LayoutTest, AGroupThatShortPrefixesCoverFoldsWhateverTheOrder) {
   EXPECT_EQ(this->groups(), 0U);
 }
 
+// Rule 42.
 TYPED_TEST(Ipv4LayoutTest, AGroupIsUsedAgainOnlyAfterAGracePeriod) {
   this->make(1);
   Reclaimer& reclaimer = this->reclaimer_;
@@ -534,6 +540,7 @@ void hold_the_whole_table(Test& test, std::vector<typename Table<Prefix>::Route>
   }
 }
 
+// Rule 12.
 TEST_F(Ipv4TableTest, HoldsTheWholeInternetTable) {
   make();
   auto routes = read_full_table<Ipv4Prefix>("v4-2024-prefix-nhidx.txt.gz");
@@ -541,6 +548,7 @@ TEST_F(Ipv4TableTest, HoldsTheWholeInternetTable) {
   hold_the_whole_table<Ipv4Prefix>(*this, std::move(routes));
 }
 
+// Rule 12.
 TEST_F(Ipv6TableTest, HoldsTheWholeInternetTable) {
   make();
   auto routes = read_full_table<Ipv6Prefix>("v6-2024-prefix-nhidx.txt.gz");

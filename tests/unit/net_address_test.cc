@@ -63,6 +63,7 @@ TEST(Ipv4Address, RefusesEverythingElse) {
   EXPECT_EQ(Ipv4Address::parse(std::string_view("1.2.3.45").substr(0, 7)), Ipv4Address(1, 2, 3, 4));
 }
 
+// Rule 10.
 TEST(Ipv4Address, KnowsItsSpecialRangesAtTheirEdges) {
   const auto address = [](std::string_view text) { return *Ipv4Address::parse(text); };
   const struct {

@@ -65,6 +65,7 @@ TEST(Checksum, EqualsTheNaiveOneForEveryLengthAtEveryAlignment) {
   }
 }
 
+// Rule 1.
 TEST(Checksum, OfZeroesAndOfOnesIsRightAtBothZeroes) {
   const std::vector<std::byte> zeroes(20, std::byte{0});
   const std::vector<std::byte> ones(20, std::byte{0xff});
@@ -78,6 +79,7 @@ TEST(Checksum, OfZeroesAndOfOnesIsRightAtBothZeroes) {
   EXPECT_EQ(internet_checksum(longest).host(), naive_checksum(longest));
 }
 
+// Rule 1.
 TEST(Checksum, OfTwentyBytesIsCheckedAsThatOfAnyLength) {
   Random random;
   unsigned good = 0;
@@ -116,6 +118,7 @@ TEST(Checksum, OfTwoPartsIsThatOfTheWhole) {
   }
 }
 
+// Rule 1.
 TEST(Checksum, OkAcceptsBothZeroesAndRefusesEveryFlippedBit) {
   std::array<std::byte, 20> header{};
   store(header.data(), 0x4500);
@@ -132,6 +135,7 @@ TEST(Checksum, OkAcceptsBothZeroesAndRefusesEveryFlippedBit) {
 }
 
 // Every TTL and, by way of the identification field, every checksum that a header can have.
+// Rule 3.
 TEST(TtlDecrement, EqualsRecomputationForEveryTtlAndChecksum) {
   std::vector<bool> seen(0x10000);
   for (std::uint32_t ttl = 1; ttl <= 255; ++ttl) {
@@ -154,6 +158,7 @@ TEST(TtlDecrement, EqualsRecomputationForEveryTtlAndChecksum) {
 }
 
 // A sender may write zero as 0xffff; what comes out must not be worse than what came in.
+// Rule 3.
 TEST(TtlDecrement, TakesTheOtherZeroForZero) {
   EXPECT_EQ(checksum_after_ttl_decrement(0xffff), checksum_after_ttl_decrement(0x0000));
   for (std::uint32_t checksum = 0; checksum <= 0xffff; ++checksum) {

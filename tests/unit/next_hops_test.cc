@@ -99,6 +99,7 @@ TEST_F(NextHopsTest, NothingLeaksFromTheTablesWhenEverythingIsReleased) {
   EXPECT_EQ(next_hops_.size(), 0U);
 }
 
+// Rule 42.
 TEST_F(NextHopsTest, AnIdIsNotGivenOutAgainBeforeAGracePeriod) {
   reclaimer_.register_worker(0);
   const NextHopId id = acquire(NextHopSpec::local());
@@ -205,6 +206,7 @@ TEST_F(NextHopsTest, AGroupOfOverAHundredMembersUsesEachOfThem) {
 }
 
 // A worker that loaded the word before the change finds the old members behind it, all of them.
+// Rule 42.
 TEST_F(NextHopsTest, AChangeOfAGroupIsOneStoreAndTheOldBucketsStay) {
   const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
   const NextHop before = published(id);
@@ -257,6 +259,7 @@ TEST_F(NextHopsTest, AChangeOfSeveralMembersOfASetIsOneStore) {
   }
 }
 
+// Rule 14.
 TEST_F(NextHopsTest, ALostInterfaceIsLeftBeforeAnythingElse) {
   const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
   const std::uint64_t before = next_hops_.groups_published();
@@ -268,6 +271,7 @@ TEST_F(NextHopsTest, ALostInterfaceIsLeftBeforeAnythingElse) {
   EXPECT_EQ(reached(id), std::set<IpAddress>{"198.51.100.2"_a});
 }
 
+// Rule 14.
 TEST_F(NextHopsTest, DeadMembersGetNoTrafficWhileAnotherLives) {
   const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a, "198.51.100.2"_a}));
   next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
@@ -291,6 +295,7 @@ TEST_F(NextHopsTest, AnAddressOnNoConnectedSubnetIsLost) {
   EXPECT_EQ(reached(id), std::set<IpAddress>{"203.0.113.1"_a});
 }
 
+// Rule 14.
 TEST_F(NextHopsTest, AnInterfaceThatGoesDownTakesItsMembersAlong) {
   const NextHopId both = acquire(NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a}));
   const NextHopId lan_only = acquire(NextHopSpec::via({"198.51.100.2"_a}));
@@ -367,6 +372,7 @@ TEST_F(NextHopsTest, WithoutRoomForNewBucketsTheOldOnesChange) {
   EXPECT_EQ(reached(id), (std::set<IpAddress>{"192.0.2.3"_a, "198.51.100.2"_a}));
 }
 
+// Rule 14.
 TEST_F(NextHopsTest, AFullAdjacencyTableKeepsNoTrafficOnADeadMember) {
   const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a}));
   next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::resolved, kMac);
@@ -377,6 +383,7 @@ TEST_F(NextHopsTest, AFullAdjacencyTableKeepsNoTrafficOnADeadMember) {
 }
 
 // The acceptance of next-hop groups: what is repaired is the group, whatever is behind it.
+// Rule 14.
 TEST_F(NextHopsTest, OneOfTwoNextHopsBehindAHundredThousandPrefixesIsLostByOneStore) {
   Rib rib(writer_, next_hops_, FibId(0));
   const Rib::Spec spec{NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a}), RouteSource::api, 1, 0, 0, 0};

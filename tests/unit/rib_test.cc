@@ -46,6 +46,7 @@ class RibTest : public TableFixture {
   Rib rib_{writer_, next_hops_, FibId(0)};
 };
 
+// Rule 12.
 TEST_F(RibTest, TheBestIsTheLowestDistanceThenMetricThenSource) {
   const Ipv4Prefix prefix = "10.0.0.0/8"_p;
   add(prefix, spec(kA, RouteSource::api, 20, 5));
@@ -91,6 +92,7 @@ TEST_F(RibTest, ARouteThatGetsWorseGivesWay) {
   EXPECT_EQ(rib_.match("10.1.1.1"_a).second->source, RouteSource::api);
 }
 
+// Rule 12.
 TEST_F(RibTest, RemoveFallsBackToTheNextBestAndThenToTheShorterPrefix) {
   add("0.0.0.0/0"_p, spec(kHole, RouteSource::static_config));
   add("10.0.0.0/8"_p, spec(kA, RouteSource::connected, 0));
@@ -238,6 +240,7 @@ class RibRandomTest : public RibTest {
   RibOracle oracle_;
 };
 
+// Rules 12, 42.
 TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
   Random random;
   const std::vector<NextHopSpec> next_hops = {kA,

@@ -80,6 +80,7 @@ TEST(Spread, HasAsManyBucketsAsSharesNeed) {
   }
 }
 
+// Rule 13.
 TEST(Spread, SharesAreWithinTwoPercentOfTheWeights) {
   std::mt19937 random(2);
   for (int round = 0; round < 200; ++round) {
@@ -98,6 +99,7 @@ TEST(Spread, SharesAreWithinTwoPercentOfTheWeights) {
   }
 }
 
+// Rule 13.
 TEST(Spread, EveryMemberIsUsedHoweverSmallItsWeight) {
   std::vector<unsigned> weights(config::kMaxNextHops, 255);
   weights[5] = weights[77] = 1;
@@ -107,6 +109,7 @@ TEST(Spread, EveryMemberIsUsedHoweverSmallItsWeight) {
 }
 
 // RFC 2992 3: disruption.
+// Rule 13.
 TEST(Spread, TheLossOfAMemberMovesItsBucketsAloneInProportionToWeights) {
   for (const auto& weights :
        {std::vector<unsigned>{1, 1}, {1, 1, 1}, {3, 1, 2, 2}, {1, 1, 1, 1, 1, 1, 1, 1}}) {
@@ -131,6 +134,7 @@ TEST(Spread, TheLossOfAMemberMovesItsBucketsAloneInProportionToWeights) {
   }
 }
 
+// Rule 13.
 TEST(Spread, MembersComeAndGoInAnyOrderAndOnlyTheirOwnBucketsMove) {
   const Hops hops = weighted({1, 2, 1, 4, 1});
   Group group(hops);
@@ -152,6 +156,7 @@ TEST(Spread, MembersComeAndGoInAnyOrderAndOnlyTheirOwnBucketsMove) {
 
 // The set of a route changes: what it had and what it gets share most buckets. The least that can move is the
 // share of the new member.
+// Rule 13.
 TEST(Spread, ANewMemberTakesItsShareAndMovesLittleElse) {
   std::mt19937 random(4);
   for (const std::size_t members : {2U, 3U, 4U, 6U, 8U, 16U, 32U}) {
