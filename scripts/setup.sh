@@ -14,6 +14,7 @@ packages=(
   clang clang-format clang-tidy libclang-rt-dev
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux
+  systemd libcap2-bin
   python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
 )
 
