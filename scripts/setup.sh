@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing Millrace needs, on Debian 12 and Ubuntu 24.04.
-#   scripts/setup.sh [--perf] [--hugepages N]
+#   scripts/setup.sh [--perf] [--emulation] [--hugepages N]
 # Where nothing is missing it changes nothing and needs neither network nor root.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -19,11 +19,13 @@ packages=(
 )
 
 perf_packages=(dpdk-dev make)  # testpmd; l3fwd's Makefile
+emulation_packages=(qemu-user)
 
 usage() {
   cat <<USAGE
-usage: scripts/setup.sh [--perf] [--hugepages N]
+usage: scripts/setup.sh [--perf] [--emulation] [--hugepages N]
   --perf          also what the benchmarks compare with
+  --emulation     also what runs tests on emulated processors
   --hugepages N   also reserve N hugepages of 2 MB and mount hugetlbfs where it is not mounted
 USAGE
 }
@@ -65,6 +67,7 @@ hugepages=0
 while [[ $# -gt 0 ]]; do
   case $1 in
     --perf) packages+=("${perf_packages[@]}"); shift ;;
+    --emulation) packages+=("${emulation_packages[@]}"); shift ;;
     --hugepages) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--hugepages wants a number of 2 MB pages"; hugepages=$2; shift 2 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
