@@ -7,7 +7,7 @@ import time
 
 ANSWER_SECONDS = 5  # of the API, beside churn and reloads
 IN_FLIGHT = 1024  # packets between two counters while traffic runs: bursts and the control thread's ring
-PROBE_SECONDS = 3  # from the last probe to its coming out
+PROBE_SECONDS = 3  # until the last probe has come out, and the last ping been answered
 
 
 class Broken(Exception):
@@ -103,6 +103,15 @@ def check_probes(probes):
                      f"{len(probes.outstanding)} of {probes.sent} probes, the first {min(probes.outstanding)}")
     if probes.wrong:
         raise Broken("packets go to their next hop", "; ".join(probes.wrong[:5]))
+
+
+def check_pings(pinger, first, end):
+    """Those from `first` on and before `end` have been answered."""
+    deadline = time.monotonic() + PROBE_SECONDS
+    while (lost := pinger.unanswered(first, end)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if lost:
+        raise Broken("no forwarded packet is lost", f"{len(lost)} of {end - first} pings, the first {lost[0]}")
 
 
 def check_routes(router, routes, owned, samples):

@@ -13,7 +13,7 @@ from lab import ROOT, wait_for
 
 sys.path.insert(0, str(ROOT / "tests/soak"))
 
-from invariants import Broken, Flat, Watch, check_probes, check_routes  # noqa: E402
+from invariants import Broken, Flat, Watch, check_pings, check_probes, check_routes  # noqa: E402
 from oracle import FULL_TABLE, read_table  # noqa: E402
 from routes import Routes, addresses  # noqa: E402
 
@@ -108,6 +108,19 @@ def test_probes_that_are_lost_or_go_astray_are_noticed(monkeypatch, outstanding,
     Probes.outstanding, Probes.wrong = outstanding, wrong
     with pytest.raises(Broken, match=said):
         check_probes(Probes)
+
+
+def test_a_ping_without_an_answer_is_noticed(monkeypatch):
+    class OneLost:
+        @staticmethod
+        def unanswered(first, end):
+            return [number for number in range(first, end) if number == 7]
+
+    monkeypatch.setattr("invariants.PROBE_SECONDS", 0)
+    check_pings(OneLost, 0, 7)
+    check_pings(OneLost, 8, 20)
+    with pytest.raises(Broken, match="1 of 8 pings, the first 7"):
+        check_pings(OneLost, 0, 8)
 
 
 def test_a_table_that_differs_is_noticed():
