@@ -161,7 +161,7 @@ def run_fuzzers(build):
                 shutil.copytree(seeds, corpus)
             else:
                 corpus.mkdir()
-            command = [str(target), str(corpus), f"-max_total_time={FUZZ_SECONDS}", "-rss_limit_mb=4096", "-timeout=10",
+            command = [str(target), str(corpus), f"-max_total_time={FUZZ_SECONDS}", "-entropic=0", "-rss_limit_mb=4096", "-timeout=10",
                        "-print_final_stats=1", f"-artifact_prefix={folder}/"]
             status, output = run(command, FUZZ_SECONDS + 120, cwd=folder)
             found = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
