@@ -99,6 +99,28 @@ void send_frame(Input& input, unsigned step) {
   lab().send(name, frame, layout);
 }
 
+bool is_own(Ipv4Address address) {
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](const char* name) { return lab().interface(name).has_address(address); });
+}
+
+// RFC 792, RFC 1812 4.3.2.3: the checksum holds, and an error is about a packet whose header it quotes.
+void check_own_icmp(std::span<const std::uint8_t> message) {
+  require(message.size() >= sizeof(wire::Icmp) && checksum_ok(std::as_bytes(message)),
+          "an ICMP message of ours has its checksum");
+  const unsigned type = message[0];
+  if (type == wire::kIcmpEchoReply) return;
+  const auto quote = message.subspan(sizeof(wire::Icmp));
+  require(type == wire::kIcmpUnreachable || type == wire::kIcmpTimeExceeded ||
+              type == wire::kIcmpParameterProblem,
+          "it is an echo reply or an error");
+  require(quote.size() >= sizeof(wire::Ipv4) && quote[0] >> 4 == 4, "an error quotes an IPv4 header");
+  require(message.size() + sizeof(wire::Ipv4) <= 576, "an error is no longer than 576 bytes");
+  require(quote[9] != wire::kProtocolIcmp || quote.size() <= std::size_t{quote[0] & 0xfU} * 4 ||
+              quote[std::size_t{quote[0] & 0xfU} * 4] != wire::kIcmpUnreachable,
+          "no error about an error");
+}
+
 // A frame that leaves: from our MAC, whole, and no longer than the link takes.
 void check_sent(const std::string& name, const Bytes& frame) {
   require(frame.size() >= kEthernet, "a frame holds an Ethernet header");
@@ -118,6 +140,8 @@ void check_sent(const std::string& name, const Bytes& frame) {
   require(ip.ttl >= 1, "the TTL is not used up");
   require(checksum_ok(std::as_bytes(std::span(frame).subspan(kEthernet, ip.header_length()))),
           "the checksum is right");
+  if (ip.protocol == wire::kProtocolIcmp && !ip.is_fragment() && is_own(Ipv4Address(ip.source)))
+    check_own_icmp(std::span(frame).subspan(kEthernet + ip.header_length()));
 }
 
 void run_and_check() {
