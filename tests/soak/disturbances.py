@@ -2,11 +2,12 @@
 
 import json
 import random
+import socket
 import struct
-import subprocess
 import threading
 import time
 import traceback
+import zlib
 
 from mutate import Mutator, seeds, templates
 from packets import udp
@@ -124,21 +125,44 @@ class Mutated(Disturbance):
 
 
 class Bulk(Disturbance):
-    """TCP between two kernel hosts, a stretch at a time."""
+    """One TCP connection between two kernel hosts, as long as the soak: all that is sent arrives, in order."""
 
-    interval = 0.2
+    interval = 0.01
+    CHUNK = 64 << 10
+    SECONDS = 60  # without a byte, and it has failed
 
-    def __init__(self, left, right):
+    def __init__(self, client, server):
         super().__init__()
-        self.left, self.right, self.bytes = left, right, 0
-        self._server = right.netns.popen("iperf3", "-s", "-J", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.sent = self.received = 0
+        self._sums = [0, 0]
+        self._rng = random.Random(2)
+        listener = server.netns.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind((server.address, 5001))
+        listener.listen()
+        self._out = client.netns.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._out.settimeout(self.SECONDS)
+        self._out.connect((server.address, 5001))
+        self._in, _ = listener.accept()
+        listener.close()
+        threading.Thread(target=self._receive, name="bulk receiver", daemon=True).start()
 
     def step(self):
-        result = self.left.run("iperf3", "-c", self.right.address, "-t", 2, "-b", "50M", "-J", check=False, timeout=30)
-        answer = json.loads(result.stdout)
-        received = answer.get("end", {}).get("sum_received", {}).get("bytes", 0)
-        assert received > 0, f"iperf3 moved nothing: {answer.get('error', result.stdout[-2000:])}"
-        self.bytes += received
+        chunk = self._rng.randbytes(self.CHUNK)
+        self._out.sendall(chunk)
+        self._sums[0] = zlib.crc32(chunk, self._sums[0])
+        self.sent += len(chunk)
+
+    def _receive(self):
+        while data := self._in.recv(self.CHUNK):
+            self._sums[1] = zlib.crc32(data, self._sums[1])
+            self.received += len(data)
+
+    @property
+    def is_whole(self):
+        return self.received == self.sent and self._sums[0] == self._sums[1]
+
+    def close(self):
+        self._out.close()
 
 
 class Probes(Disturbance):

@@ -27,12 +27,19 @@ class Watch:
         self.alive()
         for disturbance in self.disturbances:
             if disturbance.error:
+                self._settle_death()
                 raise Broken(f"{disturbance.name} goes on", disturbance.error)
         status = self._answer()
         difference = status["accounting"]["difference"]
         if abs(difference) > IN_FLIGHT:
             raise Broken("accounting adds up", f"{difference} packets more came than went: {status['accounting']}")
         return status
+
+    def _settle_death(self):
+        """A daemon that dies closes its sockets a moment before it is gone: then that is what broke."""
+        for _ in range(40):
+            self.alive()
+            time.sleep(0.05)
 
     def alive(self):
         if not self.router.alive:
@@ -43,7 +50,7 @@ class Watch:
         try:
             status = self.router.get("/v1/status")
         except (OSError, http.client.HTTPException, AssertionError) as error:
-            self.alive()
+            self._settle_death()
             raise Broken("the API answers", error) from error
         took = time.monotonic() - started
         self.slowest_answer = max(self.slowest_answer, took)
@@ -103,6 +110,14 @@ def check_probes(probes):
                      f"{len(probes.outstanding)} of {probes.sent} probes, the first {min(probes.outstanding)}")
     if probes.wrong:
         raise Broken("packets go to their next hop", "; ".join(probes.wrong[:5]))
+
+
+def check_bulk(bulk):
+    deadline = time.monotonic() + bulk.SECONDS
+    while not bulk.is_whole and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if not bulk.is_whole:
+        raise Broken("TCP arrives whole", f"{bulk.sent:,} bytes sent, {bulk.received:,} received")
 
 
 def check_pings(pinger, first, end):

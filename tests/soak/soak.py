@@ -20,7 +20,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
 from disturbances import Bulk, Churn, Flaps, Mutated, Probes, Reloads  # noqa: E402
-from invariants import Broken, Flat, Watch, check_pings, check_probes, check_routes, descriptors, resident_kib  # noqa: E402
+from invariants import Broken, Flat, Watch, check_bulk, check_pings, check_probes, check_routes, descriptors, resident_kib  # noqa: E402
 from lab import Lab, Pinger  # noqa: E402
 from mutate import HERE, THERE  # noqa: E402
 from oracle import FULL_TABLE, read_table  # noqa: E402
@@ -90,6 +90,7 @@ class Soak:
         self.reloads = Reloads(net.router, net.guest, net.plain, net.more)
         self.flaps = Flaps(net.flap)
         self.mutated = Mutated(net.inside, options.rate, seed)
+        net.client.warm(net.server.address)
         self.bulk = Bulk(net.client, net.server)
         self.probes = Probes(net.prober, PROBER, net.outside, self.routes.steady_destinations(500))
         every = [self.churn, self.reloads, self.flaps, self.mutated, self.bulk, self.probes]
@@ -102,7 +103,6 @@ class Soak:
     def run(self):
         net, options = self.net, self.options
         net.left.warm(net.right.address)
-        net.client.warm(net.server.address)
         started = time.monotonic()
         with Pinger(net.left, net.right.address, 0.005) as pinger:
             for disturbance in self.all:
@@ -115,6 +115,7 @@ class Soak:
                 for disturbance in self.all:
                     disturbance.stop()
                 self.probes.close()
+                self.bulk.close()
         check_pings(pinger, self.pings_answered, pinger.sent)
         check_routes(net.router, self.routes, self.churn.owned, 300)
         self.watch.settled()
@@ -136,6 +137,7 @@ class Soak:
                 disturbance.hold()
                 held.callback(disturbance.release)
             self.watch.look()
+            check_bulk(self.bulk)
             check_probes(self.probes)
             check_pings(pinger, self.pings_answered, pinged)
             self.pings_answered = pinged
@@ -149,7 +151,7 @@ class Soak:
         print(f"{elapsed:6.0f} s  {accounting['received']:>9,} packets in, {accounting['dropped']:>8,} dropped, "
               f"difference {accounting['difference']:>3}; {self.churn.changes:>8,} route changes, "
               f"{self.reloads.steps:>3} reloads, {self.flaps.steps:>3} flaps, {self.mutated.frames:>8,} mutated, "
-              f"{self.probes.sent:>6,} probes, {self.bulk.bytes / 1e6:6.0f} MB TCP; RSS "
+              f"{self.probes.sent:>6,} probes, {self.bulk.received / 1e6:6.0f} MB TCP; RSS "
               f"{resident_kib(self.net.router.pid) / 1024:.1f} MiB, lag p99 {loop['lag_p99_seconds'] * 1e3:.1f} ms", flush=True)
 
     def _summary(self, elapsed, pinger):

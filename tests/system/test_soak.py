@@ -13,7 +13,7 @@ from lab import ROOT, wait_for
 
 sys.path.insert(0, str(ROOT / "tests/soak"))
 
-from invariants import Broken, Flat, Watch, check_pings, check_probes, check_routes  # noqa: E402
+from invariants import Broken, Flat, Watch, check_bulk, check_pings, check_probes, check_routes  # noqa: E402
 from oracle import FULL_TABLE, read_table  # noqa: E402
 from routes import Routes, addresses  # noqa: E402
 
@@ -108,6 +108,14 @@ def test_probes_that_are_lost_or_go_astray_are_noticed(monkeypatch, outstanding,
     Probes.outstanding, Probes.wrong = outstanding, wrong
     with pytest.raises(Broken, match=said):
         check_probes(Probes)
+
+
+def test_tcp_that_does_not_arrive_is_noticed():
+    class Bulk:
+        SECONDS, sent, received, is_whole = 0, 2, 1, False
+
+    with pytest.raises(Broken, match="TCP arrives whole: 2 bytes sent, 1 received"):
+        check_bulk(Bulk)
 
 
 def test_a_ping_without_an_answer_is_noticed(monkeypatch):
