@@ -113,13 +113,21 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   http::response<http::string_body> response_;
 };
 
+// A folder of our own, if it is missing: open to all, as the group has to come through; the socket in it is
+// not.
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::create_directories(folder, error)) return;
+  std::filesystem::permissions(folder, std::filesystem::perms{0755}, error);
+}
+
 // The socket's group may read and write; nobody else but root.
-void restrict_access(const std::string& path, const std::string& group) {
+void restrict_access(const std::string& path) {
   chmod(path.c_str(), 0660);
-  const struct group* entry = getgrnam(group.c_str());
+  const struct group* entry = getgrnam(kApiGroup);
   if (entry == nullptr) return;
   if (chown(path.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0) {
-    spdlog::warn("{} cannot be given to the group {}", path, group);
+    spdlog::warn("{} cannot be given to the group {}", path, kApiGroup);
   }
 }
 
@@ -176,8 +184,7 @@ struct HttpServer::Impl {
 
   Result<void> open_socket(const Options& options) {
     error_code error;
-    std::error_code folder_error;
-    std::filesystem::create_directories(std::filesystem::path(options.socket).parent_path(), folder_error);
+    make_folder(std::filesystem::path(options.socket).parent_path());
     if (auto cleared = clear_socket(io, options.socket); !cleared) return cleared;
     Unix::endpoint endpoint;
     try {
@@ -192,7 +199,7 @@ struct HttpServer::Impl {
     if (!error) local.acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) return Error{options.socket + ": " + error.message()};
     path = options.socket;
-    restrict_access(path, options.group);
+    restrict_access(path);
     return {};
   }
 

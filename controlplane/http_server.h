@@ -15,12 +15,13 @@
 
 namespace millrace::controlplane {
 
+inline constexpr const char* kApiGroup = "millrace";  // who may use the API beside root, where it exists
+
 class HttpServer {
  public:
   struct Options {
     std::string socket;                  // its folder is made if it is missing; a stale socket is replaced
     std::optional<std::string> metrics;  // "address:port"
-    std::string group = "millrace";      // who may use the socket beside root, if there is such a group
   };
 
   // Opens the sockets on the calling thread, so that an error is known and privileges may be dropped

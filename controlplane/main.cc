@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "config/parse.h"
+#include "controlplane/privileges.h"
 #include "controlplane/router.h"
 
 namespace {
@@ -22,12 +23,28 @@ int check(const std::string& file) {
   return 0;
 }
 
+// Before anything is started: threads inherit what their maker may do.
+bool drop_privileges(const millrace::config::Config& config) {
+  const auto rights = millrace::controlplane::drop_privileges(config);
+  if (!rights) {
+    spdlog::error("millraced cannot drop its privileges: {}", rights.error());
+    return false;
+  }
+  spdlog::info("privileges: kept {}; all others dropped for good",
+               rights->kept.empty() ? "none" : rights->kept);
+  if (!rights->missing.empty()) {
+    spdlog::warn("without {} some ports cannot be opened; see docs/operations.md", rights->missing);
+  }
+  return true;
+}
+
 int run(const std::string& file) {
   const auto parsed = millrace::config::parse_file(file);
   if (!parsed.ok()) {
     print_problems(parsed);
     return 1;
   }
+  if (!drop_privileges(parsed.config)) return 1;
   auto router = millrace::controlplane::Router::start(parsed.config, file);
   if (!router) {
     spdlog::error("millraced cannot start: {}", router.error());

@@ -11,13 +11,21 @@ namespace {
 
 constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
 
+// The length of the option at `at`; 0 if it is none (RFC 791 3.1).
+unsigned option_size(const std::uint8_t* options, unsigned at, unsigned length) {
+  constexpr std::uint8_t kNoOperation = 1;
+  if (options[at] == kNoOperation) return 1;
+  const unsigned size = at + 1 < length ? options[at + 1] : 0U;
+  return size >= 2 && at + size <= length ? size : 0;
+}
+
 // Writes the options that belong on every fragment (copied flag set) behind `to`; returns their padded
 // length.
 unsigned copied_options(const std::uint8_t* options, unsigned length, std::uint8_t* to) {
   unsigned used = 0;
   for (unsigned at = 0; at < length && options[at] != 0;) {
-    const unsigned size = options[at] == 1 ? 1 : options[at + 1];
-    if (size == 0 || at + size > length) break;
+    const unsigned size = option_size(options, at, length);
+    if (size == 0) break;
     if ((options[at] & 0x80) != 0) {
       std::memcpy(to + used, options + at, size);
       used += size;

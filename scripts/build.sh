@@ -45,6 +45,7 @@ if [[ ! -f $dir/build.ninja ]]; then
   rm -f "$dir.setup.log"
 fi
 if [[ $kind == fuzz && $# -eq 0 ]]; then
+  ninja -C "$dir" build.ninja >/dev/null  # so that targets that are new are known
   # Only the fuzzers: the daemon and the tests are not run from this build.
   mapfile -t fuzzers < <(ninja -C "$dir" -t targets all | sed -nE 's#^(tests/fuzz/[a-z0-9_]+_fuzz): cpp_LINKER.*#\1#p')
   [[ ${#fuzzers[@]} -gt 0 ]] || die "tests/fuzz declares no fuzz target"

@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs all tests, fast ones first. The last line is `N passed, N failed`.
-#   scripts/test.sh [unit|system|fuzz]...      without a kind: all of them
+#   scripts/test.sh [unit|system|fuzz|nehalem]...      without a kind: all but nehalem
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'USAGE'
-usage: scripts/test.sh [unit|system|fuzz]...
+usage: scripts/test.sh [unit|system|fuzz|nehalem]...
   unit     unit and behaviour tests, in process
   system   millraced between kernel hosts in network namespaces (pytest; needs root)
   fuzz     each fuzz target for 10 s
-Without a kind: all. MILLRACE_HOSTILE_SECONDS=60 makes the hostile-traffic test as long as a release wants it.
+  nehalem  the tables' tests on an emulated processor without AVX (installs qemu-user)
+Without a kind: unit, system and fuzz. MILLRACE_HOSTILE_SECONDS=60 makes the hostile-traffic test as long as a release wants it.
 USAGE
 }
 
 kinds=" $* "
 for kind in "$@"; do
   case $kind in
-    unit | system | fuzz) ;;
+    unit | system | fuzz | nehalem) ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -26,8 +27,8 @@ done
 
 arguments=()
 heading "set-up"
-scripts/setup.sh
-if [[ $kinds == *' unit '* || $kinds == *' system '* ]]; then
+if [[ $kinds == *' nehalem '* ]]; then scripts/setup.sh --emulation; else scripts/setup.sh; fi
+if [[ $kinds == *' unit '* || $kinds == *' system '* || $kinds == *' nehalem '* ]]; then
   heading "build (test)"
   scripts/build.sh test
 fi
@@ -36,6 +37,7 @@ if [[ $kinds == *' fuzz '* ]]; then
   scripts/build.sh fuzz
   arguments+=(--fuzz build-fuzz)
 fi
+[[ $kinds != *' nehalem '* ]] || arguments+=(--nehalem build-test)
 [[ $kinds != *' unit '* ]] || arguments+=(--declared build-test)
 if [[ $kinds == *' system '* ]]; then
   arguments+=(--system)

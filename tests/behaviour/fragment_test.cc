@@ -348,6 +348,20 @@ TEST_F(Fragmentation, BuffersThatRunOutInTheMiddleOfAFragmentComeBack) {
   EXPECT_LT(whole, 16U);
 }
 
+// A last byte of options that wants a length has none: the payload's first byte, here a 1, is not it.
+TEST_F(Fragmentation, FragmenterAloneTakesNoOptionFromThePayload) {
+  start(small_mtu(576));
+  const Ipv4Packet packet{.options = {1, 1, 1, 0x94}, .payload = Bytes(1000, 1)};
+  rte_mbuf* m = make_mbuf(in(packet));
+  rte_mbuf* out[dataplane::kMaxFragments];
+  const auto result = dataplane::fragment_ipv4(m, 576, Lab::pool(), out);
+  ASSERT_EQ(result.count, 2U);
+  EXPECT_EQ(header_of(bytes_of(out[0])), 24U);
+  EXPECT_EQ(header_of(bytes_of(out[1])), 20U);
+  rte_pktmbuf_free_bulk(out, result.count);
+  rte_pktmbuf_free(m);
+}
+
 // The fragmenter does not trust its caller either: whatever the lengths say, it refuses or is right.
 // Rules 7, 40.
 TEST_F(Fragmentation, FragmenterAloneRefusesWhatCannotBe) {

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Writes the seeds of packet_fuzz and api_fuzz into corpus/packet and corpus/api beside this file.
+"""Writes the seeds of the fuzz targets into the folders corpus/TARGET beside this file.
 
-The formats are at the top of packet_fuzz.cc and api_fuzz.cc. Run it again after a change of one of them, and commit
-what it writes. The seeds of config_fuzz are written by hand.
+The formats are at the top of the targets. Run it again after a change of one of them, and commit what it writes. The
+seeds of config_fuzz and table_fuzz are written by hand.
 """
 
 import logging
@@ -10,6 +10,8 @@ import pathlib
 
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.all import ARP, ICMP, IP, TCP, UDP, Ether, IPOption, Raw, fragment  # noqa: E402
+
+from control_seeds import fragment_seeds, neighbor_seeds, route_line_seeds  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 JUMBO, SMALL, WAN, TIME = 0, 1, 2, 3
@@ -161,6 +163,9 @@ def write(folder, seeds):
 def main():
     write(HERE / "corpus/packet", packet_seeds())
     write(HERE / "corpus/api", ((name, b"\x1e".join(requests)) for name, requests in api_seeds()))
+    write(HERE / "corpus/fragment", fragment_seeds())
+    write(HERE / "corpus/neighbor", neighbor_seeds())
+    write(HERE / "corpus/route_lines", route_line_seeds())
 
 
 if __name__ == "__main__":

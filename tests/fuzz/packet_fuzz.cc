@@ -10,8 +10,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <string>
@@ -20,21 +18,18 @@
 #include "net/checksum.h"
 #include "net/wire.h"
 #include "tests/behaviour/lab.h"
+#include "tests/fuzz/input.h"
 
 using namespace millrace;
 using behaviour::Bytes;
 using behaviour::Lab;
+using fuzz::Input;
+using fuzz::require;
 
 namespace {
 
 constexpr std::size_t kEthernet = sizeof(wire::Ethernet);
 constexpr unsigned kMostFrames = 256;  // of an input
-
-void require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "not so: %s\n", what);
-  std::abort();
-}
 
 // A jumbo port, one with the least MTU that a configuration may have, and an ordinary one.
 const char* const kNames[] = {"jumbo0", "small0", "wan0"};
@@ -79,26 +74,6 @@ Lab& lab() {
   return *kept;
 }
 
-class Input {
- public:
-  explicit Input(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-  [[nodiscard]] bool empty() const { return bytes_.empty(); }
-  unsigned take() {
-    if (bytes_.empty()) return 0;
-    const unsigned value = bytes_.front();
-    bytes_ = bytes_.subspan(1);
-    return value;
-  }
-  std::span<const std::uint8_t> take(std::size_t count) {
-    const auto taken = bytes_.first(std::min(count, bytes_.size()));
-    bytes_ = bytes_.subspan(taken.size());
-    return taken;
-  }
-
- private:
-  std::span<const std::uint8_t> bytes_;
-};
-
 // What fuzzers do not find by themselves, and what most inputs should have right to come further.
 void mend(Bytes& frame, const MacAddress& mac, bool put_mac, bool put_checksum) {
   if (put_mac && frame.size() >= 6) std::copy(mac.bytes.begin(), mac.bytes.end(), frame.begin());
@@ -114,7 +89,7 @@ void send_frame(Input& input, unsigned step) {
   behaviour::Layout layout;
   if ((step & 0x10) != 0) layout.segments = {input.take(), input.take()};
   layout.no_tailroom = (step & 0x20) != 0;
-  const std::size_t length = std::min<std::size_t>(input.take() << 8 | input.take(), 9200);
+  const std::size_t length = std::min<std::size_t>(input.take16(), 9200);
   const auto given = input.take((step & 0x40) != 0 ? std::min<std::size_t>(input.take(), length) : length);
   Bytes frame(given.begin(), given.end());
   if ((step & 0x40) != 0) frame.resize(length, frame.empty() ? std::uint8_t{0} : frame.back());
@@ -122,6 +97,28 @@ void send_frame(Input& input, unsigned step) {
   const std::string name = kNames[step & 3];
   mend(frame, lab().mac(name), (step & 4) == 0, (step & 8) == 0);
   lab().send(name, frame, layout);
+}
+
+bool is_own(Ipv4Address address) {
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](const char* name) { return lab().interface(name).has_address(address); });
+}
+
+// RFC 792, RFC 1812 4.3.2.3: the checksum holds, and an error is about a packet whose header it quotes.
+void check_own_icmp(std::span<const std::uint8_t> message) {
+  require(message.size() >= sizeof(wire::Icmp) && checksum_ok(std::as_bytes(message)),
+          "an ICMP message of ours has its checksum");
+  const unsigned type = message[0];
+  if (type == wire::kIcmpEchoReply) return;
+  const auto quote = message.subspan(sizeof(wire::Icmp));
+  require(type == wire::kIcmpUnreachable || type == wire::kIcmpTimeExceeded ||
+              type == wire::kIcmpParameterProblem,
+          "it is an echo reply or an error");
+  require(quote.size() >= sizeof(wire::Ipv4) && quote[0] >> 4 == 4, "an error quotes an IPv4 header");
+  require(message.size() + sizeof(wire::Ipv4) <= 576, "an error is no longer than 576 bytes");
+  require(quote[9] != wire::kProtocolIcmp || quote.size() <= std::size_t{quote[0] & 0xfU} * 4 ||
+              quote[std::size_t{quote[0] & 0xfU} * 4] != wire::kIcmpUnreachable,
+          "no error about an error");
 }
 
 // A frame that leaves: from our MAC, whole, and no longer than the link takes.
@@ -143,6 +140,8 @@ void check_sent(const std::string& name, const Bytes& frame) {
   require(ip.ttl >= 1, "the TTL is not used up");
   require(checksum_ok(std::as_bytes(std::span(frame).subspan(kEthernet, ip.header_length()))),
           "the checksum is right");
+  if (ip.protocol == wire::kProtocolIcmp && !ip.is_fragment() && is_own(Ipv4Address(ip.source)))
+    check_own_icmp(std::span(frame).subspan(kEthernet + ip.header_length()));
 }
 
 void run_and_check() {

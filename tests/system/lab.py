@@ -296,7 +296,10 @@ class Pinger:
     @property
     def lost(self):
         """The sequence numbers without an answer; only meaningful once stopped."""
-        return [number for number in range(self._sent) if number not in self._answered]
+        return self.unanswered(0, self._sent)
+
+    def unanswered(self, first, end):
+        return [number for number in range(first, end) if number not in self._answered]
 
 
 def internet_checksum(data):

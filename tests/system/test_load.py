@@ -10,10 +10,10 @@ import time
 import pytest
 from scapy.layers.l2 import ARP, Ether
 
-from lab import ROOT, Pinger
+from lab import Pinger
+from oracle import FULL_TABLE, PrefixOracle, is_forwarded, prefix_text, read_table
 from packets import arp, ip_of, is_ipv4, udp
 
-TABLE = ROOT / "tests/data/v4-2024-prefix-nhidx.txt.gz"
 ROUTES = 1_000_000
 HERE = "10.1.0.2"
 LOAD_SECONDS = 300  # a hang ends here; how long it takes is printed, never judged
@@ -28,16 +28,13 @@ def mac_of(address):
     return "02:00:" + ":".join(f"{int(part):02x}" for part in address.split("."))
 
 
-class Table:
-    """ROUTES distinct prefixes with their next-hop indices, and the naive oracle: a dictionary for each length."""
+class Table(PrefixOracle):
+    """ROUTES distinct prefixes with their next-hop indices."""
 
     def __init__(self):
-        self.by_length = [{} for _ in range(33)]
-        with gzip.open(TABLE, "rt") as lines:
-            for line in lines:
-                prefix, index = line.split()
-                address, length = prefix.split("/")
-                self.by_length[int(length)][int(ipaddress.IPv4Address(address))] = int(index)
+        super().__init__()
+        for network, length, index in read_table(FULL_TABLE):
+            self.by_length[length][network] = index
         # The rest: /24s inside the table's /22s, as one sees them when somebody deaggregates.
         missing = ROUTES - len(self)
         for start, index in list(self.by_length[22].items()):
@@ -47,27 +44,16 @@ class Table:
                     missing -= 1
         assert len(self) == ROUTES
 
-    def __len__(self):
-        return sum(map(len, self.by_length))
-
-    def __iter__(self):
-        for length, prefixes in enumerate(self.by_length):
-            for network, index in prefixes.items():
-                yield network, length, index
-
     def write(self, path):
         with gzip.open(path, "wt", compresslevel=1) as out:
             out.write("# a million routes\n")
             for network, length, index in self:
-                out.write(f"{ipaddress.IPv4Address(network)}/{length} via {next_hop(index)}\n")
+                out.write(f"{prefix_text(network, length)} via {next_hop(index)}\n")
 
     def lookup(self, address):
-        """(prefix, next hop) of the longest match, or None."""
-        for length in range(32, -1, -1):
-            network = address >> (32 - length) << (32 - length)
-            if (index := self.by_length[length].get(network)) is not None:
-                return f"{ipaddress.IPv4Address(network)}/{length}", next_hop(index)
-        return None
+        """(prefix, next hop) of the longest match."""
+        network, length, index = self.match(address)
+        return prefix_text(network, length), next_hop(index)
 
     def destinations(self, seed, count):
         """Addresses inside the table's prefixes that a router forwards, all lengths alike."""
@@ -78,7 +64,7 @@ class Table:
         while len(chosen) < count:
             length = rng.choice(lengths)
             address = rng.choice(pools[length]) | rng.randrange(1 << (32 - length))
-            if address >> 24 not in (0, 10, 127) and address >> 28 < 14 and address >> 16 != 0xA9FE:
+            if is_forwarded(address):
                 chosen.append(address)
         return chosen
 
