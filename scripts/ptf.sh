@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SONiC's PTF tests, unmodified, against Millrace (docs/ptf.md; --help lists the options). Installs what is missing
+# and builds; the checkouts of sonic-net/sonic-mgmt and p4lang/ptf are the caller's.
+#   scripts/ptf.sh SONIC_MGMT [PTF] [--only REGEX] [--seed N] [--logs DIR] [--list]
+# PTF is `ptf` beside SONIC_MGMT where it is not given. The last line is `N passed, N failed, N skipped`.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case ${1:-} in -h | --help) exec /usr/bin/python3 tests/ptf/run.py --help ;; esac
+
+# Paths are the caller's, and common.sh has changed to the root of the project.
+cd "$OLDPWD"
+absolute() { realpath -m -- "$1"; }
+checkouts=() options=() list=false
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --logs) [[ $# -ge 2 ]] || die "--logs wants a directory"; options+=(--logs "$(absolute "$2")"); shift 2 ;;
+    --only | --seed) [[ $# -ge 2 ]] || die "$1 wants a value"; options+=("$1" "$2"); shift 2 ;;
+    --list) list=true; options+=("$1"); shift ;;
+    -*) die "there is no option $1 (--help lists them)" ;;
+    *) checkouts+=("$(absolute "$1")"); shift ;;
+  esac
+done
+[[ ${#checkouts[@]} -ge 1 ]] || die "wants a checkout of sonic-net/sonic-mgmt (--help says more)"
+[[ ${#checkouts[@]} -ge 2 ]] || checkouts+=("$(dirname "${checkouts[0]}")/ptf")
+cd "$root"
+
+if ! $list; then
+  need_root "the tests use network namespaces"
+  scripts/setup.sh --ptf
+  scripts/build.sh test controlplane/millraced cli/millrace
+fi
+exec /usr/bin/python3 tests/ptf/run.py "${checkouts[@]}" "${options[@]}"
