@@ -178,5 +178,26 @@ TEST_F(LinkNeighbors, ABurstToManyUnknownHostsAsksOnceForEach) {
   EXPECT_EQ(two().dropped(DropReason::neighbor_queue_full), 30U * 4U) << "rule 22: four of eight wait";
 }
 
+TEST_F(LinkNeighbors, MoreThanTheTableHoldsAreAnsweredAndNotLearnt) {
+  LabOptions options;
+  options.neighbors.total = 5;
+  start(kInterfaces + "routes: [{prefix: 203.0.113.0/24, via: 10.0.2.3}]\n" + kNeighborA, options);
+  const auto& entries = two().control().neighbors().entries();
+  for (unsigned host = 10; host < 20; ++host) {
+    const MacAddress from{{2, 0, 0, 0, 2, static_cast<std::uint8_t>(host)}};
+    const ArpPacket request{1, from, Ipv4Address(10, 0, 2, host), {}, ip("10.0.2.1")};
+    const ArpPacket reply{2, two().mac("b"), ip("10.0.2.1"), from, request.sender};
+    verify(two(), "b",
+           {"rule 21: answered", frame(kBroadcastMac, from, request),
+            sent("b", frame(from, two().mac("b"), reply))});
+  }
+  EXPECT_EQ(entries.size(), 5U) << "rule 23: bounded";
+  EXPECT_TRUE(entries.contains({two().interface("b").id, ip("10.0.2.3")}))
+      << "rule 22: a next hop has its place";
+  verify(two(), "a",
+         drops("rule 22: no room to ask for it", {.destination = ip("10.0.2.99")},
+               DropReason::neighbor_table_full));
+}
+
 }  // namespace
 }  // namespace millrace::behaviour
