@@ -2,7 +2,8 @@
 # SONiC's PTF tests, unmodified, against Millrace (docs/ptf.md; --help lists the options). Installs what is missing
 # and builds; the checkouts of sonic-net/sonic-mgmt and p4lang/ptf are the caller's.
 #   scripts/ptf.sh SONIC_MGMT [PTF] [--only REGEX] [--seed N] [--logs DIR] [--list]
-# PTF is `ptf` beside SONIC_MGMT where it is not given. The last line is `N passed, N failed, N skipped`.
+# PTF is `ptf` beside SONIC_MGMT where it is not given. The last line is
+# `N passed, N failed, N skipped, N differs`; exit status 1 if any failed.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case ${1:-} in -h | --help) exec /usr/bin/python3 tests/ptf/run.py --help ;; esac

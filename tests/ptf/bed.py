@@ -43,16 +43,20 @@ def connected(family, port):
     return f"10.0.{port}.0/24" if family == IPV4 else f"fc00:{port}::/64"
 
 
-# Prefixes that a test wants as they are: hash_test's and its inner_hash's destinations, a pair for few flows.
+# Prefixes that a test wants as they are: hash_test's destinations, a pair for few flows, those of tunnels, and one
+# whose next hops come and go.
+CHANGING = {IPV4: "100.50.25.0/24", IPV6: "20d2::/16"}
 FIXED = {
-    IPV4: {"0.0.0.0/0": UPLINKS, "9.0.0.0/8": UPLINKS, "11.0.0.0/8": [2, 3], "80.1.0.0/24": UPLINKS},
-    IPV6: {"::/0": UPLINKS, "20d0::/16": UPLINKS, "20d1::/16": [2, 3], "80::/64": UPLINKS},
+    IPV4: {"0.0.0.0/0": UPLINKS, "9.0.0.0/8": UPLINKS, "11.0.0.0/8": [2, 3], "80.1.0.0/24": UPLINKS,
+           CHANGING[IPV4]: UPLINKS},
+    IPV6: {"::/0": UPLINKS, "20d0::/16": UPLINKS, "20d1::/16": [2, 3], "80::/64": UPLINKS, CHANGING[IPV6]: UPLINKS},
 }
 # A prefix of every length around one address, each by another way than the next.
 CHAIN = {IPV4: "192.168.171.205", IPV6: "2001:db8:9a3c:71e5:c0de:5a17:33cc:f00d"}
 # Where the random prefixes lie: global unicast, away from the above and from what fib.py leaves out.
 RANDOM = {IPV4: ("16.0.0.0/4", (8, 32)), IPV6: ("2400::/6", (16, 128))}
 RANDOM_PREFIXES = 30
+FLOWS = 1000  # of fg_ecmp_test
 
 
 def random_prefix(pick, family):
@@ -130,6 +134,10 @@ class Bed:
         self.ports[number].set_carrier(up)
         (self.down.discard if up else self.down.add)(number)
 
+    def set_next_hops(self, family, prefix, ports):
+        self.routes[family][prefix] = ports
+        self.router.apply(self._config(self.families))
+
     # --- files for the tests
 
     def ptf_interfaces(self):
@@ -151,6 +159,12 @@ class Bed:
         ports = {str(number): {"target_dut": [0], "target_dest_mac": ROUTER_MAC,
                                "target_src_mac": [ROUTER_MAC], "asic_idx": 0} for number in PORTS}
         return self._write("ptf_test_port_map.json", json.dumps(ports, indent=1))
+
+    def group_file(self):
+        """fg_ecmp_test.py: where its flows come from and go to; its banks are subsets of a group, of which we have one."""
+        group = {"net_ports": [0, 1], "serv_ports": [n for n in UPLINKS if n not in self.down], "bank_0_port": UPLINKS,
+                 "bank_1_port": [], "dut_mac": ROUTER_MAC, "num_flows": FLOWS, "inner_hashing": False, "vxlan_port": 0}
+        return self._write("fg_ecmp.json", json.dumps(group, indent=1))
 
     def _write(self, name, text):
         path = self.directory / name

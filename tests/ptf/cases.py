@@ -5,9 +5,11 @@ Parameters that differ from theirs say why. What their pytest files look at afte
 
 import contextlib
 import dataclasses
+import functools
+import pathlib
 from typing import Callable
 
-from bed import IPV4, IPV6, ROUTER_MAC, UPLINKS, own, peer
+from bed import CHANGING, FLOWS, IPV4, IPV6, ROUTER_MAC, UPLINKS, own, peer
 from lab import wait_for
 
 
@@ -23,6 +25,7 @@ class Case:
     parameters: Callable  # of the bed
     around: Callable = contextlib.nullcontext  # of the bed: what has to be so while the test runs
     after: Callable = nothing  # of the bed: an AssertionError fails the case
+    differs: str = ""  # why it fails, and is meant to
 
     @property
     def name(self):
@@ -140,10 +143,51 @@ def _ipinip_length(family):
     return Case("hash_test.IPinIPHashTest", f"IPv{family}, inner length is no key", family, parameters)
 
 
+# --- fg_ecmp_test: the parts of tests/ecmp/test_fgnhg.py that do not want a group in banks. They follow each other: the
+# first writes down where each flow goes, the others compare.
+
+LOST = UPLINKS[0]
+FLOWS_FILE = pathlib.Path("/tmp/fg_ecmp_persist_map.json")  # the test's own choice
+
+
+@contextlib.contextmanager
+def _without_next_hop(bed, family):
+    bed.set_next_hops(family, CHANGING[family], [port for port in UPLINKS if port != LOST])
+    try:
+        yield
+    finally:
+        bed.set_next_hops(family, CHANGING[family], UPLINKS)
+
+
+@contextlib.contextmanager
+def _from_scratch(_):
+    FLOWS_FILE.unlink(missing_ok=True)
+    yield
+
+
+def _group(family, what, test_case, around=contextlib.nullcontext, differs="", **more):
+    def parameters(bed):
+        return {"test_case": test_case, "config_file": bed.group_file(), "dst_ip": CHANGING[family].split("/")[0],
+                "exp_flow_count": {port: FLOWS / len(UPLINKS) for port in UPLINKS}, **more}
+
+    return Case("fg_ecmp_test.FgEcmpTest", f"IPv{family}, {what}", family, parameters, around, differs=differs)
+
+
+def _groups(family):
+    return [_group(family, "flows are spread", "create_flows", _from_scratch),
+            _group(family, "a flow stays", "initial_hash_check"),
+            _group(family, "only the flows of a lost link move", "withdraw_nh", _without_uplink, withdraw_nh_port=LOST),
+            _group(family, "only flows to the link that is back move", "add_nh", add_nh_port=LOST),
+            _group(family, "only the flows of a removed next hop move", "withdraw_nh",
+                   functools.partial(_without_next_hop, family=family), withdraw_nh_port=LOST,
+                   differs="flows follow from the route's next hops alone, so that 1 to 3 % of the others move, too"),
+            _group(family, "as before with the next hop back in the route", "initial_hash_check")]
+
+
 def _of(family):
     return [_mtu(family, 1514), _mtu(family, 9114), _fib(family, "all links up"),
             _fib(family, "an ECMP member down", _without_uplink), _fib(family, "the member up again"), *_hash(family),
-            _vxlan(family, IPV4), _vxlan(family, IPV6), _ipinip_length(family)]
+            *_groups(family), _vxlan(family, IPV4), _vxlan(family, IPV6), _ipinip_length(family)]
 
 
 CASES = [*ARP, *_of(IPV4), *_of(IPV6)]

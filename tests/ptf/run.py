@@ -16,7 +16,7 @@ from cases import CASES
 # Of a sonic-mgmt checkout. ptf imports every file of its test folder, so that each test gets a folder of its own.
 PTFTESTS = "ansible/roles/test/files/ptftests/py3"
 CASE_SECONDS = 900
-PASSED, FAILED, SKIPPED = "passed", "FAILED", "skipped"
+PASSED, FAILED, SKIPPED, DIFFERS = "passed", "FAILED", "skipped", "differs"
 
 
 def arguments():
@@ -58,14 +58,20 @@ class Runner:
         if case.family == IPV6 and self.bed.no_ipv6:
             return SKIPPED, "this Millrace has no IPv6"
         log = self.directory / f"{number:02}-{re.sub('[^A-Za-z0-9]+', '-', case.name)}.log"
+        wrong = self.what_is_wrong(case, log)
+        if case.differs:
+            return (DIFFERS, case.differs) if wrong else (FAILED, f"it passes, and is said to differ: {case.differs}")
+        return (FAILED, wrong) if wrong else (PASSED, "")
+
+    def what_is_wrong(self, case, log):
         try:
             with case.around(self.bed):
                 self.ptf(case, log)
                 case.after(self.bed)
             self.bed.lab.check_settled()
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            return FAILED, str(error)
-        return PASSED, ""
+            return str(error) or repr(error)
+        return ""
 
     def ptf(self, case, log):
         result = self.bed.tester.run(*self.command(case, log), check=False, timeout=CASE_SECONDS, cwd=self.directory)
@@ -88,14 +94,14 @@ def run_all(options, directory, cases):
         if bed.no_ipv6:
             print(f"IPv6 cases are skipped: millraced --check says {bed.no_ipv6}")
         runner = Runner(options, directory, bed)
-        counts = dict.fromkeys((PASSED, FAILED, SKIPPED), 0)
+        counts = dict.fromkeys((PASSED, FAILED, SKIPPED, DIFFERS), 0)
         width = max(len(case.name) for case in cases)
         for number, case in enumerate(cases):
             started = time.monotonic()
             result, remark = runner.run(case, number)
             counts[result] += 1
-            brief = f"  {remark}" if result == SKIPPED else f"  {time.monotonic() - started:5.1f} s"
-            print(f"{case.name:{width}}  {result:7}{brief}", flush=True)
+            print(f"{case.name:{width}}  {result:7}  {time.monotonic() - started:5.1f} s"
+                  f"{f'  {remark}' if result in (SKIPPED, DIFFERS) else ''}", flush=True)
             if result == FAILED:
                 print(indented(remark), flush=True)
         return counts
@@ -112,7 +118,7 @@ def main():
         directory = options.logs.resolve() if options.logs else pathlib.Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
         counts = run_all(options, directory, cases)
-    print(f"\n{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped")
+    print("\n" + ", ".join(f"{count} {result.lower()}" for result, count in counts.items()))
     return 1 if counts[FAILED] or not counts[PASSED] else 0
 
 
