@@ -2,8 +2,7 @@
 # SONiC's PTF tests, unmodified, against Millrace (docs/ptf.md; --help lists the options). Installs what is missing
 # and builds; the checkouts of sonic-net/sonic-mgmt and p4lang/ptf are the caller's.
 #   scripts/ptf.sh SONIC_MGMT [PTF] [--only REGEX] [--seed N] [--logs DIR] [--list]
-# PTF is `ptf` beside SONIC_MGMT where it is not given. The last line is
-# `N passed, N failed, N skipped, N differs`; exit status 1 if any failed.
+# The last line is `N passed, N failed, N skipped, N differs`; exit status 1 if any failed.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case ${1:-} in -h | --help) exec /usr/bin/python3 tests/ptf/run.py --help ;; esac
@@ -11,18 +10,16 @@ case ${1:-} in -h | --help) exec /usr/bin/python3 tests/ptf/run.py --help ;; esa
 # Paths are the caller's, and common.sh has changed to the root of the project.
 cd "$OLDPWD"
 absolute() { realpath -m -- "$1"; }
-checkouts=() options=() list=false
+arguments=() list=false
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --logs) [[ $# -ge 2 ]] || die "--logs wants a directory"; options+=(--logs "$(absolute "$2")"); shift 2 ;;
-    --only | --seed) [[ $# -ge 2 ]] || die "$1 wants a value"; options+=("$1" "$2"); shift 2 ;;
-    --list) list=true; options+=("$1"); shift ;;
+    --logs) [[ $# -ge 2 ]] || die "--logs wants a directory"; arguments+=(--logs "$(absolute "$2")"); shift 2 ;;
+    --only | --seed) [[ $# -ge 2 ]] || die "$1 wants a value"; arguments+=("$1" "$2"); shift 2 ;;
+    --list) list=true; arguments+=("$1"); shift ;;
     -*) die "there is no option $1 (--help lists them)" ;;
-    *) checkouts+=("$(absolute "$1")"); shift ;;
+    *) arguments+=("$(absolute "$1")"); shift ;;
   esac
 done
-[[ ${#checkouts[@]} -ge 1 ]] || die "wants a checkout of sonic-net/sonic-mgmt (--help says more)"
-[[ ${#checkouts[@]} -ge 2 ]] || checkouts+=("$(dirname "${checkouts[0]}")/ptf")
 cd "$root"
 
 if ! $list; then
@@ -30,4 +27,4 @@ if ! $list; then
   scripts/setup.sh --ptf
   scripts/build.sh test controlplane/millraced cli/millrace
 fi
-exec /usr/bin/python3 tests/ptf/run.py "${checkouts[@]}" "${options[@]}"
+exec /usr/bin/python3 tests/ptf/run.py "${arguments[@]}"

@@ -1,4 +1,4 @@
-"""Runs SONiC's PTF tests, as they are, against Millrace. scripts/ptf.sh is the way in."""
+"""Runs SONiC's PTF tests, as they are, against Millrace (docs/ptf.md)."""
 
 import argparse
 import os
@@ -22,12 +22,14 @@ PASSED, FAILED, SKIPPED, DIFFERS = "passed", "FAILED", "skipped", "differs"
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/ptf.sh", description=__doc__)
     parser.add_argument("sonic_mgmt", metavar="SONIC_MGMT", type=pathlib.Path, help="a checkout of sonic-net/sonic-mgmt")
-    parser.add_argument("ptf", metavar="PTF", type=pathlib.Path, help="a checkout of p4lang/ptf")
+    parser.add_argument("ptf", metavar="PTF", type=pathlib.Path, nargs="?",
+                        help="a checkout of p4lang/ptf (default: ptf beside SONIC_MGMT)")
     parser.add_argument("--only", metavar="REGEX", default="", help="the cases whose name it is found in")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of the routes and of ptf's packets")
     parser.add_argument("--logs", type=pathlib.Path, help="where ptf's logs stay (default: they go)")
     parser.add_argument("--list", action="store_true", help="names the cases, and runs none")
     options = parser.parse_args()
+    options.ptf = options.ptf or options.sonic_mgmt.resolve().parent / "ptf"
     for path in (options.sonic_mgmt / PTFTESTS / "fib_test.py", options.ptf / "ptf"):
         if not path.is_file():
             parser.error(f"there is no {path}")
