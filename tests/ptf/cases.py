@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+import re
 from typing import Callable
 
 from bed import CHANGING, FLOWS, IPV4, IPV6, ROUTER_MAC, UPLINKS, own, peer
@@ -26,6 +27,7 @@ class Case:
     around: Callable = contextlib.nullcontext  # of the bed: what has to be so while the test runs
     after: Callable = nothing  # of the bed: an AssertionError fails the case
     differs: str = ""  # why it fails, and is meant to
+    needs: str = ""  # the name of a case that has to come first
 
     @property
     def name(self):
@@ -34,10 +36,11 @@ class Case:
 
 # --- arptest: tests/arp/test_arpall.py
 
-def _arp(test, port, after):
+def _arp(test, port, after, needs=""):
     # Padding is the link's affair: a veth carries frames of 42 bytes.
     return Case(f"arptest.{test}", "", IPV4,
-                lambda bed: {"acs_mac": ROUTER_MAC, "port": port, "no_padding": True}, after=after)
+                lambda bed: {"acs_mac": ROUTER_MAC, "port": port, "no_padding": True}, after=after,
+                needs=needs)
 
 
 def _knows(mac):
@@ -62,7 +65,7 @@ ARP = [
     _arp("WrongIntNoReply", 1, _knows_not("10.10.1.4")),
     _arp("SrcOutRangeNoReply", 0, _knows_not("10.10.1.22")),
     _arp("GarpNoUpdate", 0, _knows_not("10.10.1.7")),
-    _arp("GarpUpdate", 0, _knows("00:00:07:08:09:0a")),
+    _arp("GarpUpdate", 0, _knows("00:00:07:08:09:0a"), needs="arptest.ExpectReply"),
 ]
 
 
@@ -170,7 +173,9 @@ def _group(family, what, test_case, around=contextlib.nullcontext, differs="", *
         return {"test_case": test_case, "config_file": bed.group_file(), "dst_ip": CHANGING[family].split("/")[0],
                 "exp_flow_count": {port: FLOWS / len(UPLINKS) for port in UPLINKS}, **more}
 
-    return Case("fg_ecmp_test.FgEcmpTest", f"IPv{family}, {what}", family, parameters, around, differs=differs)
+    first = f"fg_ecmp_test.FgEcmpTest IPv{family}, flows are spread"
+    return Case("fg_ecmp_test.FgEcmpTest", f"IPv{family}, {what}", family, parameters, around, differs=differs,
+                needs="" if test_case == "create_flows" else first)
 
 
 def _groups(family):
@@ -191,3 +196,10 @@ def _of(family):
 
 
 CASES = [*ARP, *_of(IPV4), *_of(IPV6)]
+
+
+def select(pattern):
+    """The cases in whose name it is found, and those that they need."""
+    chosen = [case for case in CASES if re.search(pattern, case.name)]
+    names = {name for case in chosen for name in (case.name, case.needs)}
+    return [case for case in CASES if case.name in names]

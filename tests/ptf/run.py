@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from bed import IPV6, Bed
-from cases import CASES
+from cases import select
 
 # Of a sonic-mgmt checkout. ptf imports every file of its test folder, so that each test gets a folder of its own.
 PTFTESTS = "ansible/roles/test/files/ptftests/py3"
@@ -24,7 +24,7 @@ def arguments():
     parser.add_argument("sonic_mgmt", metavar="SONIC_MGMT", type=pathlib.Path, help="a checkout of sonic-net/sonic-mgmt")
     parser.add_argument("ptf", metavar="PTF", type=pathlib.Path, nargs="?",
                         help="a checkout of p4lang/ptf (default: ptf beside SONIC_MGMT)")
-    parser.add_argument("--only", metavar="REGEX", default="", help="the cases whose name it is found in")
+    parser.add_argument("--only", metavar="REGEX", default="", help="the cases whose name it is found in, and what they need")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of the routes and of ptf's packets")
     parser.add_argument("--logs", type=pathlib.Path, help="where ptf's logs stay (default: they go)")
     parser.add_argument("--list", action="store_true", help="names the cases, and runs none")
@@ -111,7 +111,7 @@ def run_all(options, directory, cases):
 
 def main():
     options = arguments()
-    cases = [case for case in CASES if re.search(options.only, case.name)]
+    cases = select(options.only)
     if options.list or not cases:
         print("\n".join(case.name for case in cases) or f"no case is called {options.only}")
         return 0 if cases else 2
