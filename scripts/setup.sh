@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing Millrace needs, on Debian 12 and Ubuntu 24.04.
-#   scripts/setup.sh [--perf] [--coverage] [--emulation] [--hugepages N]
+#   scripts/setup.sh [--perf] [--coverage] [--emulation] [--ptf] [--hugepages N]
 # Where nothing is missing it changes nothing and needs neither network nor root.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -21,13 +21,15 @@ packages=(
 perf_packages=(dpdk-dev make)  # testpmd; l3fwd's Makefile
 coverage_packages=(gcovr)
 emulation_packages=(qemu-user)
+ptf_packages=(python3-six python3-subnettree python3-cryptography)
 
 usage() {
   cat <<USAGE
-usage: scripts/setup.sh [--perf] [--coverage] [--emulation] [--hugepages N]
+usage: scripts/setup.sh [--perf] [--coverage] [--emulation] [--ptf] [--hugepages N]
   --perf          also what the benchmarks compare with
   --coverage      also what scripts/coverage.sh counts with
   --emulation     also what runs tests on emulated processors
+  --ptf           also what SONiC's tests import (scripts/ptf.sh)
   --hugepages N   also reserve N hugepages of 2 MB and mount hugetlbfs where it is not mounted
 USAGE
 }
@@ -71,6 +73,7 @@ while [[ $# -gt 0 ]]; do
     --perf) packages+=("${perf_packages[@]}"); shift ;;
     --coverage) packages+=("${coverage_packages[@]}"); shift ;;
     --emulation) packages+=("${emulation_packages[@]}"); shift ;;
+    --ptf) packages+=("${ptf_packages[@]}"); shift ;;
     --hugepages) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--hugepages wants a number of 2 MB pages"; hugepages=$2; shift 2 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;

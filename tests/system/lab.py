@@ -116,28 +116,37 @@ class Namespace:
 
 
 class Port:
-    """The other end of one router port: `eth0` of a namespace of its own; `name` is the router's interface."""
+    """The other end of one router port; `name` is the router's interface.
 
-    def __init__(self, lab, name, mtu):
+    It is `eth0` of a namespace of its own or, where several ends share the namespace `netns`, called `name` there.
+    """
+
+    def __init__(self, lab, name, mtu, netns=None):
         self.lab, self.name = lab, name
-        self.netns = lab.namespace(name)
+        self.device = name if netns else "eth0"
+        self.netns = netns or lab.namespace(name)
         router_side = lab.router_netns
-        sh("ip", "-n", router_side.name, "link", "add", name, "mtu", mtu, "type", "veth", "peer", "name", "eth0",
+        sh("ip", "-n", router_side.name, "link", "add", name, "mtu", mtu, "type", "veth", "peer", "name", self.device,
            "netns", self.netns.name)
-        self.netns.ip("link", "set", "eth0", "mtu", mtu)
+        self.netns.ip("link", "set", self.device, "mtu", mtu)
         # Checksums and segments have to be real on the wire.
-        self.netns.run("ethtool", "-K", "eth0", "tx", "off", "gso", "off", "tso", "off", "gro", "off")
+        self.netns.run("ethtool", "-K", self.device, "tx", "off", "gso", "off", "tso", "off", "gro", "off")
         router_side.ip("link", "set", name, "up")
-        self.netns.ip("link", "set", "eth0", "up")
-        self.mac = self._mac(self.netns, "eth0")
+        self.netns.ip("link", "set", self.device, "up")
+        self.mac = self._mac(self.netns, self.device)
         self.router_mac = self._mac(router_side, name)
 
     @staticmethod
     def _mac(netns, device):
         return json.loads(netns.run("ip", "-j", "link", "show", "dev", device).stdout)[0]["address"]
 
+    def set_router_mac(self, mac):
+        """Before the router starts."""
+        self.lab.router_netns.ip("link", "set", self.name, "address", mac)
+        self.router_mac = mac
+
     def set_carrier(self, up):
-        self.netns.ip("link", "set", "eth0", "up" if up else "down")
+        self.netns.ip("link", "set", self.device, "up" if up else "down")
 
 
 class Host(Port):
