@@ -156,12 +156,12 @@ TEST_F(Workers, TheLoopForwardsThenNapsUntilItIsStopped) {
 TEST_F(Workers, MoreDropsInALoopThanAreFreedAtOnce) {
   start(kTwoSubnets);
   for (const char* on : {"a", "b"}) {
-    for (unsigned i = 0; i < 40; ++i) two().send(on, frame(kHostA, kHostB, Ipv4Packet{}));
+    for (unsigned i = 0; i < dataplane::kBurst + 8; ++i) two().send(on, frame(kHostA, kHostB, Ipv4Packet{}));
   }
   two().step();
-  EXPECT_EQ(two().dropped(DropReason::not_our_mac), 64U);
+  EXPECT_EQ(two().dropped(DropReason::not_our_mac), 2 * dataplane::kBurst);
   two().step();
-  EXPECT_EQ(two().dropped(DropReason::not_our_mac), 80U);
+  EXPECT_EQ(two().dropped(DropReason::not_our_mac), 2 * (dataplane::kBurst + 8));
   EXPECT_EQ(two().buffers_out(), 0U);
 }
 
