@@ -14,6 +14,7 @@
 
 #include "net/ip_address.h"
 #include "net/mac.h"
+#include "net/vlan.h"
 
 namespace millrace::config {
 
@@ -42,11 +43,15 @@ struct ControlConfig {
 template <class Address>
 using InterfaceAddresses = std::vector<IpInterfaceAddress<Address>>;
 
+// An interface is a port's own (`device`), a VLAN's on such a one (`parent` and `vlan`), or a loopback.
 struct InterfaceConfig {
   std::string device;              // PCI address or DPDK devargs; fixed while the interface lives
   std::optional<unsigned> queues;  // receive queues; absent: auto (one a worker, as far as the port has them)
   unsigned mtu = 1500;             // bytes of IP packet
   PerFamily<InterfaceAddresses> addresses;  // in the file's order: the first of a family is its primary one
+  std::string parent;                       // the name of the interface whose port carries the VLAN
+  VlanTags vlan;                            // fixed while the interface lives
+  bool loopback = false;                    // always up, without a port: its addresses are the router's
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 

@@ -79,7 +79,7 @@ json worker_json(Control& control, std::size_t i, unsigned core) {
   std::uint64_t tx = 0;
   for (std::size_t id = 0; id < control.interfaces().id_limit(); ++id) {
     const auto& counters = control.worker(i).interface_counters(InterfaceId(static_cast<std::uint16_t>(id)));
-    rx += counters.rx_packets.get();
+    rx += counters.own_packets();
     tx += counters.tx_packets.get();
   }
   const auto busy = static_cast<double>(c.busy_cycles.get());

@@ -223,7 +223,10 @@ void Control::free_idle_pools() {
 void Control::refresh_links() {
   std::vector<Interface*> changed;
   interfaces_.visit([&](Interface& interface) {
-    const bool up = ports_.at(interface.name)->link_up();
+    const bool is_vlan = interface.tags.any();
+    const auto at = ports_.find(is_vlan ? interface.config.parent : interface.name);
+    if (at == ports_.end()) return;
+    const bool up = at->second->link_up();
     if (up == interface.up) return;
     interface.up = up;
     changed.push_back(&interface);
@@ -255,8 +258,8 @@ bool Control::remove_route(Ipv4Prefix prefix) {
 InterfaceTotals Control::totals(InterfaceId id) const {
   InterfaceTotals sum;
   const auto add = [&](const dataplane::InterfaceCounters& c) {
-    sum.rx_packets += c.rx_packets.get();
-    sum.rx_bytes += c.rx_bytes.get();
+    sum.rx_packets += c.own_packets();
+    sum.rx_bytes += c.own_bytes();
     sum.tx_packets += c.tx_packets.get();
     sum.tx_bytes += c.tx_bytes.get();
     sum.punted += c.punted.get();

@@ -142,9 +142,14 @@ class Control {
   Result<void> open_ports(const config::Diff& diff, const config::Config& next, Ports& opened);
   Result<std::unique_ptr<dataplane::Port>> open_port(const std::string& name,
                                                      const config::InterfaceConfig& config);
-  void add_interface(const std::string& name, const config::InterfaceConfig& config,
-                     std::unique_ptr<dataplane::Port> port);
-  void remove_interface(const std::string& name);
+  void reopen(const std::vector<std::string>& closed);
+  std::vector<std::string> add_interfaces(const config::Config& config, Ports& opened);
+  Interface* add_interface(const std::string& name, const config::InterfaceConfig& config);
+  void give_port(Interface& interface, std::unique_ptr<dataplane::Port> port);
+  void join_parent(Interface& vlan, const Interface& parent);
+  void publish_parents(const std::vector<std::string>& vlans);
+  struct Closing;
+  void remove_interfaces(const std::vector<std::string>& names);
   bool wait_for_removed_ports();
   void apply_interfaces(const config::Diff& diff, const config::Config& next, Ports& opened);
   void restore_fixed_neighbors(const config::Config& config, const std::vector<std::string>& interfaces);

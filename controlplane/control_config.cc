@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "controlplane/control.h"
 
@@ -22,13 +23,14 @@ constexpr std::uint64_t kGraceUs = 20'000;
 // The MTU that every port's buffers and frames hold.
 constexpr unsigned kOrdinaryMtu = 1500;
 
-// An interface is made anew when its hardware is another, or has to be started again: NICs take an MTU only
-// when they are stopped, and a port's buffers are sized for its first one.
-bool needs_new_port(const config::InterfaceConfig& before, const config::InterfaceConfig& after) {
+// An interface is made anew when its hardware or its VLAN is another, or its port has to be started again:
+// NICs take an MTU only when they are stopped, and a port's buffers are sized for its first one.
+bool is_another(const config::InterfaceConfig& before, const config::InterfaceConfig& after) {
   const bool restarts =
       dataplane::is_pci_address(before.device) || after.mtu > std::max(before.mtu, kOrdinaryMtu);
-  return before.device != after.device || before.queues != after.queues ||
-         (before.mtu != after.mtu && restarts);
+  return before.device != after.device || before.queues != after.queues || before.parent != after.parent ||
+         before.vlan != after.vlan || before.loopback != after.loopback ||
+         (!after.device.empty() && before.mtu != after.mtu && restarts);
 }
 
 }  // namespace
@@ -75,21 +77,22 @@ Result<void> Control::begin_apply(PendingApply& pending) {
 
 void Control::apply_interfaces(const config::Diff& diff, const config::Config& next, Ports& opened) {
   if (diff.interfaces.empty()) return;
-  for (const auto& [name, gone] : diff.interfaces.removed) remove_interface(name);
+  std::vector<std::string> gone;
   std::vector<std::string> touched;
+  for (const auto& [name, config] : diff.interfaces.removed) gone.push_back(name);
   for (const auto& change : diff.interfaces.changed) {
     touched.push_back(change.key);
-    if (needs_new_port(change.before, change.after)) continue;
     Interface* interface = interfaces_.find(change.key);
     if (interface == nullptr) continue;
+    if (is_another(change.before, change.after)) {
+      gone.push_back(change.key);
+      continue;
+    }
     interface->config = change.after;
     interfaces_.publish(*interface);
   }
-  std::vector<std::string> made;
-  for (auto& [name, port] : opened) {
-    add_interface(name, next.interfaces.at(name), std::move(port));
-    made.push_back(name);
-  }
+  remove_interfaces(gone);
+  const std::vector<std::string> made = add_interfaces(next, opened);
   restore_fixed_neighbors(next, made);
   publish_plans();
   addresses_changed();
@@ -115,20 +118,23 @@ bool Control::continue_apply(PendingApply& pending, std::size_t slice) {
 // can be opened: if that fails, the old interface comes back.
 Result<void> Control::open_ports(const config::Diff& diff, const config::Config& next, Ports& opened) {
   std::vector<std::string> wanted;
-  for (const auto& [name, config] : diff.interfaces.added) wanted.push_back(name);
+  const auto want = [&](const std::string& name, const config::InterfaceConfig& config) {
+    if (!config.device.empty()) wanted.push_back(name);
+  };
+  for (const auto& [name, config] : diff.interfaces.added) want(name, config);
   for (const auto& change : diff.interfaces.changed) {
-    if (needs_new_port(change.before, change.after)) wanted.push_back(change.key);
+    if (is_another(change.before, change.after)) want(change.key, change.after);
   }
   std::vector<std::string> closed;
   for (const std::string& name : wanted) {
     for (const auto& [other, before] : desired_->interfaces) {
       const auto after = next.interfaces.find(other);
-      const bool gives_up = after == next.interfaces.end() || needs_new_port(before, after->second);
+      const bool gives_up = after == next.interfaces.end() || is_another(before, after->second);
       if (!gives_up || (before.device != next.interfaces.at(name).device && other != name)) continue;
       if (std::find(closed.begin(), closed.end(), other) == closed.end()) closed.push_back(other);
     }
   }
-  for (const std::string& name : closed) remove_interface(name);
+  remove_interfaces(closed);
   free_idle_pools();  // the memory of ports that went is for those that come
   // A device that was given up a moment ago may still be open, too.
   std::string error = wanted.empty() || wait_for_removed_ports() ? "" : "a device is still in use: try again";
@@ -143,8 +149,7 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
     }
   }
   for (const auto& change : diff.interfaces.changed) {
-    if (!error.empty() || change.before.mtu == change.after.mtu ||
-        needs_new_port(change.before, change.after))
+    if (!error.empty() || change.before.mtu == change.after.mtu || is_another(change.before, change.after))
       continue;
     const auto port = ports_.find(change.key);
     if (port == ports_.end()) continue;
@@ -162,23 +167,32 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
           at->second->set_mtu(static_cast<std::uint16_t>(change.before.mtu));
     }
   }
-  for (const std::string& name : closed) {
-    auto port = open_port(name, desired_->interfaces.at(name));
-    if (port) {
-      add_interface(name, desired_->interfaces.at(name), std::move(*port));
-    } else {
-      spdlog::error("interface {} could not be restored: {}", name, port.error());
-      auto without = std::make_shared<config::Config>(*desired_);
-      without->interfaces.erase(name);  // so that the next apply makes it anew
-      desired_ = std::move(without);
-    }
-  }
-  if (!closed.empty()) {
-    publish_plans();
-    addresses_changed();
-    restore_fixed_neighbors(*desired_, closed);
-  }
+  if (!closed.empty()) reopen(closed);
   return Error{error};
+}
+
+// Interfaces that were closed for others that then could not be made.
+void Control::reopen(const std::vector<std::string>& closed) {
+  Ports opened;
+  for (const std::string& name : closed) {
+    const auto at = desired_->interfaces.find(name);
+    if (at->second.device.empty()) continue;
+    auto port = open_port(name, at->second);
+    if (port) {
+      opened.emplace(name, std::move(*port));
+      continue;
+    }
+    spdlog::error("interface {} could not be restored: {}", name, port.error());
+    auto without = std::make_shared<config::Config>(*desired_);
+    std::erase_if(without->interfaces, [&](const auto& one) {  // so that the next apply makes it anew
+      return one.first == name || one.second.parent == name;
+    });
+    desired_ = std::move(without);
+  }
+  const std::vector<std::string> made = add_interfaces(*desired_, opened);
+  publish_plans();
+  addresses_changed();
+  restore_fixed_neighbors(*desired_, made);
 }
 
 void Control::restore_fixed_neighbors(const config::Config& config,
@@ -202,56 +216,118 @@ Result<std::unique_ptr<Port>> Control::open_port(const std::string& name,
   return Port::open(options);
 }
 
-void Control::add_interface(const std::string& name, const config::InterfaceConfig& config,
-                            std::unique_ptr<Port> port) {
-  if (interfaces_.find(name) != nullptr) remove_interface(name);
-  Interface* interface = interfaces_.add(name, config);
-  if (interface == nullptr) {
-    spdlog::error("interface {}: more than {} interfaces", name, dataplane::kMaxInterfaces);
-    return;
+// A port on its way out.
+struct Control::Closing {
+  Control* control;
+  std::unique_ptr<Port> port;
+  Closing(Control* c, std::unique_ptr<Port> p) : control(c), port(std::move(p)) { ++control->ports_closing_; }
+  Closing(const Closing&) = delete;
+  Closing& operator=(const Closing&) = delete;
+  ~Closing() {
+    port->stop();
+    control->removed_pools_.push_back({port->take_pool()});
+    --control->ports_closing_;
   }
-  interface->port = port->id();
-  interface->mac = port->mac();
-  interface->up = port->link_up();
-  spdlog::info("interface {}: {} ({}), MAC {}, {} receive and {} transmit queues, {}", name, config.device,
-               port->driver(), port->mac().to_string(), port->rx_queues(), port->tx_queues(),
-               interface->up ? "up" : "down");
-  output_.set_path(port->id(), tx_path(*port, options_.workers));
-  ports_[name] = std::move(port);
-  interfaces_.publish(*interface);
+};
+
+// What `config` has and we have not: those with a port that was opened, then those that need none, or
+// another's. Returns their names.
+std::vector<std::string> Control::add_interfaces(const config::Config& config, Ports& opened) {
+  std::vector<std::string> made;
+  for (auto& [name, port] : opened) {
+    if (Interface* interface = add_interface(name, config.interfaces.at(name))) {
+      give_port(*interface, std::move(port));
+      made.push_back(name);
+    }
+  }
+  for (const auto& [name, of] : config.interfaces) {
+    if (!of.device.empty() || interfaces_.find(name) != nullptr) continue;
+    Interface* interface = add_interface(name, of);
+    if (interface == nullptr) continue;
+    interface->up = of.loopback;
+    if (const Interface* parent = interfaces_.find(of.parent)) join_parent(*interface, *parent);
+    made.push_back(name);
+  }
+  for (const std::string& name : made) interfaces_.publish(*interfaces_.find(name));
+  publish_parents(made);
+  return made;
 }
 
-// The interface is out of the tables at once. Its port is closed a grace period after no plan names it any
-// more, its buffers go when all are back.
-void Control::remove_interface(const std::string& name) {
-  Interface* interface = interfaces_.find(name);
-  if (interface == nullptr) return;
-  interface->up = false;
+Interface* Control::add_interface(const std::string& name, const config::InterfaceConfig& config) {
+  Interface* interface = interfaces_.add(name, config);
+  if (interface == nullptr)
+    spdlog::error("interface {}: more than {} interfaces", name, dataplane::kMaxInterfaces);
+  return interface;
+}
+
+void Control::give_port(Interface& interface, std::unique_ptr<Port> port) {
+  interface.port = port->id();
+  interface.mac = port->mac();
+  interface.up = port->link_up();
+  spdlog::info("interface {}: {} ({}), MAC {}, {} receive and {} transmit queues, {}", interface.name,
+               interface.config.device, port->driver(), port->mac().to_string(), port->rx_queues(),
+               port->tx_queues(), interface.up ? "up" : "down");
+  output_.set_path(port->id(), tx_path(*port, options_.workers));
+  ports_[interface.name] = std::move(port);
+}
+
+void Control::join_parent(Interface& vlan, const Interface& parent) {
+  vlan.port = parent.port;
+  vlan.mac = parent.mac;
+  vlan.up = parent.up;
+  vlan.tags = vlan.config.vlan;
+  vlan.port_tags = vlan.tags.count() == 1 && vlan.tags.outer_type == wire::kEtherTypeVlan &&
+                   ports_.at(parent.name)->inserts_vlan();
+}
+
+// Ports learn which of their VLANs have an interface.
+void Control::publish_parents(const std::vector<std::string>& vlans) {
+  std::set<std::string> parents;
+  for (const std::string& name : vlans) {
+    if (const Interface* vlan = interfaces_.find(name); vlan != nullptr && vlan->tags.any())
+      parents.insert(vlan->config.parent);
+  }
+  for (const std::string& parent : parents) {
+    if (const Interface* interface = interfaces_.find(parent)) interfaces_.publish(*interface);
+  }
+}
+
+// Interfaces go, and the VLANs on them. They are out of the tables at once. A port is closed a grace period
+// after no plan names it any more, its buffers go when all are back.
+void Control::remove_interfaces(const std::vector<std::string>& names) {
+  std::vector<Interface*> going;
+  for (const std::string& name : names) {
+    if (Interface* interface = interfaces_.find(name)) going.push_back(interface);
+  }
+  interfaces_.visit([&](Interface& other) {
+    const bool named = std::ranges::find(names, other.name) != names.end();
+    const bool on_one = std::ranges::find(names, other.config.parent) != names.end();
+    if (on_one && !named) going.push_back(&other);
+  });
+  if (going.empty()) return;
+  for (Interface* interface : going) interface->up = false;
   addresses_changed();
-  neighbors_.flush(interface->id, true);
-  output_.set_path(interface->port, {});
-  auto at = ports_.find(name);
-  struct Closing {
-    Control* control;
-    std::unique_ptr<Port> port;
-    Closing(Control* c, std::unique_ptr<Port> p) : control(c), port(std::move(p)) {
-      ++control->ports_closing_;
-    }
-    Closing(const Closing&) = delete;
-    Closing& operator=(const Closing&) = delete;
-    ~Closing() {
-      port->stop();
-      control->removed_pools_.push_back({port->take_pool()});
-      --control->ports_closing_;
-    }
-  };
-  auto* closing = new Closing(this, std::move(at->second));
-  ports_.erase(at);
-  publish_plans();  // first: a worker counts for the interface until it polls by the new plan
-  interfaces_.remove(interface->id);
-  writer_.retire_object(closing);
+  std::set<std::string> parents;
+  std::vector<Closing*> closing;
+  for (const Interface* interface : going) {
+    neighbors_.flush(interface->id, true);
+    if (interface->tags.any()) parents.insert(interface->config.parent);
+    const auto at = ports_.find(interface->name);
+    if (at == ports_.end()) continue;
+    output_.set_path(interface->port, {});
+    closing.push_back(new Closing(this, std::move(at->second)));
+    ports_.erase(at);
+  }
+  // First: a worker counts for an interface until it polls by the new plan, and knows of no VLAN of it.
+  publish_plans();
+  for (const Interface* interface : going) {
+    parents.erase(interface->name);
+    spdlog::info("interface {} removed", interface->name);
+    interfaces_.remove(interface->id);
+  }
+  for (const std::string& parent : parents) interfaces_.publish(*interfaces_.find(parent));
+  for (Closing* port : closing) writer_.retire_object(port);
   addresses_changed();
-  spdlog::info("interface {} removed", name);
 }
 
 bool Control::wait_for_removed_ports() {

@@ -7,7 +7,7 @@
 namespace millrace::controlplane {
 
 std::optional<Ipv6Address> Interface::link_local() const {
-  if (config.mtu < wire::kIpv6MinMtu) return std::nullopt;
+  if (config.mtu < wire::kIpv6MinMtu || config.loopback) return std::nullopt;
   const auto& b = mac.bytes;
   const std::uint8_t universal = b[0] ^ 2;
   const std::array<std::uint8_t, 16> wire{0xfe,      0x80, 0,    0,    0,    0,    0,    0,
@@ -95,7 +95,18 @@ void Interfaces::publish(const Interface& interface) {
   view->link_local = interface.link_local().value_or(Ipv6Address());
   view->ingress_features = interface.ingress_features;
   view->egress_features = interface.egress_features;
+  view->vlans = vlans_on(interface);
   writer_.set_interface(interface.id, std::move(view));
+}
+
+std::shared_ptr<const dataplane::VlanTable> Interfaces::vlans_on(const Interface& parent) const {
+  std::vector<dataplane::VlanTable::Entry> entries;
+  visit([&](const Interface& other) {
+    if (other.tags.any() && other.config.parent == parent.name)
+      entries.push_back({other.tags.outer, other.tags.inner, other.id});
+  });
+  if (entries.empty()) return nullptr;
+  return std::make_shared<const dataplane::VlanTable>(std::move(entries));
 }
 
 void Interfaces::publish_addresses() {

@@ -16,6 +16,7 @@
 #include "lpm/prefix_map.h"
 #include "net/mac.h"
 #include "net/strong_id.h"
+#include "net/vlan.h"
 
 namespace millrace::controlplane {
 
@@ -26,12 +27,14 @@ struct Interface {
   PortId port;
   FibId fib{0};
   MacAddress mac;
+  VlanTags tags;           // of its frames
+  bool port_tags = false;  // the port puts the tag in
   bool up = false;
   dataplane::FeatureMask ingress_features = 0;
   dataplane::FeatureMask egress_features = 0;
 
   // The one of IPv6 that every interface has by itself, made of its MAC (RFC 4291 2.5.6 and appendix A);
-  // nothing where the MTU is too small for IPv6 (RFC 8200 5).
+  // nothing on a loopback, and where the MTU is too small for IPv6 (RFC 8200 5).
   [[nodiscard]] std::optional<Ipv6Address> link_local() const;
 
   template <class Address>
@@ -82,6 +85,7 @@ class Interfaces {
   std::vector<Interface*> by_id_;
   template <class Address>
   using Connected = std::unique_ptr<lpm::PrefixMap<IpPrefix<Address>, InterfaceId>>;
+  [[nodiscard]] std::shared_ptr<const dataplane::VlanTable> vlans_on(const Interface& parent) const;
   template <class Address>
   void publish_family();
   PerFamily<Connected> connected_;

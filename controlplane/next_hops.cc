@@ -121,8 +121,11 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   adjacency.port = on->port;
   if (link.state == LinkState::resolved) {
     adjacency.flags |= Adjacency::kComplete;
-    adjacency.set_l2_header(link.mac, on->mac, wire::kEtherTypeIpv4);
+    adjacency.macs = {link.mac, on->mac};
   }
+  adjacency.tags = on->tags;
+  if (on->tags.any()) adjacency.flags |= Adjacency::kTagged;
+  if (on->port_tags) adjacency.flags |= Adjacency::kPortTags;
   if (on->egress_features != 0) adjacency.flags |= Adjacency::kEgressFeatures;
   return adjacency;
 }

@@ -35,6 +35,9 @@ void Output::lose(rte_mbuf* m, InterfaceId egress, DropReason reason) {
 }
 
 void Output::send_frame(rte_mbuf* m, const Interface& egress) {
+  if (egress.tags.any() && !dataplane::put_tags(m, egress.tags, egress.port_tags)) {
+    return lose(m, egress.id, DropReason::no_mbuf);
+  }
   const TxPath& path = paths_[egress.port.value()];
   if (path.kind == TxPath::Kind::none) return lose(m, egress.id, DropReason::tx_gone);
   if (path.kind == TxPath::Kind::handoff) return hand_over(m, egress, path.ring);
@@ -88,9 +91,7 @@ void Output::send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency) {
   if (!adjacency.complete()) return hooks_.unresolved({adjacency.interface, adjacency.address}, m);
   const Interface* egress = interfaces_.find(adjacency.interface);
   if (egress == nullptr) return lose(m, adjacency.interface, DropReason::tx_gone);
-  MacAddress to;
-  std::memcpy(to.bytes.data(), adjacency.l2_header.data(), to.bytes.size());
-  send_packet_to(m, *egress, to);
+  send_packet_to(m, *egress, adjacency.macs[0]);
 }
 
 void Output::send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddress& to) {

@@ -4,7 +4,8 @@
 //
 //   received + originated + fragments_added = transmitted + punted + dropped
 //
-// received: frames from ports. originated: frames that the control thread gave us to send. fragments_added: n
+// received: frames from ports, each once: less those passed on to a VLAN's interface. originated: frames that
+// the control thread gave us to send. fragments_added: n
 // - 1 for a packet that left as n fragments. transmitted: frames that a port's queue took. punted: frames
 // given to the control thread to answer, learn from or resolve. dropped: the sum over all reasons.
 #pragma once
@@ -33,10 +34,22 @@ class Counter {
 struct alignas(64) InterfaceCounters {
   Counter rx_packets;
   Counter rx_bytes;
+  Counter passed_packets;  // of rx_packets: tagged frames, received again by the VLAN's interface
+  Counter passed_bytes;
   Counter tx_packets;  // that a port's queue took
   Counter tx_bytes;
   Counter punted;
   std::array<Counter, kDropReasonCount> dropped;  // by ingress interface; tx_queue_full and tx_gone by egress
+
+  // Received and not passed on. What is passed on was counted as received before.
+  [[nodiscard]] std::uint64_t own_packets() const { return difference(rx_packets, passed_packets); }
+  [[nodiscard]] std::uint64_t own_bytes() const { return difference(rx_bytes, passed_bytes); }
+
+ private:
+  static std::uint64_t difference(const Counter& all, const Counter& part) {
+    const std::uint64_t less = part.get();
+    return all.get() - less;
+  }
 };
 
 struct alignas(64) AdjacencyCounters {

@@ -25,17 +25,10 @@ std::uint16_t type_of_straight(const rte_mbuf* m, std::uint64_t own_mac) {
 }
 
 struct Class {
-  enum class Kind : std::uint8_t { ipv4, ipv6, arp, drop } kind;
+  enum class Kind : std::uint8_t { ipv4, ipv6, arp, vlan, drop } kind;
   DropReason reason{};
+  InterfaceId vlan = kNoInterface;
 };
-
-// A tag with VLAN id 0 carries only a priority (IEEE 802.1Q 6.9): the frame is untagged otherwise.
-void strip_priority_tag(rte_mbuf* m) {
-  constexpr std::uint16_t kTagged = sizeof(wire::Ethernet) + 4;
-  if (!make_contiguous(m, kTagged)) return;
-  const auto* tag = rte_pktmbuf_mtod_offset(m, const Be16*, sizeof(wire::Ethernet));
-  if ((tag->host() & 0xfff) == 0) rte_vlan_strip(m);
-}
 
 // The same of any frame.
 [[gnu::noinline]] Class classify(const InterfaceView& in, rte_mbuf* m) {
@@ -43,23 +36,27 @@ void strip_priority_tag(rte_mbuf* m) {
   if (m->pkt_len < sizeof(wire::Ethernet)) return {Class::Kind::drop, DropReason::runt_frame};
   if (!make_contiguous(m, sizeof(wire::Ethernet)))
     return {Class::Kind::drop, DropReason::header_not_contiguous};
+  // 2. A VLAN's frame is for the VLAN's interface to look at, without its tags. Those with a mere priority
+  // are
+  //    untagged otherwise. A NIC that strips tags says so in the mbuf.
+  bool tagged = false;
+  if (has_tag(*m)) [[unlikely]] {
+    const TakenTags tags = take_tags(m);
+    tagged = tags.any();
+    const InterfaceId vlan =
+        in.vlans && tags.is_known ? in.vlans->find(tags.outer, tags.inner) : kNoInterface;
+    if (tagged && vlan != kNoInterface) return {Class::Kind::vlan, {}, vlan};
+  }
   const wire::Ethernet* eth = ethernet(m);
-  // 2. It is addressed to us: our MACs, those we joined, broadcast. Group frames are looked at, too: what is
-  // wrong
-  //    with the packet in them is the better reason.
+  // 3. It is addressed to us: our MACs, those we joined, broadcast. Group frames are looked at, too: what is
+  //    wrong with the packet in them is the better reason.
   if (!eth->destination.is_group() && !in.accepts(eth->destination)) [[unlikely]] {
     return {Class::Kind::drop, DropReason::not_our_mac};
   }
-  // 3. What it carries. A NIC that strips tags says so in the mbuf.
-  if (eth->type.host() == wire::kEtherTypeVlan) [[unlikely]] {
-    strip_priority_tag(m);
-    eth = ethernet(m);
-  }
-  const std::uint16_t type = eth->type.host();
-  const bool tagged = type == wire::kEtherTypeVlan || type == wire::kEtherTypeQinQ ||
-                      ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (m->vlan_tci & 0xfff) != 0);
+  // 4. What it carries.
   if (tagged) [[unlikely]]
     return {Class::Kind::drop, DropReason::unknown_vlan};
+  const std::uint16_t type = eth->type.host();
   if (type == wire::kEtherTypeIpv4) [[likely]]
     return {Class::Kind::ipv4};
   if (type == wire::kEtherTypeIpv6) return {Class::Kind::ipv6};
@@ -67,12 +64,44 @@ void strip_priority_tag(rte_mbuf* m) {
   return {Class::Kind::drop, DropReason::unknown_ethertype};
 }
 
+// Frames of VLANs, without their tags, each VLAN's together.
+[[gnu::noinline]] void receive_vlans(Worker& worker, const InterfaceView& in, rte_mbuf** frames,
+                                     const std::uint16_t* vlans, unsigned count) {
+  static_assert(kBurst <= 64);
+  for (std::uint64_t left = ~std::uint64_t{0} >> (64 - count); left != 0;) {
+    const InterfaceId id(vlans[__builtin_ctzll(left)]);
+    rte_mbuf* of_one[kBurst];
+    unsigned n = 0;
+    std::uint64_t bytes = 0;
+    for (std::uint64_t at = left; at != 0; at &= at - 1) {
+      const auto i = static_cast<unsigned>(__builtin_ctzll(at));
+      if (vlans[i] != id.value()) continue;
+      of_one[n++] = frames[i];
+      bytes += frames[i]->pkt_len;
+      left &= ~(std::uint64_t{1} << i);
+    }
+    InterfaceCounters& port = worker.count(in.id);
+    port.passed_packets.add(n);
+    port.passed_bytes.add(bytes);
+    InterfaceCounters& vlan = worker.count(id);
+    vlan.rx_packets.add(n);
+    vlan.rx_bytes.add(bytes);
+    if (const InterfaceView* view = worker.tables().interface(id)) {
+      receive(worker, *view, of_one, n);
+    } else {
+      for (unsigned i = 0; i < n; ++i) worker.drop(of_one[i], id, DropReason::interface_gone);
+    }
+  }
+}
+
 }  // namespace
 
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
   rte_mbuf* ipv4[kBurst];
   rte_mbuf* ipv6[kBurst];
-  unsigned ipv4_count = 0, ipv6_count = 0;
+  rte_mbuf* tagged[kBurst];
+  std::uint16_t vlans[kBurst];
+  unsigned ipv4_count = 0, ipv6_count = 0, tagged_count = 0;
   const std::uint64_t mac = in.mac.as_u48();
   constexpr std::uint16_t kIpv4 = Be16(wire::kEtherTypeIpv4).wire(),
                           kIpv6 = Be16(wire::kEtherTypeIpv6).wire();
@@ -98,6 +127,10 @@ void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigne
       case Class::Kind::arp:
         worker.punt(m, in.id, PuntClass::arp);
         break;
+      case Class::Kind::vlan:
+        vlans[tagged_count] = c.vlan.value();
+        tagged[tagged_count++] = m;
+        break;
       case Class::Kind::drop:
         worker.drop(m, in.id, c.reason);
         break;
@@ -105,6 +138,8 @@ void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigne
   }
   if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count);
   if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count);
+  if (tagged_count != 0) [[unlikely]]
+    receive_vlans(worker, in, tagged, vlans, tagged_count);
 }
 
 }  // namespace millrace::dataplane

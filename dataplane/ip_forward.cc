@@ -127,7 +127,7 @@ class IpBurst {
     worker_.transmit(m, adjacency);
   }
 
-  // With features, without a MAC to send to, or longer than the MTU.
+  // With features, without a MAC to send to, longer than the MTU, or into a VLAN.
   void forward_otherwise(rte_mbuf* m, const Adjacency& adjacency) {
     if ((adjacency.flags & Adjacency::kEgressFeatures) != 0 && !egress_features(m, adjacency.interface))
       return;
@@ -136,6 +136,15 @@ class IpBurst {
     if (length > adjacency.mtu) return too_long(m, adjacency);
     rewrite(m, adjacency);
     count(adjacency, length);
+    transmit_otherwise(m, adjacency);
+  }
+
+  // The frame is whole, but for the tags of a VLAN.
+  void transmit_otherwise(rte_mbuf* m, const Adjacency& adjacency) {
+    const bool tagged = (adjacency.flags & Adjacency::kTagged) != 0;
+    if (tagged && !put_tags(m, adjacency.tags, (adjacency.flags & Adjacency::kPortTags) != 0)) {
+      return drop(m, DropReason::no_mbuf);
+    }
     worker_.transmit(m, adjacency);
   }
 
@@ -144,7 +153,7 @@ class IpBurst {
   static void rewrite(rte_mbuf* m, const Adjacency& adjacency) {
     Family::hop(*Family::header(m));
     wire::Ethernet* frame = ethernet(m);
-    std::memcpy(static_cast<void*>(frame), adjacency.l2_header.data(), 2 * sizeof(MacAddress));
+    std::memcpy(static_cast<void*>(frame), adjacency.macs.data(), sizeof adjacency.macs);
     frame->type = Be16(Family::kEtherType);
   }
 
@@ -160,7 +169,7 @@ class IpBurst {
     if (result.count == 0) return drop(m, result.reason);
     worker_.count().fragments_added.add(result.count - 1);
     count(adjacency, Family::length(*Family::header(m)));
-    for (unsigned i = 0; i < result.count; ++i) worker_.transmit(fragments[i], adjacency);
+    for (unsigned i = 0; i < result.count; ++i) transmit_otherwise(fragments[i], adjacency);
     worker_.free_later(m);
   }
 

@@ -22,7 +22,9 @@
 
 #include "dataplane/drop_reason.h"
 #include "net/ip_address.h"
+#include "net/mac.h"
 #include "net/strong_id.h"
+#include "net/vlan.h"
 #include "net/wire.h"
 
 namespace millrace::dataplane {
@@ -86,23 +88,22 @@ static_assert(NextHop::group(kMinBuckets, kMinBuckets).kind() == NextHop::Kind::
 
 struct alignas(64) Adjacency {
   enum Flags : std::uint8_t {
-    kComplete = 1,        // the L2 header is known; without it packets punt to be resolved
+    kComplete = 1,        // the MACs are known; without them packets punt to be resolved
     kEgressFeatures = 2,  // the interface's egress mask is not empty
+    kTagged = 4,          // `tags` says more than untagged
+    kPortTags = 8,        // the port puts the tag in
   };
-  std::array<std::uint8_t, 16> l2_header{};  // destination, source, type; 14 bytes used
-  IpAddress address;                         // whose MAC it is
-  std::uint32_t counter = 0;                 // index of AdjacencyCounters: stays when the slot changes
-  std::uint16_t mtu = 0;                     // bytes of IP
+  std::array<MacAddress, 2> macs{};  // destination, source: as they lie in a frame
+  VlanTags tags;
+  IpAddress address;          // whose MAC it is
+  std::uint32_t counter = 0;  // index of AdjacencyCounters: stays when the slot changes
+  std::uint16_t mtu = 0;      // bytes of IP
   InterfaceId interface;
   PortId port;
   std::uint8_t flags = 0;
 
   friend bool operator==(const Adjacency&, const Adjacency&) = default;
   [[nodiscard]] bool complete() const { return (flags & kComplete) != 0; }
-  void set_l2_header(const MacAddress& destination, const MacAddress& source, std::uint16_t type) {
-    const wire::Ethernet header{destination, source, Be16(type)};
-    __builtin_memcpy(l2_header.data(), &header, sizeof header);
-  }
 };
 static_assert(sizeof(Adjacency) == 64, "one cache line");
 

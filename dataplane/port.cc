@@ -149,9 +149,11 @@ Result<void> Port::configure(const PortOptions& options) {
     conf.rx_adv_conf.rss_conf.rss_hf =
         dev.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
   }
-  conf.rxmode.offloads = dev.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-  multi_segment_ = (dev.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-  if (multi_segment_) conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+  conf.rxmode.offloads = dev.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+  conf.txmode.offloads =
+      dev.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
+  multi_segment_ = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+  inserts_vlan_ = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
   if (const int error = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf); error != 0) {
     return dpdk_error("port cannot be configured", error);
   }

@@ -59,6 +59,7 @@ class Port {
   [[nodiscard]] std::uint16_t rx_queues() const { return rx_queues_; }
   [[nodiscard]] std::uint16_t tx_queues() const { return tx_queues_; }
   [[nodiscard]] bool multi_segment() const { return multi_segment_; }
+  [[nodiscard]] bool inserts_vlan() const { return inserts_vlan_; }  // where an mbuf asks for it
   [[nodiscard]] rte_mempool* pool() const { return pool_.get(); }
   // Carrier: the port's; where the port is a view on a kernel interface, that one's (net_af_packet says "up"
   // always).
@@ -90,6 +91,7 @@ class Port {
   std::uint16_t rx_queues_ = 0;
   std::uint16_t tx_queues_ = 0;
   bool multi_segment_ = false;
+  bool inserts_vlan_ = false;
   Pool pool_;
 };
 

@@ -10,11 +10,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "dataplane/feature.h"
 #include "dataplane/next_hop.h"
+#include "dataplane/vlan.h"
 #include "lpm/lookup.h"
 #include "lpm/page_memory.h"
 #include "net/ip_address.h"
@@ -40,6 +42,8 @@ struct InterfaceView {
   FeatureMask egress_features = 0;
   Ipv6Address link_local;             // unspecified where IPv6 is off
   std::vector<MacAddress> more_macs;  // further unicast MACs (VRRP) and joined multicast MACs
+  std::shared_ptr<const VlanTable>
+      vlans;  // of a port's own interface: who gets its tagged frames; may be null
 
   [[nodiscard]] bool accepts(const MacAddress& destination) const {
     return destination == mac || destination.is_broadcast() ||

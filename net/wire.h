@@ -24,6 +24,15 @@ struct Ethernet {
 };
 static_assert(sizeof(Ethernet) == 14);
 
+// IEEE 802.1Q 9.5: between the MACs and the type, as often as there are tags.
+struct VlanTag {
+  Be16 type;     // kEtherTypeVlan or kEtherTypeQinQ
+  Be16 control;  // priority 3, drop eligible 1, VLAN id 12
+
+  [[nodiscard]] std::uint16_t id() const { return control.host() & 0xfff; }
+};
+static_assert(sizeof(VlanTag) == 4);
+
 inline constexpr std::uint8_t kProtocolIcmp = 1;
 inline constexpr std::uint8_t kProtocolTcp = 6;
 inline constexpr std::uint8_t kProtocolUdp = 17;
