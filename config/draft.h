@@ -8,6 +8,7 @@
 
 #include "config/model.h"
 #include "config/problems.h"
+#include "net/wire.h"
 
 namespace millrace::config {
 
@@ -22,26 +23,33 @@ struct InterfaceDraft {
   Place at;  // of the name
   InterfaceConfig config;
   std::optional<Place> device_at;
-  std::vector<Placed<Ipv4InterfaceAddress>> addresses;
+  std::optional<Place> mtu_at;
+  std::vector<Placed<AnyInterfaceAddress>> addresses;
+  // Routers of IPv6 rely on links that carry 1280 bytes (RFC 8200 5).
+  [[nodiscard]] bool speaks_ipv6() const { return config.mtu >= wire::kIpv6MinMtu; }
 };
 
 struct NextHopDraft {
-  std::optional<Placed<Ipv4Address>> address;
+  std::optional<Placed<IpAddress>> address;
+  std::optional<Placed<std::string>> interface;
   unsigned weight = 1;
 };
 
+// Only for one whose address could be read.
+NextHop finished(const NextHopDraft& draft);
+
 struct RouteDraft {
   Place at;
-  std::optional<Placed<Ipv4Prefix>> prefix;
-  std::optional<Place> via_at;   // also where the value could not be read
-  std::optional<Place> type_at;  // also where the value could not be read
-  std::vector<Placed<NextHop>> via;
+  std::optional<Placed<AnyPrefix>> prefix;
+  std::optional<Place> via_at;    // also where the value could not be read
+  std::optional<Place> type_at;   // also where the value could not be read
+  std::vector<NextHopDraft> via;  // whose addresses could be read
   RouteConfig config;
 };
 
 struct NeighborDraft {
   Place at;
-  std::optional<Placed<Ipv4Address>> address;
+  std::optional<Placed<IpAddress>> address;
   std::optional<Placed<MacAddress>> mac;
   std::optional<Placed<std::string>> interface;
 };

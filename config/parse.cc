@@ -94,7 +94,10 @@ void read_queues(Reader& in, const Node& node, InterfaceDraft& interface) {
 
 void read_mtu(Reader& in, const Node& node, InterfaceDraft& interface) {
   // RFC 791 hosts must take datagrams of 576 bytes; 9600 is what common NICs take at most.
-  if (const auto value = in.integer(node, "mtu", 576, 9600)) interface.config.mtu = *value;
+  const auto value = in.integer(node, "mtu", 576, 9600);
+  if (!value) return;
+  interface.config.mtu = *value;
+  interface.mtu_at = node.at;
 }
 
 void read_addresses(Reader& in, const Node& node, InterfaceDraft& interface) {
@@ -157,10 +160,15 @@ void read_weight(Reader& in, const Node& node, NextHopDraft& hop) {
   if (const auto value = in.integer(node, "weight", 1, 255)) hop.weight = *value;
 }
 
+void read_next_hop_interface(Reader& in, const Node& node, NextHopDraft& hop) {
+  if (auto value = in.interface_name(node, "interface")) hop.interface = {std::move(*value), node.at};
+}
+
 constexpr Field<NextHopDraft> kNextHopFields[] = {{"address", read_next_hop_address, true},
+                                                  {"interface", read_next_hop_interface},
                                                   {"weight", read_weight}};
 
-// An address, or a mapping of address and weight.
+// An address, or a mapping of address, interface and weight.
 void read_next_hop(Reader& in, const Node& node, RouteDraft& route) {
   NextHopDraft hop;
   if (node.kind == Kind::mapping) {
@@ -168,8 +176,7 @@ void read_next_hop(Reader& in, const Node& node, RouteDraft& route) {
   } else if (const auto value = in.address(node, "a next hop")) {
     hop.address = {*value, node.at};
   }
-  if (hop.address)
-    route.via.push_back({{hop.address->value, static_cast<std::uint8_t>(hop.weight)}, hop.address->at});
+  if (hop.address) route.via.push_back(std::move(hop));
 }
 
 void read_via(Reader& in, const Node& node, RouteDraft& route) {
@@ -258,12 +265,18 @@ constexpr Field<Draft> kTopFields[] = {{.key = "dataplane", .read = read_datapla
 // Draft to Config: only for a draft without problems, whose optional parts are all there.
 
 InterfaceConfig finished(InterfaceDraft& draft) {
-  for (const auto& address : draft.addresses) draft.config.addresses.ipv4.push_back(address.value);
+  for (const auto& placed : draft.addresses) {
+    std::visit(
+        [&]<class Address>(const IpInterfaceAddress<Address>& address) {
+          draft.config.addresses.of<Address>().push_back(address);
+        },
+        placed.value);
+  }
   return std::move(draft.config);
 }
 
 RouteConfig finished(RouteDraft& draft) {
-  for (const auto& hop : draft.via) draft.config.via.push_back(hop.value);
+  for (const auto& hop : draft.via) draft.config.via.push_back(finished(hop));
   std::ranges::sort(draft.config.via);
   return std::move(draft.config);
 }
@@ -275,7 +288,13 @@ Config finished(Draft& draft) {
   if (!draft.workers.empty()) config.dataplane.workers.emplace();
   for (const auto& worker : draft.workers) config.dataplane.workers->push_back(worker.value);
   for (auto& interface : draft.interfaces) config.interfaces.emplace(interface.name, finished(interface));
-  for (auto& route : draft.routes) config.routes.emplace(route.prefix->value, finished(route));
+  for (auto& route : draft.routes) {
+    std::visit(
+        [&]<class Address>(const IpPrefix<Address>& prefix) {
+          config.routes.of<Address>().emplace(prefix, finished(route));
+        },
+        route.prefix->value);
+  }
   for (auto& neighbor : draft.neighbors)
     config.neighbors.emplace(NeighborKey{neighbor.interface->value, neighbor.address->value},
                              neighbor.mac->value);
@@ -304,6 +323,11 @@ ParseResult unreadable(const std::string& path) {
 }
 
 }  // namespace
+
+NextHop finished(const NextHopDraft& draft) {
+  return {draft.address->value, draft.interface ? draft.interface->value : std::string(),
+          static_cast<std::uint8_t>(draft.weight)};
+}
 
 ParseResult parse(std::string_view text, std::string_view file) {
   Problems problems(file);

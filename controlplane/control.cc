@@ -70,7 +70,7 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
       writer_(tables_, reclaimer_, options.fib, options.flow_seed),
       interfaces_(writer_),
       next_hops_(writer_, interfaces_),
-      rib_(writer_, next_hops_, FibId(0)),
+      ribs_{{writer_, next_hops_, FibId(0)}, {writer_, next_hops_, FibId(0)}},
       output_(tables_, interfaces_),
       icmp_(interfaces_, output_),
       neighbors_(interfaces_, output_, options.neighbors) {}
@@ -236,18 +236,6 @@ void Control::refresh_links() {
       neighbors_.flush(interface->id, false);
     }
   }
-}
-
-Result<Rib::Outcome> Control::add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark) {
-  auto outcome = rib_.add(
-      prefix, {next_hop_of(route.route), RouteSource::api, static_cast<std::uint8_t>(route.route.distance),
-               route.route.metric, route.owner, mark});
-  if (outcome && *outcome == Rib::Outcome::added) route_changed(prefix);
-  return outcome;
-}
-
-bool Control::remove_route(Ipv4Prefix prefix) {
-  return uninstall(prefix, RouteSource::api);
 }
 
 InterfaceTotals Control::totals(InterfaceId id) const {

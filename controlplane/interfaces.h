@@ -61,6 +61,9 @@ class Interfaces {
     return const_cast<Interfaces*>(this)->find(id);
   }
   [[nodiscard]] Interface* find(const std::string& name);
+  [[nodiscard]] const Interface* find(const std::string& name) const {
+    return const_cast<Interfaces*>(this)->find(name);
+  }
   // The interface that is up and has a subnet with `address` in it. Link-local addresses are on every link,
   // and none of them is told.
   [[nodiscard]] const Interface* connected_to(const IpAddress& address) const;
