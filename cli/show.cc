@@ -39,9 +39,11 @@ Table interface_settings(const Json& interfaces) {
                {"ADDRESSES"},
                elastic("DEVICE")});
   for (const Json& port : interfaces) {
-    const std::string addresses = joined(part_of(port, "addresses"), "\n", [](const Json& address) {
+    std::string addresses = joined(part_of(port, "addresses"), "\n", [](const Json& address) {
       return printable(address.is_string() ? address.get<std::string>() : address.dump());
     });
+    if (const std::string own = text_of(port, "link_local"); !own.empty())
+      addresses += (addresses.empty() ? "" : "\n") + own + "/64";
     table.row({text_of(port, "name"), text_of(port, "state"), text_of(port, "mac"), text_of(port, "mtu"),
                text_of(port, "rx_queues"), text_of(port, "tx_queues"), addresses, text_of(port, "device")});
   }

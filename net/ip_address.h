@@ -70,7 +70,7 @@ struct PerFamily {
   [[nodiscard]] constexpr const T<Address>& of() const {
     return const_cast<PerFamily*>(this)->template of<Address>();
   }
-  friend constexpr bool operator==(const PerFamily&, const PerFamily&) = default;
+  friend bool operator==(const PerFamily&, const PerFamily&) = default;
 };
 
 template <class Address>

@@ -146,10 +146,10 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     ASSERT_TRUE(with.ok()) << path << " " << key << ": " << with.problems.front().to_string();
     Config expected;
     if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
-    if (path == "routes[]") expected.routes[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
+    if (path == "routes[]") expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
     if (path == "routes[].via[]") {
       expected = parse(kWan, "schema").config;
-      expected.routes[{Ipv4Address(10, 0, 0, 0), 8}].via = {Ipv4Address(192, 0, 2, 2)};
+      expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].via = {Ipv4Address(192, 0, 2, 2)};
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
