@@ -154,19 +154,25 @@ void Tree::add_route() {
   CLI::App& route = group("route", "Add, delete or look up a route");
   add_route_add(route);
   CLI::App& del = add(route, "del", "Delete a route of source api");
-  del.add_option("PREFIX", words_.argument, "For example 10.0.0.0/8")->type_name("")->required();
+  del.add_option("PREFIX", words_.argument, "For example 10.0.0.0/8 or 2001:db8::/32")
+      ->type_name("")
+      ->required();
   chosen(del, [this](Context& context) { route_del(context, words_.argument); });
   CLI::App& lookup = add(route, "lookup", "Explain where packets to an address go");
-  lookup.add_option("ADDRESS", words_.argument, "For example 192.0.2.1")->type_name("")->required();
+  lookup.add_option("ADDRESS", words_.argument, "For example 192.0.2.1 or 2001:db8::1")
+      ->type_name("")
+      ->required();
   chosen(lookup, [this](Context& context) { route_lookup(context, words_.argument); });
 }
 
 void Tree::add_route_add(Parent route) {
   CLI::App& app =
       add(route, "add", "Add or replace a route of source api (gone after a restart of the daemon)");
-  app.add_option("PREFIX", words_.route.prefix, "For example 10.0.0.0/8")->type_name("")->required();
+  app.add_option("PREFIX", words_.route.prefix, "For example 10.0.0.0/8 or 2001:db8::/32")
+      ->type_name("")
+      ->required();
   app.add_option("TARGET", words_.route.target,
-                 "via ADDRESS [weight N]..., blackhole, unreachable or prohibit")
+                 "via ADDRESS [dev INTERFACE] [weight N]..., blackhole, unreachable or prohibit")
       ->type_name(":{via,blackhole,unreachable,prohibit}")  // for completion; the help cuts it off
       ->required();
   app.add_option("--distance", words_.route.distance, "Administrative distance: the lowest of a prefix wins")
@@ -189,9 +195,9 @@ void Tree::add_files() {
     app.add_option("FILE", words_.file, argument)->type_name("")->required();
     return app;
   };
-  CLI::App& load_app =
-      add_with_file("load", "Load many routes",
-                    "Lines 'PREFIX via ADDRESS [weight N]...', plain or gzip; - is the standard input");
+  CLI::App& load_app = add_with_file(
+      "load", "Load many routes",
+      "Lines 'PREFIX via ADDRESS [dev INTERFACE] [weight N]...', plain or gzip; - is the standard input");
   chosen(load_app, [this](Context& context) { load(context, words_.file); });
   const char* const kConfig = "A configuration (YAML); - is the standard input";
   chosen(add_with_file("check", "Check a configuration without applying it", kConfig),

@@ -40,7 +40,7 @@ void show_fib(Context& context, const Filter& filter);
 // route_commands.cc
 struct NewRoute {
   std::string prefix;
-  std::vector<std::string> target;  // {"via", address, ["weight", number,] ...} or {type}
+  std::vector<std::string> target;  // {"via", address, ["dev", name,] ["weight", number,] ...} or {type}
   std::uint32_t distance = 0;       // 0: the daemon's default
   std::uint32_t metric = 0;
   std::string owner;

@@ -1,6 +1,7 @@
 // `millrace route add|del|lookup`.
 #include <charconv>
 #include <ostream>
+#include <set>
 
 #include "cli/commands.h"
 #include "cli/table.h"
@@ -17,25 +18,43 @@ unsigned weight_of(const std::string& word) {
   return error == std::errc{} && end == word.data() + word.size() ? weight : 0;
 }
 
+// What may stand behind an address of "via", once: "dev" and the interface, "weight" and a number.
+bool is_attribute(const std::string& word) {
+  return word == "dev" || word == "weight";
+}
+
 // The words behind "via", of which target_error() approved.
 Json via_json(const std::vector<std::string>& words) {
   Json via = Json::array();
   for (std::size_t i = 1; i < words.size(); ++i) {
-    if (words[i] == "weight") {
-      via.back() = {{"address", via.back()}, {"weight", weight_of(words[++i])}};
-    } else {
+    if (!is_attribute(words[i])) {
       via.push_back(words[i]);
+      continue;
     }
+    Json& hop = via.back();
+    if (hop.is_string()) hop = Json{{"address", hop}};
+    if (words[i] == "dev")
+      hop["interface"] = words[++i];
+    else
+      hop["weight"] = weight_of(words[++i]);
   }
   return via;
 }
 
 std::string via_error(const std::vector<std::string>& words) {
   if (words.size() < 2) return "'via' needs at least one address";
+  std::set<std::string> allowed;
   for (std::size_t i = 1; i < words.size(); ++i) {
-    if (words[i] != "weight") continue;
-    if (i == 1 || words[i - 2] == "weight") return "'weight' stands behind an address";
-    if (++i == words.size() || weight_of(words[i]) == 0) return "'weight' needs a number from 1 to 255";
+    const std::string& word = words[i];
+    if (!is_attribute(word)) {
+      allowed = {"dev", "weight"};
+      continue;
+    }
+    if (allowed.erase(word) == 0) return "'" + word + "' stands behind an address, once";
+    const bool last = ++i == words.size();
+    if (word == "dev" && last) return "'dev' needs an interface";
+    if (word == "weight" && (last || weight_of(words[i]) == 0))
+      return "'weight' needs a number from 1 to 255";
   }
   return "";
 }

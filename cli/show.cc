@@ -29,6 +29,15 @@ std::string joined(const Json& list, const char* separator, Describe describe) {
   return text;
 }
 
+// Where its frames go: a device, or a VLAN.
+std::string device_of(const Json& interface) {
+  const std::string kind = text_of(interface, "kind");
+  if (kind != "vlan") return kind == "port" ? text_of(interface, "device") : kind;
+  const std::string inner = text_of(interface, "inner_vlan");
+  return "VLAN " + text_of(interface, "vlan") + (inner.empty() ? "" : "." + inner) + " on " +
+         text_of(interface, "parent");
+}
+
 Table interface_settings(const Json& interfaces) {
   Table table({{"INTERFACE"},
                {"STATE"},
@@ -39,11 +48,13 @@ Table interface_settings(const Json& interfaces) {
                {"ADDRESSES"},
                elastic("DEVICE")});
   for (const Json& port : interfaces) {
-    const std::string addresses = joined(part_of(port, "addresses"), "\n", [](const Json& address) {
+    std::string addresses = joined(part_of(port, "addresses"), "\n", [](const Json& address) {
       return printable(address.is_string() ? address.get<std::string>() : address.dump());
     });
+    if (const std::string own = text_of(port, "link_local"); !own.empty())
+      addresses += (addresses.empty() ? "" : "\n") + own + "/64";
     table.row({text_of(port, "name"), text_of(port, "state"), text_of(port, "mac"), text_of(port, "mtu"),
-               text_of(port, "rx_queues"), text_of(port, "tx_queues"), addresses, text_of(port, "device")});
+               text_of(port, "rx_queues"), text_of(port, "tx_queues"), addresses, device_of(port)});
   }
   return table;
 }

@@ -25,18 +25,23 @@ std::string workers_line(const Json& dataplane) {
          text_of(dataplane, "hugepages") + ", memory " + bytes(unsigned_of(dataplane, "memory_bytes"));
 }
 
+// " (3 IPv4, 5 IPv6)"
+std::string families_of(const Json& table) {
+  const Json& families = part_of(table, "families");
+  if (families.empty()) return "";
+  return " (" + count_of(families, "ipv4") + " IPv4, " + count_of(families, "ipv6") + " IPv6)";
+}
+
 std::string rib_line(const Json& rib) {
   std::string sources;
   for (const auto& [source, routes] : part_of(rib, "sources").items()) {
-    sources += sources.empty() ? " (" : ", ";
-    sources += printable(source) + " " + grouped(routes.is_number() ? routes.get<std::uint64_t>() : 0);
+    sources += ", " + printable(source) + " " + grouped(routes.is_number() ? routes.get<std::uint64_t>() : 0);
   }
-  if (!sources.empty()) sources += ")";
-  return counted(unsigned_of(rib, "routes"), "route", "routes") + sources;
+  return counted(unsigned_of(rib, "routes"), "route", "routes") + families_of(rib) + sources;
 }
 
 std::string fib_line(const Json& fib) {
-  return counted(unsigned_of(fib, "entries"), "entry", "entries") + ", " +
+  return counted(unsigned_of(fib, "entries"), "entry", "entries") + families_of(fib) + ", " +
          counted(unsigned_of(fib, "next_hops"), "next hop", "next hops") + ", " +
          counted(unsigned_of(fib, "adjacencies"), "adjacency", "adjacencies") + ", " +
          bytes(unsigned_of(fib, "memory_bytes"));

@@ -14,9 +14,10 @@ namespace {
 // Values in the words of the file.
 
 std::string text_of(const NextHop& hop) {
-  return hop.address.to_string() + (hop.weight == 1 ? "" : " weight " + std::to_string(hop.weight));
+  return hop.to_string();
 }
-std::string text_of(const Ipv4InterfaceAddress& address) {
+template <class Address>
+std::string text_of(const IpInterfaceAddress<Address>& address) {
   return address.to_string();
 }
 std::string text_of(const std::string& word) {
@@ -137,11 +138,12 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
 
 // A line for each address that goes or comes. A new order needs one as well, for the first address is the
 // primary one.
-void describe_addresses(const std::string& what, const std::vector<Ipv4InterfaceAddress>& before,
-                        const std::vector<Ipv4InterfaceAddress>& after, Lines& lines) {
-  const std::set<Ipv4InterfaceAddress> old(before.begin(), before.end());
-  const std::set<Ipv4InterfaceAddress> now(after.begin(), after.end());
-  std::vector<Ipv4InterfaceAddress> reached;  // what the lines so far lead to
+template <class Address>
+void describe_addresses(const std::string& what, const std::vector<Address>& before,
+                        const std::vector<Address>& after, Lines& lines) {
+  const std::set<Address> old(before.begin(), before.end());
+  const std::set<Address> now(after.begin(), after.end());
+  std::vector<Address> reached;  // what the lines so far lead to
   for (const auto& address : before) {
     if (now.contains(address))
       reached.push_back(address);
@@ -156,26 +158,55 @@ void describe_addresses(const std::string& what, const std::vector<Ipv4Interface
   if (reached != after) lines.change(what, list_of(before), list_of(after));
 }
 
+// Key and value of each setting but the addresses. What is not set, and what the interface cannot have, is
+// empty.
+std::vector<std::pair<std::string, std::string>> settings_of(const InterfaceConfig& interface) {
+  const auto id = [](std::uint16_t vlan) { return vlan == 0 ? std::string() : std::to_string(vlan); };
+  const auto word = [](std::string_view text) { return std::string(text); };
+  const VlanTags& vlan = interface.vlan;
+  return {{"device", interface.device},
+          {"parent", interface.parent},
+          {"vlan", id(vlan.outer)},
+          {"inner_vlan", id(vlan.inner)},
+          {"vlan_type", vlan.any() ? word(word_of(kVlanTypeWords, vlan.outer_type)) : ""},
+          {"loopback", interface.loopback ? "true" : ""},
+          {"queues", interface.device.empty() ? "" : queues_text(interface)},
+          {"mtu", interface.loopback ? "" : text_of(interface.mtu)},
+          {"urpf", word(word_of(kUrpfWords, interface.urpf))},
+          {"ip_options", word(word_of(kIpOptionsWords, interface.ip_options))},
+          {"directed_broadcast", word(word_of(kBoolWords, interface.directed_broadcast))}};
+}
+
 void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& changed, Lines& lines) {
   const std::string what = "interfaces." + changed.key;
-  lines.change(what + ".device", changed.before.device, changed.after.device);
-  lines.change(what + ".queues", queues_text(changed.before), queues_text(changed.after));
-  lines.change(what + ".mtu", text_of(changed.before.mtu), text_of(changed.after.mtu));
-  describe_addresses(what + ".addresses", changed.before.addresses.ipv4, changed.after.addresses.ipv4, lines);
+  const auto before = settings_of(changed.before), after = settings_of(changed.after);
+  const auto set = [](const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); };
+  for (std::size_t i = 0; i < before.size(); ++i)
+    lines.optional(what + "." + before[i].first, set(before[i].second), set(after[i].second));
+  for_each_family([&]<class Address>() {
+    describe_addresses(what + ".addresses", changed.before.addresses.of<Address>(),
+                       changed.after.addresses.of<Address>(), lines);
+  });
 }
 
 // One that comes or goes as a whole: `line` is Lines::add or Lines::remove.
 void describe_whole(const std::string& name, const InterfaceConfig& interface,
                     void (Lines::*line)(std::string, std::string), Lines& lines) {
   const std::string what = "interfaces." + name;
-  (lines.*line)(what + ".device", interface.device);
-  (lines.*line)(what + ".queues", queues_text(interface));
-  (lines.*line)(what + ".mtu", text_of(interface.mtu));
-  for (const auto& address : interface.addresses.ipv4)
-    (lines.*line)(what + ".addresses", address.to_string());
+  const auto settings = settings_of(interface), defaults = settings_of({});
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    const auto& [key, value] = settings[i];
+    const bool always = (key == "mtu" || key == "queues") && !value.empty();
+    if (always || (!value.empty() && value != defaults[i].second)) (lines.*line)(what + "." + key, value);
+  }
+  for_each_family([&]<class Address>() {
+    for (const auto& address : interface.addresses.of<Address>())
+      (lines.*line)(what + ".addresses", address.to_string());
+  });
 }
 
-std::string name_of(const Ipv4Prefix& prefix) {
+template <class Address>
+std::string name_of(const IpPrefix<Address>& prefix) {
   return "routes " + prefix.to_string();
 }
 std::string name_of(const NeighborKey& key) {
@@ -214,13 +245,14 @@ std::string Change::to_string() const {
 }
 
 bool Diff::empty() const {
-  return interfaces.empty() && routes.empty() && neighbors.empty() && restart.empty() &&
+  return interfaces.empty() && route_count() == 0 && neighbors.empty() && restart.empty() &&
          !icmp_error_rate_changed;
 }
 
 Diff diff(const Config& before, const Config& after) {
   return {.interfaces = diff_maps(before.interfaces, after.interfaces),
-          .routes = diff_maps(before.routes, after.routes),
+          .routes = {diff_maps(before.routes.ipv4, after.routes.ipv4),
+                     diff_maps(before.routes.ipv6, after.routes.ipv6)},
           .neighbors = diff_maps(before.neighbors, after.neighbors),
           .restart = restart_lines(before, after),
           .icmp_error_rate_changed = before.control.icmp_error_rate != after.control.icmp_error_rate};
@@ -233,7 +265,8 @@ std::vector<Change> describe(const Config& before, const Config& after) {
   lines.change("control.icmp_error_rate", std::to_string(before.control.icmp_error_rate) + "/s",
                std::to_string(after.control.icmp_error_rate) + "/s");
   describe_interfaces(changes.interfaces, lines);
-  describe_map(changes.routes, lines);
+  describe_map(changes.routes.ipv4, lines);
+  describe_map(changes.routes.ipv6, lines);
   describe_map(changes.neighbors, lines);
   return std::move(lines).take();
 }

@@ -36,15 +36,19 @@ struct MapDiff {
   [[nodiscard]] bool empty() const { return size() == 0; }
 };
 
+template <class Address>
+using RouteDiff = MapDiff<IpPrefix<Address>, RouteConfig>;
+
 // The typed difference. `control.icmp_error_rate` is the only setting of `dataplane` and `control` that can
 // change without a restart.
 struct Diff {
   MapDiff<std::string, InterfaceConfig> interfaces;
-  MapDiff<Ipv4Prefix, RouteConfig> routes;
+  PerFamily<RouteDiff> routes;
   MapDiff<NeighborKey, MacAddress> neighbors;
   std::vector<Change> restart;  // settings that need a restart
   bool icmp_error_rate_changed = false;
   [[nodiscard]] bool empty() const;
+  [[nodiscard]] std::size_t route_count() const { return routes.ipv4.size() + routes.ipv6.size(); }
 };
 
 Diff diff(const Config& before, const Config& after);

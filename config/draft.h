@@ -8,6 +8,7 @@
 
 #include "config/model.h"
 #include "config/problems.h"
+#include "net/wire.h"
 
 namespace millrace::config {
 
@@ -21,27 +22,43 @@ struct InterfaceDraft {
   std::string name;
   Place at;  // of the name
   InterfaceConfig config;
+  bool is_unknown = false;  // what is said about it could not be read
+  // Of settings that are given, even where the value could not be read.
   std::optional<Place> device_at;
-  std::vector<Placed<Ipv4InterfaceAddress>> addresses;
+  std::optional<Place> parent_at;
+  std::optional<Place> vlan_at;
+  std::optional<Place> inner_vlan_at;
+  std::optional<Place> vlan_type_at;
+  std::optional<Place> loopback_at;
+  std::optional<Place> queues_at;
+  std::optional<Place> mtu_at;
+  std::vector<Placed<AnyInterfaceAddress>> addresses;
+  // Routers of IPv6 rely on links that carry 1280 bytes (RFC 8200 5).
+  [[nodiscard]] bool speaks_ipv6() const { return config.mtu >= wire::kIpv6MinMtu; }
 };
 
 struct NextHopDraft {
-  std::optional<Placed<Ipv4Address>> address;
+  std::optional<Placed<IpAddress>> address;
+  std::optional<Placed<std::string>> interface;
+  bool interface_is_unknown = false;  // what names it could not be read
   unsigned weight = 1;
 };
 
+// Only for one whose address could be read.
+NextHop finished(const NextHopDraft& draft);
+
 struct RouteDraft {
   Place at;
-  std::optional<Placed<Ipv4Prefix>> prefix;
-  std::optional<Place> via_at;   // also where the value could not be read
-  std::optional<Place> type_at;  // also where the value could not be read
-  std::vector<Placed<NextHop>> via;
+  std::optional<Placed<AnyPrefix>> prefix;
+  std::optional<Place> via_at;    // also where the value could not be read
+  std::optional<Place> type_at;   // also where the value could not be read
+  std::vector<NextHopDraft> via;  // whose addresses and interfaces could be read
   RouteConfig config;
 };
 
 struct NeighborDraft {
   Place at;
-  std::optional<Placed<Ipv4Address>> address;
+  std::optional<Placed<IpAddress>> address;
   std::optional<Placed<MacAddress>> mac;
   std::optional<Placed<std::string>> interface;
 };
@@ -61,5 +78,7 @@ struct Draft {
 
 // Reports what is wrong between values that are each well-formed.
 void check(const Draft& draft, Problems& problems);
+// Of these, what an interface is, its device or VLAN, and its MTU (check_interfaces.cc).
+void check_interfaces(const Draft& draft, Problems& problems);
 
 }  // namespace millrace::config

@@ -10,6 +10,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/ip_address.h"
@@ -18,8 +20,18 @@
 
 namespace millrace::config {
 
+// 1 to 15 characters, as Linux's IFNAMSIZ allows for its TAP: a letter, then letters, digits, '_', '.', '-'.
+bool is_interface_name(std::string_view text);
+inline constexpr std::string_view kInterfaceNameRule =
+    "1 to 15 letters, digits, '_', '.' or '-', beginning with a letter";
+
 enum class Hugepages : std::uint8_t { automatic, size_1g, size_2m, none };
 enum class Idle : std::uint8_t { adaptive, poll };
+// Which sources an interface takes (RFC 3704): any; those that a route leads to; those that a route leads to
+// by this interface.
+enum class Urpf : std::uint8_t { off, loose, strict };
+// What becomes of source routes, record route and timestamp options (RFC 7126 4.3 to 4.7).
+enum class IpOptions : std::uint8_t { drop, ignore };
 
 // Fixed at start: a change needs a restart.
 struct DataplaneConfig {
@@ -52,6 +64,9 @@ struct InterfaceConfig {
   std::string parent;                       // the name of the interface whose port carries the VLAN
   VlanTags vlan;                            // fixed while the interface lives
   bool loopback = false;                    // always up, without a port: its addresses are the router's
+  Urpf urpf = Urpf::off;
+  IpOptions ip_options = IpOptions::drop;  // of packets that come by it
+  bool directed_broadcast = false;         // may packets for all hosts of its subnets leave by it (RFC 2644)?
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 
@@ -60,17 +75,27 @@ enum class RouteType : std::uint8_t { unicast, blackhole, unreachable, prohibit 
 // Of several next hops each gets a share of the flows as large as its weight.
 struct NextHop {
   IpAddress address;
+  std::string interface;    // whose link it is on; empty: the one that is connected to it
   std::uint8_t weight = 1;  // 1 to 255
   template <std::convertible_to<IpAddress> Address>
-  constexpr NextHop(const Address& to, std::uint8_t share = 1)  // NOLINT: implicit by design
+  NextHop(const Address& to, std::uint8_t share = 1)  // NOLINT: implicit by design
       : address(to), weight(share) {}
+  template <std::convertible_to<IpAddress> Address>
+  NextHop(const Address& to, std::string on, std::uint8_t share = 1)
+      : address(to), interface(std::move(on)), weight(share) {}
+  // Whether they lead to the same neighbour, with whatever weights.
+  [[nodiscard]] bool is_same_way(const NextHop& other) const {
+    return address == other.address && interface == other.interface;
+  }
+  [[nodiscard]] std::size_t hash() const;       // of the way, without the weight
+  [[nodiscard]] std::string to_string() const;  // "fe80::1 dev wan0 weight 3"
   friend auto operator<=>(const NextHop&, const NextHop&) = default;
 };
 inline constexpr std::size_t kMaxNextHops = 128;  // of one route
 
 struct RouteConfig {
   RouteType type = RouteType::unicast;
-  std::vector<NextHop> via;  // sorted, each address once; empty unless unicast
+  std::vector<NextHop> via;  // sorted, each way once; empty unless unicast
   unsigned distance = 1;     // administrative distance: lower wins
   unsigned metric = 0;       // lower wins among equal distances
   friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
@@ -82,11 +107,14 @@ struct NeighborKey {
   friend auto operator<=>(const NeighborKey&, const NeighborKey&) = default;
 };
 
+template <class Address>
+using StaticRoutes = std::map<IpPrefix<Address>, RouteConfig>;  // one static route a prefix
+
 struct Config {
   DataplaneConfig dataplane;
   ControlConfig control;
   std::map<std::string, InterfaceConfig> interfaces;
-  std::map<Ipv4Prefix, RouteConfig> routes;     // one static route a prefix
+  PerFamily<StaticRoutes> routes;
   std::map<NeighborKey, MacAddress> neighbors;  // static entries
   friend bool operator==(const Config&, const Config&) = default;
 };

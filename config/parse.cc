@@ -77,13 +77,42 @@ constexpr Field<ControlConfig> kControlFields[] = {{"core", read_core},
 // interfaces
 
 void read_device(Reader& in, const Node& node, InterfaceDraft& interface) {
-  const auto value = in.device(node, "device");
-  if (!value) return;
-  interface.config.device = *value;
   interface.device_at = node.at;
+  if (auto value = in.device(node, "device")) interface.config.device = std::move(*value);
+}
+
+void read_parent(Reader& in, const Node& node, InterfaceDraft& interface) {
+  interface.parent_at = node.at;
+  if (auto value = in.interface_name(node, "parent")) interface.config.parent = std::move(*value);
+}
+
+void read_vlan(Reader& in, const Node& node, InterfaceDraft& interface) {
+  interface.vlan_at = node.at;
+  if (const auto id = in.integer(node, "vlan", 1, kMaxVlan))
+    interface.config.vlan.outer = static_cast<std::uint16_t>(*id);
+}
+
+void read_inner_vlan(Reader& in, const Node& node, InterfaceDraft& interface) {
+  interface.inner_vlan_at = node.at;
+  if (const auto id = in.integer(node, "inner_vlan", 1, kMaxVlan))
+    interface.config.vlan.inner = static_cast<std::uint16_t>(*id);
+}
+
+void read_vlan_type(Reader& in, const Node& node, InterfaceDraft& interface) {
+  interface.vlan_type_at = node.at;
+  if (const auto type = in.choice(node, "vlan_type", kVlanTypeWords))
+    interface.config.vlan.outer_type = *type;
+}
+
+void read_loopback(Reader& in, const Node& node, InterfaceDraft& interface) {
+  const auto value = in.choice(node, "loopback", kBoolWords);
+  interface.is_unknown |= !value;
+  interface.config.loopback = value.value_or(false);
+  if (interface.config.loopback) interface.loopback_at = node.at;
 }
 
 void read_queues(Reader& in, const Node& node, InterfaceDraft& interface) {
+  interface.queues_at = node.at;
   if (node.text == "auto") return;
   // A number is the other thing that it may be: report both as one expectation.
   if (node.kind != Kind::scalar || node.text.find_first_not_of("0123456789") != std::string::npos)
@@ -94,7 +123,10 @@ void read_queues(Reader& in, const Node& node, InterfaceDraft& interface) {
 
 void read_mtu(Reader& in, const Node& node, InterfaceDraft& interface) {
   // RFC 791 hosts must take datagrams of 576 bytes; 9600 is what common NICs take at most.
-  if (const auto value = in.integer(node, "mtu", 576, 9600)) interface.config.mtu = *value;
+  const auto value = in.integer(node, "mtu", 576, 9600);
+  if (!value) return;
+  interface.config.mtu = *value;
+  interface.mtu_at = node.at;
 }
 
 void read_addresses(Reader& in, const Node& node, InterfaceDraft& interface) {
@@ -105,8 +137,39 @@ void read_addresses(Reader& in, const Node& node, InterfaceDraft& interface) {
   }
 }
 
-constexpr Field<InterfaceDraft> kInterfaceFields[] = {
-    {"device", read_device, true}, {"queues", read_queues}, {"mtu", read_mtu}, {"addresses", read_addresses}};
+void read_urpf(Reader& in, const Node& node, InterfaceDraft& interface) {
+  if (const auto value = in.choice(node, "urpf", kUrpfWords)) interface.config.urpf = *value;
+}
+
+void read_ip_options(Reader& in, const Node& node, InterfaceDraft& interface) {
+  if (const auto value = in.choice(node, "ip_options", kIpOptionsWords)) interface.config.ip_options = *value;
+}
+
+void read_directed_broadcast(Reader& in, const Node& node, InterfaceDraft& interface) {
+  if (const auto value = in.choice(node, "directed_broadcast", kBoolWords))
+    interface.config.directed_broadcast = *value;
+}
+
+constexpr Field<InterfaceDraft> kInterfaceFields[] = {{"device", read_device},
+                                                      {"parent", read_parent},
+                                                      {"vlan", read_vlan},
+                                                      {"inner_vlan", read_inner_vlan},
+                                                      {"vlan_type", read_vlan_type},
+                                                      {"loopback", read_loopback},
+                                                      {"queues", read_queues},
+                                                      {"mtu", read_mtu},
+                                                      {"addresses", read_addresses},
+                                                      {"urpf", read_urpf},
+                                                      {"ip_options", read_ip_options},
+                                                      {"directed_broadcast", read_directed_broadcast}};
+
+// A VLAN has the MTU of its port's interface unless it says its own, and a service tag before a customer's.
+void inherit(InterfaceDraft& vlan, const std::vector<InterfaceDraft>& all) {
+  if (vlan.config.parent.empty()) return;
+  const auto parent = std::ranges::find(all, vlan.config.parent, &InterfaceDraft::name);
+  if (!vlan.mtu_at && parent != all.end()) vlan.config.mtu = parent->config.mtu;
+  if (!vlan.vlan_type_at && vlan.config.vlan.inner != 0) vlan.config.vlan.outer_type = wire::kEtherTypeQinQ;
+}
 
 // Whether the mapping seems to have `key` under a wrong name: it lacks it and has one that nobody knows.
 template <class T, std::size_t n>
@@ -138,9 +201,11 @@ void read_interfaces(Reader& in, const Node& node, Draft& draft) {
     InterfaceDraft& interface = draft.interfaces.emplace_back();
     interface.name = entry.key;
     interface.at = entry.at;
+    interface.is_unknown = entry.value->kind != Kind::mapping;
     in.fields(*entry.value, "interface " + quoted(entry.key), kInterfaceFields, interface, entry.at);
     draft.subnets_are_unknown |= lost_addresses(*entry.value, interface);
   }
+  for (InterfaceDraft& interface : draft.interfaces) inherit(interface, draft.interfaces);
 }
 
 // routes
@@ -157,10 +222,16 @@ void read_weight(Reader& in, const Node& node, NextHopDraft& hop) {
   if (const auto value = in.integer(node, "weight", 1, 255)) hop.weight = *value;
 }
 
+void read_next_hop_interface(Reader& in, const Node& node, NextHopDraft& hop) {
+  if (auto value = in.interface_name(node, "interface")) hop.interface = {std::move(*value), node.at};
+  hop.interface_is_unknown = !hop.interface;
+}
+
 constexpr Field<NextHopDraft> kNextHopFields[] = {{"address", read_next_hop_address, true},
+                                                  {"interface", read_next_hop_interface},
                                                   {"weight", read_weight}};
 
-// An address, or a mapping of address and weight.
+// An address, or a mapping of address, interface and weight.
 void read_next_hop(Reader& in, const Node& node, RouteDraft& route) {
   NextHopDraft hop;
   if (node.kind == Kind::mapping) {
@@ -168,8 +239,7 @@ void read_next_hop(Reader& in, const Node& node, RouteDraft& route) {
   } else if (const auto value = in.address(node, "a next hop")) {
     hop.address = {*value, node.at};
   }
-  if (hop.address)
-    route.via.push_back({{hop.address->value, static_cast<std::uint8_t>(hop.weight)}, hop.address->at});
+  if (hop.address && !hop.interface_is_unknown) route.via.push_back(std::move(hop));
 }
 
 void read_via(Reader& in, const Node& node, RouteDraft& route) {
@@ -258,12 +328,18 @@ constexpr Field<Draft> kTopFields[] = {{.key = "dataplane", .read = read_datapla
 // Draft to Config: only for a draft without problems, whose optional parts are all there.
 
 InterfaceConfig finished(InterfaceDraft& draft) {
-  for (const auto& address : draft.addresses) draft.config.addresses.ipv4.push_back(address.value);
+  for (const auto& placed : draft.addresses) {
+    std::visit(
+        [&]<class Address>(const IpInterfaceAddress<Address>& address) {
+          draft.config.addresses.of<Address>().push_back(address);
+        },
+        placed.value);
+  }
   return std::move(draft.config);
 }
 
 RouteConfig finished(RouteDraft& draft) {
-  for (const auto& hop : draft.via) draft.config.via.push_back(hop.value);
+  for (const auto& hop : draft.via) draft.config.via.push_back(finished(hop));
   std::ranges::sort(draft.config.via);
   return std::move(draft.config);
 }
@@ -275,7 +351,13 @@ Config finished(Draft& draft) {
   if (!draft.workers.empty()) config.dataplane.workers.emplace();
   for (const auto& worker : draft.workers) config.dataplane.workers->push_back(worker.value);
   for (auto& interface : draft.interfaces) config.interfaces.emplace(interface.name, finished(interface));
-  for (auto& route : draft.routes) config.routes.emplace(route.prefix->value, finished(route));
+  for (auto& route : draft.routes) {
+    std::visit(
+        [&]<class Address>(const IpPrefix<Address>& prefix) {
+          config.routes.of<Address>().emplace(prefix, finished(route));
+        },
+        route.prefix->value);
+  }
   for (auto& neighbor : draft.neighbors)
     config.neighbors.emplace(NeighborKey{neighbor.interface->value, neighbor.address->value},
                              neighbor.mac->value);
@@ -304,6 +386,11 @@ ParseResult unreadable(const std::string& path) {
 }
 
 }  // namespace
+
+NextHop finished(const NextHopDraft& draft) {
+  return {draft.address->value, draft.interface ? draft.interface->value : std::string(),
+          static_cast<std::uint8_t>(draft.weight)};
+}
 
 ParseResult parse(std::string_view text, std::string_view file) {
   Problems problems(file);

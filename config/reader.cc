@@ -151,24 +151,30 @@ std::string device_hint(std::string_view text) {
   return "such as \"0000:3b:00.0\" or \"net_af_packet,iface=veth1\"";
 }
 
+// Those of one family have other lengths than those of the other.
+std::string length_of_a_host(const IpAddress& address) {
+  return address.is_ipv6() ? "/128" : "/32";
+}
+
 std::string address_hint(std::string_view text) {
-  if (contains(text, ':')) return "IPv6 is not supported yet";
-  const auto slash = text.find('/');
-  if (slash != std::string_view::npos && Ipv4Address::parse(text.substr(0, slash)))
-    return did_you_mean(text.substr(0, slash));
-  return {};
+  const auto end = text.find_first_of("/%");
+  if (end == std::string_view::npos || !IpAddress::parse(text.substr(0, end))) return {};
+  if (text[end] == '%') return "name the interface with the key 'interface'";
+  return did_you_mean(text.substr(0, end));
 }
 
 std::string prefix_hint(std::string_view text) {
-  if (const auto prefix = Ipv4Prefix::parse(text, false)) return did_you_mean(prefix->to_string());
-  if (lower(text) == "default") return did_you_mean("0.0.0.0/0");
-  if (Ipv4Address::parse(text)) return "add the length: " + std::string(text) + "/32 is this address alone";
-  return contains(text, ':') ? "IPv6 is not supported yet" : "";
+  if (const auto prefix = parse_prefix(text, false)) return did_you_mean(to_string(*prefix));
+  if (lower(text) == "default") return "0.0.0.0/0 is the default route of IPv4, ::/0 that of IPv6";
+  if (const auto address = IpAddress::parse(text))
+    return "add the length: " + std::string(text) + length_of_a_host(*address) + " is this address alone";
+  return {};
 }
 
 std::string interface_address_hint(std::string_view text) {
-  if (Ipv4Address::parse(text)) return "add the length of its subnet, such as " + std::string(text) + "/24";
-  return contains(text, ':') ? "IPv6 is not supported yet" : "";
+  const auto address = IpAddress::parse(text);
+  if (!address) return {};
+  return "add the length of its subnet, such as " + std::string(text) + (address->is_ipv6() ? "/64" : "/24");
 }
 
 std::string mac_hint(std::string_view text) {
@@ -289,26 +295,25 @@ std::optional<std::string> Reader::interface_name(const Node& node, std::string_
   return std::nullopt;
 }
 
-std::optional<Ipv4Address> Reader::address(const Node& node, std::string_view what) {
-  const auto address = Ipv4Address::parse(node.text);
-  if (!address) unexpected(node, what, "an IPv4 address", address_hint(node.text));
+std::optional<IpAddress> Reader::address(const Node& node, std::string_view what) {
+  const auto address = IpAddress::parse(node.text);
+  if (!address) unexpected(node, what, "an IP address", address_hint(node.text));
   return address;
 }
 
-std::optional<Ipv4Prefix> Reader::prefix(const Node& node, std::string_view what) {
-  const auto prefix = Ipv4Prefix::parse(node.text);
+std::optional<AnyPrefix> Reader::prefix(const Node& node, std::string_view what) {
+  const auto prefix = parse_prefix(node.text);
   if (prefix) return prefix;
-  const bool has_host_bits = Ipv4Prefix::parse(node.text, false).has_value();
-  unexpected(node, what,
-             has_host_bits ? "a prefix whose host bits are zero" : "an IPv4 prefix (a.b.c.d/length)",
+  const bool has_host_bits = parse_prefix(node.text, false).has_value();
+  unexpected(node, what, has_host_bits ? "a prefix whose host bits are zero" : "a prefix (address/length)",
              prefix_hint(node.text));
   return std::nullopt;
 }
 
-std::optional<Ipv4InterfaceAddress> Reader::interface_address(const Node& node, std::string_view what) {
-  const auto address = Ipv4InterfaceAddress::parse(node.text);
-  if (address && address->length != 0) return address;
-  unexpected(node, what, "an IPv4 address with the length of its subnet, from /1 to /32",
+std::optional<AnyInterfaceAddress> Reader::interface_address(const Node& node, std::string_view what) {
+  const auto address = parse_interface_address(node.text);
+  if (address && std::visit([](const auto& a) { return a.length != 0; }, *address)) return address;
+  unexpected(node, what, "an IP address with the length of its subnet, from /1 to /32 or /128",
              interface_address_hint(node.text));
   return std::nullopt;
 }
@@ -317,13 +322,6 @@ std::optional<MacAddress> Reader::mac(const Node& node, std::string_view what) {
   const auto mac = MacAddress::parse(node.text);
   if (!mac) unexpected(node, what, "a MAC address", mac_hint(node.text));
   return mac;
-}
-
-bool is_interface_name(std::string_view text) {
-  if (text.empty() || text.size() > 15 || !contains(kLetters, text.front())) return false;
-  return std::ranges::all_of(text, [](char c) {
-    return contains(kLetters, c) || contains(kDigits, c) || c == '_' || c == '.' || c == '-';
-  });
 }
 
 }  // namespace millrace::config

@@ -13,7 +13,7 @@
 #include "config/document.h"
 #include "config/problems.h"
 #include "config/words.h"
-#include "net/address.h"
+#include "net/ip_address.h"
 #include "net/mac.h"
 
 namespace millrace::config {
@@ -67,9 +67,9 @@ class Reader {
   std::optional<std::string> tcp_endpoint(const Node& node, std::string_view what);    // "127.0.0.1:9473"
   std::optional<std::string> device(const Node& node, std::string_view what);  // PCI address or devargs
   std::optional<std::string> interface_name(const Node& node, std::string_view what);
-  std::optional<Ipv4Address> address(const Node& node, std::string_view what);
-  std::optional<Ipv4Prefix> prefix(const Node& node, std::string_view what);
-  std::optional<Ipv4InterfaceAddress> interface_address(const Node& node, std::string_view what);
+  std::optional<IpAddress> address(const Node& node, std::string_view what);
+  std::optional<AnyPrefix> prefix(const Node& node, std::string_view what);
+  std::optional<AnyInterfaceAddress> interface_address(const Node& node, std::string_view what);
   std::optional<MacAddress> mac(const Node& node, std::string_view what);
 
  private:
@@ -79,11 +79,6 @@ class Reader {
 
   Problems& problems_;
 };
-
-// 1 to 15 characters, as Linux's IFNAMSIZ allows for its TAP: a letter, then letters, digits, '_', '.', '-'.
-bool is_interface_name(std::string_view text);
-inline constexpr std::string_view kInterfaceNameRule =
-    "1 to 15 letters, digits, '_', '.' or '-', beginning with a letter";
 
 template <class T, std::size_t n>
 void Reader::fields(const Node& node, std::string_view what, const Field<T> (&table)[n], T& into,

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "config/model.h"
+#include "net/wire.h"
 
 namespace millrace::config {
 
@@ -19,6 +20,14 @@ inline constexpr Word<Hugepages> kHugepagesWords[] = {{"auto", Hugepages::automa
                                                       {"2M", Hugepages::size_2m},
                                                       {"none", Hugepages::none}};
 inline constexpr Word<Idle> kIdleWords[] = {{"adaptive", Idle::adaptive}, {"poll", Idle::poll}};
+inline constexpr Word<Urpf> kUrpfWords[] = {
+    {"off", Urpf::off}, {"loose", Urpf::loose}, {"strict", Urpf::strict}};
+inline constexpr Word<IpOptions> kIpOptionsWords[] = {{"drop", IpOptions::drop},
+                                                      {"ignore", IpOptions::ignore}};
+inline constexpr Word<bool> kBoolWords[] = {{"true", true}, {"false", false}};
+// The type that introduces the outer tag of a VLAN's frames.
+inline constexpr Word<std::uint16_t> kVlanTypeWords[] = {{"dot1q", wire::kEtherTypeVlan},
+                                                         {"dot1ad", wire::kEtherTypeQinQ}};
 // A unicast route is one with `via`: it has no word.
 inline constexpr Word<RouteType> kRouteTypeWords[] = {{"blackhole", RouteType::blackhole},
                                                       {"unreachable", RouteType::unreachable},

@@ -39,6 +39,25 @@ json pools_of(Control& control) {
   return pools;
 }
 
+// Of the FIBs of both families.
+struct FibTotals {
+  std::size_t entries = 0;
+  std::size_t memory_bytes = 0;
+  std::uint64_t failed_inserts = 0;
+};
+
+FibTotals fib_totals(Control& c) {
+  FibTotals totals;
+  for_each_family([&]<class Address>() {
+    const auto& fib = c.writer().fib<IpPrefix<Address>>(FibId(0));
+    const auto statistics = fib.statistics();
+    totals.entries += fib.size();
+    totals.memory_bytes += statistics.memory_bytes;
+    totals.failed_inserts += statistics.failed_inserts;
+  });
+  return totals;
+}
+
 // Everything that the control plane counts beside packets' ways, by name.
 std::vector<std::pair<std::string, std::uint64_t>> control_counters(Control& c) {
   return {{"frames_sent", c.output().counters().sent},
@@ -53,7 +72,41 @@ std::vector<std::pair<std::string, std::uint64_t>> control_counters(Control& c) 
           {"icmp_errors_rate_limited", c.icmp().counters().errors_suppressed_rate},
           {"icmp_errors_not_allowed", c.icmp().counters().errors_suppressed_rule},
           {"failed_route_installs", c.failed_installs()},
-          {"failed_fib_inserts", c.writer().fib(FibId(0)).statistics().failed_inserts}};
+          {"failed_fib_inserts", fib_totals(c).failed_inserts}};
+}
+
+// The sources whose routes lists and totals have: not those of single neighbours.
+constexpr RouteSource kListedSources[] = {RouteSource::connected, RouteSource::static_config,
+                                          RouteSource::api};
+
+json rib_json(Control& c) {
+  json sources;
+  json families;
+  std::size_t routes = 0;
+  for (const RouteSource source : kListedSources) {
+    sources[std::string(name(source))] = c.count(source);
+    routes += c.count(source);
+  }
+  for_each_family([&]<class Address>() {
+    std::size_t count = 0;
+    for (const RouteSource source : kListedSources) count += c.rib<IpPrefix<Address>>().count(source);
+    families[std::string(kFamilyName<Address>)] = count;
+  });
+  return {{"routes", routes}, {"sources", std::move(sources)}, {"families", std::move(families)}};
+}
+
+json fib_json(Control& c) {
+  json families;
+  for_each_family([&]<class Address>() {
+    families[std::string(kFamilyName<Address>)] = c.writer().fib<IpPrefix<Address>>(FibId(0)).size();
+  });
+  const FibTotals totals = fib_totals(c);
+  return {{"entries", totals.entries},
+          {"families", std::move(families)},
+          {"next_hops", c.writer().next_hops_used()},
+          {"adjacencies", c.writer().adjacencies_used()},
+          {"groups_published", c.next_hops().groups_published()},
+          {"memory_bytes", totals.memory_bytes}};
 }
 
 json punt_json(Control& c) {
@@ -106,13 +159,6 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
     const std::uint64_t now = info_.now_ns();
     std::size_t resolved = 0;
     for (const auto& [key, entry] : c.neighbors().entries()) resolved += entry.mac.is_zero() ? 0 : 1;
-    json sources;
-    std::size_t routes = 0;
-    for (const RouteSource source : {RouteSource::connected, RouteSource::static_config, RouteSource::api}) {
-      sources[std::string(name(source))] = c.rib().count(source);
-      routes += c.rib().count(source);
-    }
-    const auto& fib = c.writer().fib(FibId(0));
     body = {{"version", MILLRACE_VERSION},
             {"pid", getpid()},
             {"uptime_seconds", static_cast<double>(now - info_.started_ns) / 1e9},
@@ -122,13 +168,8 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
               {"idle", c.desired().dataplane.idle == config::Idle::poll ? "poll" : "adaptive"},
               {"hugepages", info_.hugepages},
               {"memory_bytes", c.desired().dataplane.memory_bytes}}},
-            {"rib", {{"routes", routes}, {"sources", std::move(sources)}}},
-            {"fib",
-             {{"entries", fib.size()},
-              {"next_hops", c.writer().next_hops_used()},
-              {"adjacencies", c.writer().adjacencies_used()},
-              {"groups_published", c.next_hops().groups_published()},
-              {"memory_bytes", fib.statistics().memory_bytes}}},
+            {"rib", rib_json(c)},
+            {"fib", fib_json(c)},
             {"neighbors", {{"total", c.neighbors().entries().size()}, {"resolved", resolved}}},
             {"accounting", to_json(c.accounting())},
             {"control_loop",
@@ -141,27 +182,42 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
   return ok(body);
 }
 
+// Of a port's own interface the port, of a VLAN's the interface of its port and the tags; nothing of a
+// loopback.
+static json hardware_of(const Interface& interface, const dataplane::Port* port) {
+  if (port != nullptr) {
+    const dataplane::PortStats stats = port->stats();
+    return {{"kind", "port"},
+            {"device", interface.config.device},
+            {"driver", port->driver()},
+            {"rx_queues", port->rx_queues()},
+            {"tx_queues", port->tx_queues()},
+            {"rx_missed", stats.rx_missed},
+            {"rx_errors", stats.rx_errors}};
+  }
+  if (!interface.tags.any()) return {{"kind", "loopback"}};
+  json vlan = {{"kind", "vlan"}, {"parent", interface.config.parent}, {"vlan", interface.tags.outer}};
+  if (interface.tags.inner != 0) vlan["inner_vlan"] = interface.tags.inner;
+  return vlan;
+}
+
 ApiResponse Api::get_interfaces(const ApiRequest&, const Query&) {
   json list = json::array();
   on_control_([&](Control& c) {
     c.interfaces().visit([&](const Interface& interface) {
       json row = counters_of(interface, c.totals(interface.id));
-      const dataplane::Port* port = c.port_of(interface);
-      const dataplane::PortStats stats = port->stats();
       json addresses = json::array();
-      for (const auto& own : interface.config.addresses.ipv4) addresses.push_back(own.to_string());
-      for (const auto& own : interface.config.addresses.ipv6) addresses.push_back(own.to_string());
+      for_each_family([&]<class Address>() {
+        for (const auto& own : interface.config.addresses.of<Address>()) addresses.push_back(own.to_string());
+      });
+      const auto link_local = interface.link_local();
       row.update({{"state", interface.up ? "up" : "down"},
-                  {"device", interface.config.device},
-                  {"driver", port->driver()},
                   {"mac", interface.mac.to_string()},
                   {"mtu", interface.config.mtu},
                   {"addresses", std::move(addresses)},
-                  {"rx_queues", port->rx_queues()},
-                  {"tx_queues", port->tx_queues()},
-                  {"fib", "default"},
-                  {"rx_missed", stats.rx_missed},
-                  {"rx_errors", stats.rx_errors}});
+                  {"link_local", link_local ? json(link_local->to_string()) : json(nullptr)},
+                  {"fib", "default"}});
+      row.update(hardware_of(interface, c.port_of(interface)));
       list.push_back(std::move(row));
     });
   });
@@ -276,12 +332,18 @@ ApiResponse Api::get_metrics(const ApiRequest&, const Query&) {
     for (const auto& [name, value] : control_counters(c)) {
       text.sample("millrace_control_events_total", {{"event", name}}, value);
     }
-    text.family("millrace_routes", "gauge", "Routes in the RIB, by source.");
-    for (const RouteSource source : {RouteSource::connected, RouteSource::static_config, RouteSource::api}) {
-      text.sample("millrace_routes", {{"source", name(source)}}, std::uint64_t{c.rib().count(source)});
-    }
-    text.family("millrace_fib_entries", "gauge", "Prefixes in the FIB.");
-    text.sample("millrace_fib_entries", {}, std::uint64_t{c.writer().fib(FibId(0)).size()});
+    text.family("millrace_routes", "gauge", "Routes in the RIB, by family and source.");
+    for_each_family([&]<class Address>() {
+      for (const RouteSource source : kListedSources) {
+        text.sample("millrace_routes", {{"family", kFamilyName<Address>}, {"source", name(source)}},
+                    std::uint64_t{c.rib<IpPrefix<Address>>().count(source)});
+      }
+    });
+    text.family("millrace_fib_entries", "gauge", "Prefixes in the FIB, by family.");
+    for_each_family([&]<class Address>() {
+      text.sample("millrace_fib_entries", {{"family", kFamilyName<Address>}},
+                  std::uint64_t{c.writer().fib<IpPrefix<Address>>(FibId(0)).size()});
+    });
     text.family("millrace_next_hop_groups_published", "counter",
                 "Next hops of the FIB that were given to workers, new or changed.");
     text.sample("millrace_next_hop_groups_published_total", {}, c.next_hops().groups_published());

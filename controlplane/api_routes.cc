@@ -57,12 +57,12 @@ json via_json(Control& c, const NextHops::Set& set) {
   }
   for (std::size_t i = 0; i < set.spec.hops.size(); ++i) {
     const NextHops::Link* link = set.members[i];
-    const auto& [address, weight] = set.spec.hops[i];
-    list.push_back(
-        {{"address", address.to_string()},
-         {"interface", link == nullptr ? json(nullptr) : json(interface_name(c, link->key.interface))},
-         {"state", link == nullptr ? "unreachable" : state_name(link->state)},
-         {"weight", weight}});
+    const config::NextHop& hop = set.spec.hops[i];
+    const std::string on = link == nullptr ? hop.interface : interface_name(c, link->key.interface);
+    list.push_back({{"address", hop.address.to_string()},
+                    {"interface", on.empty() ? json(nullptr) : json(on)},
+                    {"state", link == nullptr ? "unreachable" : state_name(link->state)},
+                    {"weight", hop.weight}});
   }
   return list;
 }
@@ -85,7 +85,8 @@ json members_json(Control& c, const NextHops::Set& set) {
   return list;
 }
 
-json route_json(Control& c, Ipv4Prefix prefix, const Route& route, bool best) {
+template <class Prefix>
+json route_json(Control& c, Prefix prefix, const Route& route, bool best) {
   const NextHops::Set* set = c.next_hops().find(route.next_hop);
   return {{"prefix", prefix.to_string()},
           {"source", name(route.source)},
@@ -94,7 +95,7 @@ json route_json(Control& c, Ipv4Prefix prefix, const Route& route, bool best) {
           {"type", type_name(set->spec)},
           {"via", via_json(c, *set)},
           {"best", best},
-          {"owner", route.owner == 0 ? json(nullptr) : json(c.rib().owner_name(route.owner))}};
+          {"owner", route.owner == 0 ? json(nullptr) : json(c.owners().name(route.owner))}};
 }
 
 // "via 192.0.2.254 wan0" and the like, for a line of `show fib`.
@@ -112,15 +113,28 @@ std::string detail_of(Control& c, const NextHops::Set& set) {
 
 // What a listing was asked for: where to start, what to show, how much.
 struct Page {
-  Ipv4Prefix from;
-  bool past_from = false;  // the cursor itself was on the page before
-  std::optional<Ipv4Prefix> within;
+  std::optional<AnyPrefix> after;  // the last prefix of the page before
+  std::optional<AnyPrefix> within;
   bool orlonger = false;
   std::string source;
   std::size_t limit = 1000;
 
-  [[nodiscard]] bool shows(Ipv4Prefix prefix) const {
-    return !within || (orlonger ? within->contains(prefix) : *within == prefix);
+  template <class Prefix>
+  [[nodiscard]] bool may_show_family() const {
+    return !within || std::holds_alternative<Prefix>(*within);
+  }
+  template <class Prefix>
+  [[nodiscard]] Prefix first() const {
+    return within ? std::get<Prefix>(*within) : Prefix();
+  }
+  template <class Prefix>
+  [[nodiscard]] bool shows(Prefix prefix) const {
+    return !within || (orlonger ? first<Prefix>().contains(prefix) : first<Prefix>() == prefix);
+  }
+  template <class Prefix>
+  [[nodiscard]] bool ends_before(Prefix prefix) const {
+    if (!within) return false;
+    return orlonger ? prefix.address() > first<Prefix>().last() : prefix > first<Prefix>();
   }
 };
 
@@ -129,8 +143,8 @@ Result<Page> parse_page(const Query& query) {
   Page page;
   for (const auto& [key, value] : query) {
     if (key == "prefix") {
-      page.within = Ipv4Prefix::parse(value, false);
-      if (!page.within) return Error{"prefix: \"" + value + "\" is not an IPv4 prefix"};
+      page.within = parse_prefix(value, false);
+      if (!page.within) return Error{"prefix: \"" + value + "\" is not a prefix"};
     } else if (key == "orlonger") {
       page.orlonger = value == "1" || value == "true";
     } else if (key == "source") {
@@ -139,10 +153,8 @@ Result<Page> parse_page(const Query& query) {
         return Error{"source: \"" + value + "\" is not connected, static, api or neighbor"};
       }
     } else if (key == "after") {
-      const auto after = Ipv4Prefix::parse(value);
-      if (!after) return Error{"after: not a cursor of this listing"};
-      page.from = *after;
-      page.past_from = true;
+      page.after = parse_prefix(value);
+      if (!page.after) return Error{"after: not a cursor of this listing"};
     } else if (key == "limit") {
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), page.limit);
       if (error != std::errc{} || end != value.data() + value.size() || page.limit < 1 ||
@@ -153,30 +165,63 @@ Result<Page> parse_page(const Query& query) {
       return Error{"unknown parameter \"" + key + "\""};
     }
   }
-  if (page.within && !page.past_from) page.from = *page.within;
   return page;
 }
 
-bool beyond(const Page& page, Ipv4Prefix prefix) {
-  if (!page.within) return false;
-  return page.orlonger ? prefix.address() > page.within->last() : prefix > *page.within;
+// A part of a listing, of at most Api::kSlice prefixes of a family: `entry` is called with what the tables
+// hold from `from` on, in order.
+template <class Prefix>
+struct Slice {
+  const Page& page;
+  json& rows;
+  Prefix from;
+  bool past_from;  // `from` itself was in the slice before
+
+  std::optional<Prefix> reached = std::nullopt;  // the last prefix seen
+  bool ended = true;                             // nothing follows in this family
+  std::size_t seen = 0;
+
+  // Adds add()'s row if the page shows the prefix. False: no further.
+  template <class Add>
+  bool entry(Prefix prefix, bool is_first_of_prefix, Add&& add) {
+    if (past_from && prefix == from) return true;
+    if (page.ends_before(prefix)) return false;
+    // Stop between prefixes, never inside one: the cursor is a prefix.
+    if (is_first_of_prefix && (seen >= Api::kSlice || rows.size() >= page.limit)) return ended = false;
+    if (is_first_of_prefix) ++seen;
+    reached = prefix;
+    if (page.shows(prefix)) add();
+    return true;
+  }
+};
+
+// Fills `rows` with those of a family behind `last`, which moves. True if the page is full and more follows.
+template <class Prefix, class OnControl, class Fill>
+bool collect_family(const OnControl& on_control, const Page& page, json& rows, std::optional<AnyPrefix>& last,
+                    const Fill& fill) {
+  do {
+    const Prefix* after = last ? std::get_if<Prefix>(&*last) : nullptr;
+    Slice<Prefix> slice{page, rows, after == nullptr ? page.first<Prefix>() : *after, after != nullptr};
+    on_control([&](Control& c) { fill(c, slice); });
+    if (slice.reached) last = *slice.reached;
+    if (slice.ended) return false;
+  } while (rows.size() < page.limit);
+  return true;
 }
 
-// Fills `rows` slice by slice. `slice(c, from, past_from, rows)` walks at most Api::kSlice prefixes and
-// returns the last one that it saw, or nothing at the end. The cursor of the next page is the last prefix of
-// this one.
-template <class OnControl, class Slice>
-json collect(const OnControl& on_control, const Page& page, json& rows, Slice&& slice) {
-  std::optional<Ipv4Prefix> last;
-  if (page.past_from) last = page.from;
-  for (bool more = true; more && rows.size() < page.limit;) {
-    std::optional<Ipv4Prefix> reached;
-    on_control([&](Control& c) { reached = slice(c, last.value_or(page.from), last.has_value(), rows); });
-    more = reached.has_value();
-    if (more) last = reached;
-    if (!more) return nullptr;
-  }
-  return last->to_string();
+// Fills `rows` slice by slice, IPv4 first: fill(control, slice) walks the family's table from slice.from on.
+// Returns the cursor of the next page, which is the last prefix of this one.
+template <class OnControl, class Fill>
+json collect(const OnControl& on_control, const Page& page, json& rows, const Fill& fill) {
+  std::optional<AnyPrefix> last = page.after;
+  bool full = false;
+  for_each_family([&]<class Address>() {
+    using Prefix = IpPrefix<Address>;
+    const bool behind = last && last->index() > AnyPrefix(Prefix()).index();
+    if (full || behind || !page.may_show_family<Prefix>()) return;
+    full = collect_family<Prefix>(on_control, page, rows, last, fill);
+  });
+  return full ? json(to_string(*last)) : json(nullptr);
 }
 
 }  // namespace
@@ -184,31 +229,21 @@ json collect(const OnControl& on_control, const Page& page, json& rows, Slice&& 
 ApiResponse Api::get_routes(const ApiRequest&, const Query& query) {
   const auto page = parse_page(query);
   if (!page) return problem(400, "Bad parameter", page.error());
+  const auto shows = [&](RouteSource source) {
+    return page->source.empty() ? source != RouteSource::neighbor : name(source) == page->source;
+  };
   json rows = json::array();
-  std::size_t total = 0;
-  json next = collect(on_control_, *page, rows, [&](Control& c, Ipv4Prefix from, bool past, json& out) {
-    std::optional<Ipv4Prefix> reached;
-    std::size_t seen = 0;
-    bool ended = true;
-    c.rib().visit_from(from, [&](Ipv4Prefix prefix, const Route& route, bool best) {
-      if (past && prefix == from) return true;
-      if (beyond(*page, prefix)) return false;
-      // Stop between prefixes, never inside one: the cursor is a prefix.
-      if (best && (seen >= kSlice || out.size() >= page->limit)) return ended = false;
-      if (best) ++seen;
-      reached = prefix;
-      const bool hidden =
-          page->source.empty() ? route.source == RouteSource::neighbor : name(route.source) != page->source;
-      if (!hidden && page->shows(prefix)) out.push_back(route_json(c, prefix, route, best));
-      return true;
+  json next = collect(on_control_, *page, rows, [&]<class Prefix>(Control& c, Slice<Prefix>& slice) {
+    c.rib<Prefix>().visit_from(slice.from, [&](Prefix prefix, const Route& route, bool best) {
+      return slice.entry(prefix, best, [&] {
+        if (shows(route.source)) rows.push_back(route_json(c, prefix, route, best));
+      });
     });
-    return ended ? std::nullopt : reached;
   });
+  std::size_t total = 0;
   on_control_([&](Control& c) {
     for (const RouteSource source : kRouteSources) {
-      if (page->source.empty() ? source != RouteSource::neighbor : name(source) == page->source) {
-        total += c.rib().count(source);
-      }
+      if (shows(source)) total += c.count(source);
     }
   });
   return ok({{"routes", std::move(rows)}, {"total", total}, {"next", std::move(next)}});
@@ -218,27 +253,21 @@ ApiResponse Api::get_fib(const ApiRequest&, const Query& query) {
   const auto page = parse_page(query);
   if (!page) return problem(400, "Bad parameter", page.error());
   json rows = json::array();
-  std::size_t total = 0;
-  json next = collect(on_control_, *page, rows, [&](Control& c, Ipv4Prefix from, bool past, json& out) {
-    std::optional<Ipv4Prefix> reached;
-    std::size_t seen = 0;
-    bool ended = true;
-    c.writer().fib(FibId(0)).visit_from(from, [&](Ipv4Prefix prefix, const lpm::Ipv4Table::Rule& rule) {
-      if (past && prefix == from) return true;
-      if (beyond(*page, prefix)) return false;
-      if (seen++ >= kSlice || out.size() >= page->limit) return ended = false;
-      reached = prefix;
-      const NextHops::Set* set = c.next_hops().find(rule.next_hop);
-      if (set == nullptr || !page->shows(prefix)) return true;
-      out.push_back({{"prefix", prefix.to_string()},
-                     {"next_hop", rule.next_hop.value()},
-                     {"kind", kind_name(set->published.kind())},
-                     {"detail", detail_of(c, *set)}});
-      return true;
+  json next = collect(on_control_, *page, rows, [&]<class Prefix>(Control& c, Slice<Prefix>& slice) {
+    using Rule = typename lpm::Table<Prefix>::Rule;
+    c.writer().fib<Prefix>(FibId(0)).visit_from(slice.from, [&](Prefix prefix, const Rule& rule) {
+      return slice.entry(prefix, true, [&] {
+        const NextHops::Set* set = c.next_hops().find(rule.next_hop);
+        if (set == nullptr) return;
+        rows.push_back({{"prefix", prefix.to_string()},
+                        {"next_hop", rule.next_hop.value()},
+                        {"kind", kind_name(set->published.kind())},
+                        {"detail", detail_of(c, *set)}});
+      });
     });
-    return ended ? std::nullopt : reached;
   });
-  on_control_([&](Control& c) { total = c.writer().fib(FibId(0)).size(); });
+  std::size_t total = 0;
+  on_control_([&](Control& c) { total = c.prefixes(); });
   return ok({{"entries", std::move(rows)}, {"total", total}, {"next", std::move(next)}});
 }
 
@@ -265,15 +294,27 @@ ApiResponse Api::get_next_hops(const ApiRequest&, const Query&) {
 
 namespace {
 
-std::string explain(const json& answer) {
+// Why no route is asked where packets to the address go, or empty.
+std::string not_routed(const IpAddress& address) {
+  if (address.visit([](auto a) { return a.is_multicast(); }))
+    return "a multicast address: it is not forwarded";
+  const bool link_local = address.is_ipv6() && address.as<Ipv6Address>().is_link_local();
+  return link_local ? "link-local: it stays on its link, and no route is for it" : "";
+}
+
+std::string explain(const IpAddress& asked, const json& answer) {
   const std::string address = answer["address"];
+  if (const std::string reason = not_routed(asked); !reason.empty()) return address + " is " + reason;
   if (!answer["matched"])
-    return "no route to " + address + ": packets are dropped (no_route), and ICMP 3/0 says so";
+    return "no route to " + address + ": packets are dropped (no_route), and " +
+           (asked.is_ipv6() ? "ICMPv6 1/0" : "ICMP 3/0") + " says so";
   const std::string what = address + " is reached by " + answer["prefix"].get<std::string>() + " (" +
                            answer["source"].get<std::string>() + ")";
   const std::string type = answer["type"];
   if (type == "local") return address + " is one of our own addresses";
-  if (type == "connected") return what + ": a connected subnet; a packet would start ARP for it";
+  if (type == "connected")
+    return what + ": a connected subnet; a packet would start " +
+           (asked.is_ipv6() ? "neighbour discovery" : "ARP") + " for it";
   if (type != "unicast" && type != "neighbor") return what + ": dropped, a " + type + " route";
   if (answer["adjacencies"].empty())
     return what + ": no next hop is on a connected subnet that is up: dropped";
@@ -286,44 +327,54 @@ std::string explain(const json& answer) {
   return what + ", sent to " + via;
 }
 
+json no_match(const IpAddress& address) {
+  return {{"address", address.to_string()},
+          {"matched", false},
+          {"prefix", nullptr},
+          {"source", nullptr},
+          {"distance", nullptr},
+          {"metric", nullptr},
+          {"type", nullptr},
+          {"owner", nullptr},
+          {"next_hop", nullptr},
+          {"adjacencies", json::array()}};
+}
+
+template <class Address>
+json look_up(Control& c, Address address) {
+  using Prefix = IpPrefix<Address>;
+  const auto [prefix, route] = c.rib<Prefix>().match(address);
+  // What workers find, which must be what the RIB says.
+  const NextHopId id = c.writer().fib<Prefix>(FibId(0)).lookup().lookup(address);
+  const NextHops::Set* set = c.next_hops().find(id);
+  if (route == nullptr || set == nullptr) return no_match(address);
+  return {{"address", address.to_string()},
+          {"matched", true},
+          {"prefix", prefix.to_string()},
+          {"source", name(route->source)},
+          {"distance", route->distance},
+          {"metric", route->metric},
+          {"type", type_name(set->spec)},
+          {"owner", route->owner == 0 ? json(nullptr) : json(c.owners().name(route->owner))},
+          {"next_hop", {{"id", id.value()}, {"kind", kind_name(set->published.kind())}}},
+          {"adjacencies", members_json(c, *set)}};
+}
+
 }  // namespace
 
 ApiResponse Api::get_lookup(const ApiRequest&, const Query& query) {
   const auto given = query.find("address");
-  const auto address = given == query.end() ? std::nullopt : Ipv4Address::parse(given->second);
+  const auto address = given == query.end() ? std::nullopt : IpAddress::parse(given->second);
   if (!address) {
     return problem(400, "Bad parameter",
-                   given == query.end() ? "address: an IPv4 address is needed"
-                                        : "address: \"" + given->second + "\" is not an IPv4 address");
+                   given == query.end() ? "address: an IP address is needed"
+                                        : "address: \"" + given->second + "\" is not an IP address");
   }
-  json answer;
-  on_control_([&](Control& c) {
-    const auto [prefix, route] = c.rib().match(*address);
-    // What workers find, which must be what the RIB says.
-    const NextHopId id = c.writer().fib(FibId(0)).lookup().lookup(*address);
-    const NextHops::Set* set = c.next_hops().find(id);
-    answer = {{"address", address->to_string()}, {"matched", route != nullptr && set != nullptr}};
-    if (route == nullptr || set == nullptr) {
-      answer.update({{"prefix", nullptr},
-                     {"source", nullptr},
-                     {"distance", nullptr},
-                     {"metric", nullptr},
-                     {"type", nullptr},
-                     {"owner", nullptr},
-                     {"next_hop", nullptr},
-                     {"adjacencies", json::array()}});
-      return;
-    }
-    answer.update({{"prefix", prefix.to_string()},
-                   {"source", name(route->source)},
-                   {"distance", route->distance},
-                   {"metric", route->metric},
-                   {"type", type_name(set->spec)},
-                   {"owner", route->owner == 0 ? json(nullptr) : json(c.rib().owner_name(route->owner))},
-                   {"next_hop", {{"id", id.value()}, {"kind", kind_name(set->published.kind())}}},
-                   {"adjacencies", members_json(c, *set)}});
-  });
-  answer["explanation"] = explain(answer);
+  json answer = no_match(*address);
+  if (not_routed(*address).empty()) {
+    on_control_([&](Control& c) { answer = address->visit([&](auto a) { return look_up(c, a); }); });
+  }
+  answer["explanation"] = explain(*address, answer);
   return ok(answer);
 }
 

@@ -70,6 +70,27 @@ class BatchReader {
   std::size_t line_ = 0;
 };
 
+// A slice of a sweep from the prefix on, which moves; false at the end.
+template <class Prefix>
+bool sweep_slice(Control& c, Prefix& from, std::uint16_t owner, std::uint32_t mark, std::uint64_t& removed) {
+  bool more = false;
+  std::size_t seen = 0;
+  std::vector<Prefix> stale;
+  c.rib<Prefix>().visit_from(from, [&](Prefix prefix, const Route& route, bool) {
+    if (seen++ >= 8 * Api::kSlice || stale.size() >= Api::kSlice) {
+      more = true;
+      from = prefix;
+      return false;
+    }
+    if (route.source == RouteSource::api && route.owner == owner && route.mark != mark)
+      stale.push_back(prefix);
+    return true;
+  });
+  for (const Prefix prefix : stale) c.remove_route(prefix);
+  removed += stale.size();
+  return more;
+}
+
 }  // namespace
 
 ApiResponse Api::post_route(const ApiRequest& request, const Query&) {
@@ -78,9 +99,9 @@ ApiResponse Api::post_route(const ApiRequest& request, const Query&) {
   const auto route = parse_route_json(*body);
   if (!route) return problem(400, "Bad route", route.error());
   if (route->remove) return problem(400, "Bad route", "\"action\": \"del\" is for batches; use DELETE");
-  Result<Rib::Outcome> outcome = Error{""};
+  Result<RouteOutcome> outcome = Error{""};
   on_control_([&](Control& c) {
-    const auto owner = c.rib().owner_id(route->owner);
+    const auto owner = c.owners().id(route->owner);
     if (owner) {
       outcome = c.add_route(route->prefix, {route->route, *owner});
     } else {
@@ -93,11 +114,11 @@ ApiResponse Api::post_route(const ApiRequest& request, const Query&) {
 
 ApiResponse Api::delete_route(const ApiRequest&, const Query& query) {
   const auto given = query.find("prefix");
-  const auto prefix = given == query.end() ? std::nullopt : Ipv4Prefix::parse(given->second);
-  if (!prefix) return problem(400, "Bad parameter", "prefix: an IPv4 prefix is needed");
+  const auto prefix = given == query.end() ? std::nullopt : parse_prefix(given->second);
+  if (!prefix) return problem(400, "Bad parameter", "prefix: a prefix is needed");
   bool removed = false;
   on_control_([&](Control& c) { removed = c.remove_route(*prefix); });
-  if (!removed) return problem(404, "Not found", "there is no API route for " + prefix->to_string());
+  if (!removed) return problem(404, "Not found", "there is no API route for " + to_string(*prefix));
   return ok({{"result", "removed"}});
 }
 
@@ -148,11 +169,11 @@ ApiResponse Api::run_batch(const ApiRequest& request, std::optional<std::string>
           if (c.remove_route(route.prefix)) {
             ++counts.removed;
           } else {
-            counts.fail(line, "there is no API route for " + route.prefix.to_string());
+            counts.fail(line, "there is no API route for " + to_string(route.prefix));
           }
           continue;
         }
-        const auto owner = c.rib().owner_id(replace_owner.value_or(route.owner));
+        const auto owner = c.owners().id(replace_owner.value_or(route.owner));
         const auto outcome =
             owner ? c.add_route(route.prefix, {route.route, *owner}, mark) : Error{owner.error()};
         if (outcome) {
@@ -166,35 +187,21 @@ ApiResponse Api::run_batch(const ApiRequest& request, std::optional<std::string>
   if (replace_owner && counts.failed == 0) {
     std::uint16_t owner = 0;
     on_control_([&](Control& c) {
-      if (const auto id = c.rib().owner_id(*replace_owner)) owner = *id;
+      if (const auto id = c.owners().id(*replace_owner)) owner = *id;
     });
     if (owner != 0) sweep(owner, mark, counts.removed);
   }
   return ok(counts.to_json());
 }
 
-// Removes the owner's routes that a replace did not mark, a slice of the RIB at a time.
+// Removes the owner's routes that a replace did not mark, a slice of a RIB at a time.
 void Api::sweep(std::uint16_t owner, std::uint32_t mark, std::uint64_t& removed) {
-  Ipv4Prefix from;
-  for (bool more = true; more;) {
-    more = false;
-    on_control_([&](Control& c) {
-      std::vector<Ipv4Prefix> stale;
-      std::size_t seen = 0;
-      c.rib().visit_from(from, [&](Ipv4Prefix prefix, const Route& route, bool) {
-        if (seen++ >= 8 * kSlice || stale.size() >= kSlice) {
-          more = true;
-          from = prefix;
-          return false;
-        }
-        if (route.source == RouteSource::api && route.owner == owner && route.mark != mark)
-          stale.push_back(prefix);
-        return true;
-      });
-      for (const Ipv4Prefix prefix : stale) c.remove_route(prefix);
-      removed += stale.size();
-    });
-  }
+  for_each_family([&]<class Address>() {
+    IpPrefix<Address> from;
+    for (bool more = true; more;) {
+      on_control_([&](Control& c) { more = sweep_slice(c, from, owner, mark, removed); });
+    }
+  });
 }
 
 ApiResponse Api::get_config(const ApiRequest&, const Query&) {

@@ -70,7 +70,7 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
       writer_(tables_, reclaimer_, options.fib, options.flow_seed),
       interfaces_(writer_),
       next_hops_(writer_, interfaces_),
-      rib_(writer_, next_hops_, FibId(0)),
+      ribs_{{writer_, next_hops_, FibId(0)}, {writer_, next_hops_, FibId(0)}},
       output_(tables_, interfaces_),
       icmp_(interfaces_, output_),
       neighbors_(interfaces_, output_, options.neighbors) {}
@@ -111,7 +111,7 @@ void Control::connect_hooks() {
                           neighbor_changed(key, state, mac);
                         },
                         drop_hook, [this](NeighborKey key) { return sent_to(key).first; }});
-  next_hops_.set_hooks([this](NeighborKey key) { return neighbors_.known(key); },
+  next_hops_.set_hooks([this](NeighborKey key) { return mac_of(key); },
                        [this](NeighborKey key, bool wanted) { neighbors_.want(key, wanted); });
 }
 
@@ -139,6 +139,14 @@ void Control::set_time(std::uint64_t now_ns) {
   writer_.set_time(now_ns);
   neighbors_.set_time(now_ns);
   icmp_.set_time(now_ns);
+}
+
+// All hosts of a subnet have the MAC of all hosts.
+std::pair<NextHops::LinkState, MacAddress> Control::mac_of(NeighborKey key) const {
+  const Interface* on = interfaces_.find(key.interface);
+  if (on != nullptr && on->is_directed_broadcast(key.address))
+    return {NextHops::LinkState::resolved, kBroadcastMac};
+  return neighbors_.known(key);
 }
 
 void Control::neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac) {
@@ -241,18 +249,6 @@ void Control::refresh_links() {
       neighbors_.flush(interface->id, false);
     }
   }
-}
-
-Result<Rib::Outcome> Control::add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark) {
-  auto outcome = rib_.add(
-      prefix, {next_hop_of(route.route), RouteSource::api, static_cast<std::uint8_t>(route.route.distance),
-               route.route.metric, route.owner, mark});
-  if (outcome && *outcome == Rib::Outcome::added) route_changed(prefix);
-  return outcome;
-}
-
-bool Control::remove_route(Ipv4Prefix prefix) {
-  return uninstall(prefix, RouteSource::api);
 }
 
 InterfaceTotals Control::totals(InterfaceId id) const {

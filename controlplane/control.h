@@ -19,6 +19,7 @@
 #include "controlplane/next_hops.h"
 #include "controlplane/output.h"
 #include "controlplane/rib.h"
+#include "controlplane/route_owners.h"
 #include "dataplane/port.h"
 #include "dataplane/punt.h"
 #include "dataplane/table_writer.h"
@@ -94,8 +95,9 @@ class Control {
     config::RouteConfig route;
     std::uint16_t owner = 0;
   };
-  Result<Rib::Outcome> add_route(Ipv4Prefix prefix, const ApiRoute& route, std::uint32_t mark = 0);
-  bool remove_route(Ipv4Prefix prefix);
+  Result<RouteOutcome> add_route(const AnyPrefix& prefix, const ApiRoute& route, std::uint32_t mark = 0);
+  bool remove_route(const AnyPrefix& prefix);
+  [[nodiscard]] RouteOwners& owners() { return owners_; }
 
   // --- the loop's work ---
   void set_time(std::uint64_t now_ns);
@@ -125,7 +127,15 @@ class Control {
   [[nodiscard]] dataplane::TableWriter& writer() { return writer_; }
   [[nodiscard]] const dataplane::Tables& tables() const { return tables_; }
   [[nodiscard]] Interfaces& interfaces() { return interfaces_; }
-  [[nodiscard]] Rib& rib() { return rib_; }
+  template <class Prefix = Ipv4Prefix>
+  [[nodiscard]] BasicRib<Prefix>& rib() {
+    return ribs_.of<typename Prefix::Address>();
+  }
+  // In the RIBs of both families.
+  [[nodiscard]] std::size_t prefixes() const { return ribs_.ipv4.prefixes() + ribs_.ipv6.prefixes(); }
+  [[nodiscard]] std::size_t count(RouteSource source) const {
+    return ribs_.ipv4.count(source) + ribs_.ipv6.count(source);
+  }
   [[nodiscard]] NextHops& next_hops() { return next_hops_; }
   [[nodiscard]] Neighbors& neighbors() { return neighbors_; }
   [[nodiscard]] Icmp& icmp() { return icmp_; }
@@ -154,19 +164,33 @@ class Control {
   void apply_interfaces(const config::Diff& diff, const config::Config& next, Ports& opened);
   void restore_fixed_neighbors(const config::Config& config, const std::vector<std::string>& interfaces);
   void apply_neighbors(const config::Diff& diff, bool remove);
-  void apply_route(const config::Diff& diff, std::size_t number);
   void addresses_changed();
-  void sync_connected();
-  void install(Ipv4Prefix prefix, const Rib::Spec& spec);
-  bool uninstall(Ipv4Prefix prefix, RouteSource source);
-  void route_changed(Ipv4Prefix prefix);
-  void sync_host_route(NeighborKey key);
   void publish_plans();
   dataplane::TxPath tx_path(const dataplane::Port& port, unsigned who) const;
+
+  // control_routes.cc
+  void apply_route(const config::Diff& diff, std::size_t number);
+  template <class Prefix>
+  void apply_route(const config::MapDiff<Prefix, config::RouteConfig>& routes, std::size_t number);
+  void sync_connected();
+  template <class Address>
+  void sync_connected_of();
+  template <class Prefix>
+  Result<RouteOutcome> add(Prefix prefix, const RouteSpec& spec);
+  template <class Prefix>
+  void install(Prefix prefix, const RouteSpec& spec);
+  template <class Prefix>
+  bool uninstall(Prefix prefix, RouteSource source);
+  template <class Address>
+  void route_changed(IpPrefix<Address> prefix);
+  void sync_host_route(NeighborKey key);
+  template <class Prefix>
+  void sync_host_route(NeighborKey key, Prefix host);
 
   // control.cc
   void handle_punt(rte_mbuf* m, dataplane::PuntClass c);
   void drop(rte_mbuf* m, InterfaceId at, dataplane::DropReason reason);
+  std::pair<NextHops::LinkState, MacAddress> mac_of(NeighborKey key) const;
   void neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac);
   void free_idle_pools();
 
@@ -185,7 +209,10 @@ class Control {
   dataplane::TableWriter writer_;
   Interfaces interfaces_;
   NextHops next_hops_;
-  Rib rib_;
+  template <class Address>
+  using RibOf = BasicRib<IpPrefix<Address>>;
+  PerFamily<RibOf> ribs_;
+  RouteOwners owners_;
   Output output_;
   Icmp icmp_;
   Neighbors neighbors_;
@@ -200,7 +227,9 @@ class Control {
 
   std::shared_ptr<const config::Config> desired_ = std::make_shared<config::Config>();
   std::uint64_t generation_ = 0;
-  std::map<Ipv4Prefix, NextHopSpec> connected_;  // what sync_connected() put into the RIB
+  template <class Address>
+  using ConnectedRoutes = std::map<IpPrefix<Address>, NextHopSpec>;
+  PerFamily<ConnectedRoutes> connected_;  // what sync_connected() put into the RIBs
   std::uint64_t now_ns_ = 0;
   std::uint64_t failed_installs_ = 0;
   std::array<std::uint64_t, dataplane::kPuntClassCount> punts_handled_{};

@@ -1,4 +1,4 @@
-// From a desired configuration to interfaces, neighbours and routes: differences only.
+// From a desired configuration to interfaces and neighbours: differences only. (Routes: control_routes.cc.)
 #include <rte_cycles.h>
 #include <spdlog/spdlog.h>
 
@@ -10,7 +10,6 @@
 
 namespace millrace::controlplane {
 
-using dataplane::DropReason;
 using dataplane::Port;
 using dataplane::TxPath;
 using dataplane::WorkerPlan;
@@ -35,24 +34,10 @@ bool is_another(const config::InterfaceConfig& before, const config::InterfaceCo
 
 }  // namespace
 
-NextHopSpec next_hop_of(const config::RouteConfig& route) {
-  switch (route.type) {
-    case config::RouteType::blackhole:
-      return NextHopSpec::drop(DropReason::route_blackhole);
-    case config::RouteType::unreachable:
-      return NextHopSpec::drop(DropReason::route_unreachable);
-    case config::RouteType::prohibit:
-      return NextHopSpec::drop(DropReason::route_prohibit);
-    case config::RouteType::unicast:
-      break;
-  }
-  return NextHopSpec::via(route.via);
-}
-
 Result<void> Control::apply(const config::Config& next) {
   PendingApply pending{std::make_shared<config::Config>(next), config::diff(*desired_, next)};
   if (auto begun = begin_apply(pending); !begun) return begun;
-  while (continue_apply(pending, pending.diff.routes.size())) {
+  while (continue_apply(pending, pending.diff.route_count())) {
   }
   return {};
 }
@@ -103,15 +88,6 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
     neighbors_.flush_off_link(*interface);
     neighbors_.announce(*interface);
   }
-}
-
-bool Control::continue_apply(PendingApply& pending, std::size_t slice) {
-  const std::size_t end = std::min(pending.done + slice, pending.diff.routes.size());
-  while (pending.done < end) apply_route(pending.diff, pending.done++);
-  if (pending.done < pending.diff.routes.size()) return true;
-  desired_ = pending.next;
-  ++generation_;
-  return false;
 }
 
 // Opens what is new, and changes MTUs. A device that another interface gives up has to be closed before it
@@ -384,73 +360,6 @@ void Control::addresses_changed() {
   next_hops_.interfaces_changed();
 }
 
-void Control::sync_connected() {
-  std::map<Ipv4Prefix, NextHopSpec> wanted;
-  interfaces_.visit([&](const Interface& interface) {
-    for (const auto& own : interface.config.addresses.ipv4) {
-      wanted[{own.address, 32}] = NextHopSpec::local();
-      if (!interface.up || own.length == 32) continue;
-      wanted.try_emplace(own.subnet(), NextHopSpec::glean(interface.id));
-      if (!own.has_broadcast()) continue;
-      wanted.try_emplace({own.broadcast(), 32}, NextHopSpec::drop(DropReason::subnet_broadcast));
-      wanted.try_emplace({own.subnet().address(), 32}, NextHopSpec::drop(DropReason::subnet_broadcast));
-    }
-  });
-  for (const auto& [prefix, spec] : connected_) {
-    if (!wanted.contains(prefix)) uninstall(prefix, RouteSource::connected);
-  }
-  for (const auto& [prefix, spec] : wanted) install(prefix, {spec, RouteSource::connected, 0, 0, 0, 0});
-  connected_ = std::move(wanted);
-}
-
-void Control::install(Ipv4Prefix prefix, const Rib::Spec& spec) {
-  const auto added = rib_.add(prefix, spec);
-  if (!added) {
-    ++failed_installs_;
-    spdlog::error("route {} ({}) is not installed: {}", prefix.to_string(), name(spec.source), added.error());
-    return;
-  }
-  if (*added == Rib::Outcome::added) route_changed(prefix);
-}
-
-bool Control::uninstall(Ipv4Prefix prefix, RouteSource source) {
-  if (!rib_.remove(prefix, source)) return false;
-  route_changed(prefix);
-  return true;
-}
-
-// A route inside a connected subnet takes the neighbours below it from that subnet, or gives them back.
-void Control::route_changed(Ipv4Prefix prefix) {
-  if (prefix.length() == 32) return;
-  const Interface* on = interfaces_.connected_to(prefix.address());
-  if (on == nullptr) return;
-  const auto holds = [&](const auto& own) { return own.subnet().contains(prefix); };
-  if (std::ranges::none_of(on->config.addresses.ipv4, holds)) return;
-  std::vector<NeighborKey> below;
-  const auto& entries = neighbors_.entries();
-  for (auto at = entries.lower_bound({on->id, IpAddress(prefix.address())}); at != entries.end(); ++at) {
-    if (at->first.interface != on->id || at->first.address > IpAddress(prefix.last())) break;
-    below.push_back(at->first);
-  }
-  for (const NeighborKey& key : below) sync_host_route(key);
-}
-
-// A neighbour whose MAC is known is a host route, as long as what covers it is the connected subnet: a more
-// specific route inside the subnet wins over who happens to be heard on the link.
-void Control::sync_host_route(NeighborKey key) {
-  if (key.address.is_ipv6()) return;
-  const Ipv4Prefix host(key.address.as<Ipv4Address>(), 32);
-  const auto [cover, route] = rib_.covering(host);
-  const NextHops::Set* set = route == nullptr ? nullptr : next_hops_.find(route->next_hop);
-  const bool connected = set != nullptr && set->spec == NextHopSpec::glean(key.interface);
-  const bool known = neighbors_.known(key).first == NextHops::LinkState::resolved;
-  if (connected && known) {
-    install(host, {NextHopSpec::neighbor(key), RouteSource::neighbor, kNeighborDistance, 0, 0, 0});
-  } else {
-    rib_.remove(host, RouteSource::neighbor);
-  }
-}
-
 void Control::apply_neighbors(const config::Diff& diff, bool remove) {
   const auto key_of = [&](const config::NeighborKey& key) -> std::optional<NeighborKey> {
     const Interface* on = interfaces_.find(key.interface);
@@ -469,23 +378,6 @@ void Control::apply_neighbors(const config::Diff& diff, bool remove) {
   for (const auto& change : diff.neighbors.changed) {
     if (const auto at = key_of(change.key)) neighbors_.set_fixed(*at, change.after);
   }
-}
-
-// The difference's routes are numbered: first those that go, then the new ones, then those that change.
-void Control::apply_route(const config::Diff& diff, std::size_t number) {
-  const auto& routes = diff.routes;
-  if (number < routes.removed.size()) {
-    uninstall(routes.removed[number].first, RouteSource::static_config);
-    return;
-  }
-  number -= routes.removed.size();
-  const bool is_new = number < routes.added.size();
-  const auto& changed = routes.changed;
-  const Ipv4Prefix prefix = is_new ? routes.added[number].first : changed[number - routes.added.size()].key;
-  const config::RouteConfig& route =
-      is_new ? routes.added[number].second : changed[number - routes.added.size()].after;
-  install(prefix, {next_hop_of(route), RouteSource::static_config, static_cast<std::uint8_t>(route.distance),
-                   route.metric, 0, 0});
 }
 
 }  // namespace millrace::controlplane

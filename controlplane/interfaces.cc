@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/urpf.h"
 #include "net/wire.h"
 
 namespace millrace::controlplane {
@@ -55,6 +56,13 @@ bool Interface::is_neighbor(const IpAddress& address) const {
   });
 }
 
+bool Interface::is_directed_broadcast(const IpAddress& address) const {
+  if (!config.directed_broadcast || address.is_ipv6()) return false;
+  const auto ipv4 = address.as<Ipv4Address>();
+  return std::ranges::any_of(config.addresses.ipv4,
+                             [&](const auto& own) { return own.has_broadcast() && own.broadcast() == ipv4; });
+}
+
 Interface* Interfaces::add(const std::string& name, const config::InterfaceConfig& config) {
   const auto id = ids_.take();
   if (!id) return nullptr;
@@ -85,6 +93,20 @@ void Interfaces::remove(InterfaceId id) {
   writer_.retire_object(new GiveBack(&ids_, id.value()));
 }
 
+// The ingress features that its configuration asks for.
+static dataplane::FeatureMask features_of(const config::InterfaceConfig& config) {
+  using dataplane::IngressFeature;
+  switch (config.urpf) {
+    case config::Urpf::strict:
+      return dataplane::mask_of(IngressFeature::urpf_strict);
+    case config::Urpf::loose:
+      return dataplane::mask_of(IngressFeature::urpf_loose);
+    case config::Urpf::off:
+      break;
+  }
+  return 0;
+}
+
 void Interfaces::publish(const Interface& interface) {
   auto view = std::make_unique<dataplane::InterfaceView>();
   view->id = interface.id;
@@ -93,7 +115,8 @@ void Interfaces::publish(const Interface& interface) {
   view->mtu = static_cast<std::uint16_t>(interface.config.mtu);
   view->mac = interface.mac;
   view->link_local = interface.link_local().value_or(Ipv6Address());
-  view->ingress_features = interface.ingress_features;
+  view->ingress_features = interface.ingress_features | features_of(interface.config);
+  view->ignores_options = interface.config.ip_options == config::IpOptions::ignore;
   view->egress_features = interface.egress_features;
   view->vlans = vlans_on(interface);
   writer_.set_interface(interface.id, std::move(view));

@@ -30,7 +30,7 @@ struct Interface {
   VlanTags tags;           // of its frames
   bool port_tags = false;  // the port puts the tag in
   bool up = false;
-  dataplane::FeatureMask ingress_features = 0;
+  dataplane::FeatureMask ingress_features = 0;  // beside those that `config` asks for
   dataplane::FeatureMask egress_features = 0;
 
   // The one of IPv6 that every interface has by itself, made of its MAC (RFC 4291 2.5.6 and appendix A);
@@ -43,6 +43,8 @@ struct Interface {
   // in, else the first one.
   template <class Address>
   [[nodiscard]] std::optional<Address> source_for(Address peer) const;
+  // Whether all hosts of a subnet of its are addressed, and packets for them may leave by it (RFC 2644).
+  [[nodiscard]] bool is_directed_broadcast(const IpAddress& address) const;
   // Whether a host on this link can have the address: link-local in IPv6, or of one of its subnets, and not
   // the network or broadcast one.
   [[nodiscard]] bool is_neighbor(const IpAddress& address) const;
@@ -64,6 +66,9 @@ class Interfaces {
     return const_cast<Interfaces*>(this)->find(id);
   }
   [[nodiscard]] Interface* find(const std::string& name);
+  [[nodiscard]] const Interface* find(const std::string& name) const {
+    return const_cast<Interfaces*>(this)->find(name);
+  }
   // The interface that is up and has a subnet with `address` in it. Link-local addresses are on every link,
   // and none of them is told.
   [[nodiscard]] const Interface* connected_to(const IpAddress& address) const;

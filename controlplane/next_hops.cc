@@ -14,7 +14,7 @@ std::size_t NextHops::SpecHash::operator()(const NextHopSpec* spec) const {
   const auto add = [&hash](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
   add(static_cast<std::uint64_t>(spec->kind) << 48 | static_cast<std::uint64_t>(spec->reason) << 32 |
       spec->interface.value());
-  for (const config::NextHop& hop : spec->hops) add(std::uint64_t{hop.weight} << 32 ^ hop.address.hash());
+  for (const config::NextHop& hop : spec->hops) add(std::uint64_t{hop.weight} << 32 ^ hop.hash());
   hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
   return hash ^ (hash >> 33);
 }
@@ -39,9 +39,7 @@ Result<NextHopId> NextHops::acquire(const NextHopSpec& spec) {
 void NextHops::release(NextHopId id) {
   auto& set = sets_[id.value()];
   if (--set->references != 0) return;
-  for (Link* link : set->members) {
-    if (link != nullptr) leave_link(*link, *set);
-  }
+  leave(std::exchange(set->members, {}), *set);
   if (set->published.kind() == NextHop::Kind::group) writer_.release_group(set->published);
   writer_.release_next_hop(id);
   ids_.erase(&set->spec);
@@ -53,28 +51,40 @@ const NextHops::Link* NextHops::find_link(NeighborKey key) const {
   return at == links_.end() ? nullptr : &at->second;
 }
 
+// The interface that the hop's neighbour is on now, or nullptr.
+const Interface* NextHops::interface_of(const Set& set, const config::NextHop& hop) const {
+  if (set.spec.kind == NextHopSpec::Kind::neighbor) return interfaces_.find(set.spec.interface);
+  if (hop.interface.empty()) return interfaces_.connected_to(hop.address);
+  const Interface* on = interfaces_.find(hop.interface);
+  return on != nullptr && on->up && on->is_neighbor(hop.address) ? on : nullptr;
+}
+
 // Which links the set's addresses lie on now.
 void NextHops::resolve(Set& set) {
   const auto& hops = set.spec.hops;
   std::vector<Link*> members(hops.size());
   for (std::size_t i = 0; i < hops.size(); ++i) {
-    InterfaceId id = set.spec.interface;
-    if (set.spec.kind == NextHopSpec::Kind::via) {
-      const Interface* on = interfaces_.connected_to(hops[i].address);
-      if (on == nullptr) continue;
-      id = on->id;
-    }
-    members[i] = use_link({id, hops[i].address}, set);
+    if (const Interface* on = interface_of(set, hops[i]))
+      members[i] = use_link({on->id, hops[i].address}, set);
   }
   attach(set, std::move(members));
 }
 
 // Moves the set from its old members to the new ones. Those that stay keep their adjacencies.
 void NextHops::attach(Set& set, std::vector<Link*> members) {
-  const std::vector<Link*> before = std::exchange(set.members, std::move(members));
+  std::vector<Link*> before = std::exchange(set.members, std::move(members));
   publish(set);  // before an adjacency goes that it named
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    if (before[i] != nullptr && before[i] != set.members[i]) leave_link(*before[i], set);
+  leave(std::move(before), set);
+}
+
+// Leaves each link that the set has no member on any more. An address is there twice if it is named with and
+// without its interface: both lie on one link.
+void NextHops::leave(std::vector<Link*> links, const Set& user) {
+  std::sort(links.begin(), links.end());
+  links.erase(std::unique(links.begin(), links.end()), links.end());
+  for (Link* link : links) {
+    if (link != nullptr && std::find(user.members.begin(), user.members.end(), link) == user.members.end())
+      leave_link(*link, user);
   }
 }
 

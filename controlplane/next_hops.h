@@ -38,7 +38,7 @@ struct NextHopSpec {
   Kind kind = Kind::drop;
   dataplane::DropReason reason = dataplane::DropReason::no_route;  // drop
   InterfaceId interface = kNoInterface;                            // neighbor, glean
-  std::vector<config::NextHop> hops;  // via: sorted, each address once; neighbor: one
+  std::vector<config::NextHop> hops;  // via: sorted, each way once; neighbor: one
 
   static NextHopSpec via(std::vector<config::NextHop> hops) {
     return {Kind::via, {}, kNoInterface, std::move(hops)};
@@ -66,7 +66,7 @@ class NextHops {
     NextHopSpec spec;
     NextHopId id;
     std::uint32_t references = 0;
-    std::vector<Link*> members;  // [hop of spec]: the link that it lies on, or null
+    std::vector<Link*> members;  // [hop of spec]: the link that it lies on, or null; several may share one
     dataplane::NextHop published;
     std::unique_ptr<const Spread> spread;  // from when it first was a group
   };
@@ -117,7 +117,9 @@ class NextHops {
   };
 
   void resolve(Set& set);
+  [[nodiscard]] const Interface* interface_of(const Set& set, const config::NextHop& hop) const;
   void attach(Set& set, std::vector<Link*> members);
+  void leave(std::vector<Link*> links, const Set& user);
   void publish(Set& set);
   [[nodiscard]] dataplane::NextHop to_members(Set& set);
   [[nodiscard]] std::optional<dataplane::NextHop> to_group(Set& set);

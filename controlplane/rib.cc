@@ -107,16 +107,6 @@ const Route* BasicRib<P>::find(Prefix prefix, RouteSource source) const {
   return i == kNone ? nullptr : &node(i).route;
 }
 
-template <class P>
-Result<std::uint16_t> BasicRib<P>::owner_id(const std::string& owner) {
-  if (const auto at = owner_ids_.find(owner); at != owner_ids_.end()) return at->second;
-  if (owners_.size() > 0xffff) return Error{"too many different route owners"};
-  const auto id = static_cast<std::uint16_t>(owners_.size());
-  owner_ids_.emplace(owner, id);
-  owners_.push_back(owner);
-  return id;
-}
-
 template class BasicRib<Ipv4Prefix>;
 template class BasicRib<Ipv6Prefix>;
 

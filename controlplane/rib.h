@@ -11,10 +11,7 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "controlplane/next_hops.h"
 #include "dataplane/table_writer.h"
@@ -37,12 +34,24 @@ inline constexpr std::uint8_t kNeighborDistance = 255;
 struct Route {
   NextHopId next_hop;
   std::uint32_t metric = 0;
-  std::uint32_t mark = 0;  // which replace of its owner saw it last
-  std::uint16_t owner = 0;
+  std::uint32_t mark = 0;   // which replace of its owner saw it last
+  std::uint16_t owner = 0;  // route_owners.h
   RouteSource source = RouteSource::static_config;
   std::uint8_t distance = 1;
 };
 static_assert(sizeof(Route) == 16);
+
+// A route before its next hop is resolved.
+struct RouteSpec {
+  NextHopSpec next_hop;
+  RouteSource source = RouteSource::static_config;
+  std::uint8_t distance = 1;
+  std::uint32_t metric = 0;
+  std::uint16_t owner = 0;
+  std::uint32_t mark = 0;
+};
+
+enum class RouteOutcome : std::uint8_t { added, replaced, unchanged };
 
 template <class PrefixType>
 class BasicRib {
@@ -50,21 +59,14 @@ class BasicRib {
   using Prefix = PrefixType;
   using Address = typename Prefix::Address;
   using Fib = lpm::Table<Prefix>;
-  enum class Outcome : std::uint8_t { added, replaced, unchanged };
+  using Outcome = RouteOutcome;
+  using Spec = RouteSpec;
 
   BasicRib(dataplane::TableWriter& writer, NextHops& next_hops, FibId fib)
       : writer_(writer), next_hops_(next_hops), fib_(writer.template fib<Prefix>(fib)) {}
   BasicRib(const BasicRib&) = delete;
   BasicRib& operator=(const BasicRib&) = delete;
 
-  struct Spec {
-    NextHopSpec next_hop;
-    RouteSource source = RouteSource::static_config;
-    std::uint8_t distance = 1;
-    std::uint32_t metric = 0;
-    std::uint16_t owner = 0;
-    std::uint32_t mark = 0;
-  };
   // One route for a (prefix, source). On an error nothing changed.
   Result<Outcome> add(Prefix prefix, const Spec& spec);
   // The same for a next hop that is resolved: the caller gives a reference to it away, whatever comes of it.
@@ -98,10 +100,6 @@ class BasicRib {
     return nodes_.memory_bytes();
   }
 
-  // Owner tags of API routes are kept as small numbers; 0 is "none".
-  Result<std::uint16_t> owner_id(const std::string& owner);  // fails at 65,535 different owners
-  [[nodiscard]] const std::string& owner_name(std::uint16_t id) const { return owners_[id]; }
-
  private:
   using Index = std::uint32_t;
   static constexpr Index kNone = 0xffffffff;
@@ -127,8 +125,6 @@ class BasicRib {
   Fib& fib_;
   lpm::Slab<Node> nodes_{lpm::Pages::transparent};
   std::array<std::size_t, kRouteSourceNames.size()> counts_{};
-  std::vector<std::string> owners_{""};
-  std::unordered_map<std::string, std::uint16_t> owner_ids_{{"", 0}};
 };
 
 using Rib = BasicRib<Ipv4Prefix>;

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "config/route_rules.h"
+
 namespace millrace::controlplane {
 namespace {
 
@@ -18,13 +20,12 @@ std::string_view take_word(std::string_view& line) {
   return word;
 }
 
-Result<Ipv4Prefix> parse_prefix(std::string_view text) {
-  if (const auto prefix = Ipv4Prefix::parse(text)) return *prefix;
-  if (const auto loose = Ipv4Prefix::parse(text, false)) {
-    return Error{"\"" + std::string(text) + "\" has host bits set (did you mean " + loose->to_string() +
-                 "?)"};
+Result<AnyPrefix> read_prefix(std::string_view text) {
+  if (const auto prefix = parse_prefix(text)) return *prefix;
+  if (const auto loose = parse_prefix(text, false)) {
+    return Error{"\"" + std::string(text) + "\" has host bits set (did you mean " + to_string(*loose) + "?)"};
   }
-  return Error{"\"" + std::string(text) + "\" is not an IPv4 prefix such as 203.0.113.0/24"};
+  return Error{"\"" + std::string(text) + "\" is not a prefix such as 203.0.113.0/24 or 2001:db8::/32"};
 }
 
 std::optional<config::RouteType> parse_type(std::string_view text) {
@@ -36,8 +37,8 @@ std::optional<config::RouteType> parse_type(std::string_view text) {
 }
 
 Result<void> add_next_hop(config::RouteConfig& route, std::string_view text) {
-  const auto address = Ipv4Address::parse(text);
-  if (!address) return Error{"\"" + std::string(text) + "\" is not an IPv4 address"};
+  const auto address = IpAddress::parse(text);
+  if (!address) return Error{"\"" + std::string(text) + "\" is not an IP address"};
   if (route.via.size() == config::kMaxNextHops)
     return Error{"more than " + std::to_string(config::kMaxNextHops) + " next hops"};
   route.via.emplace_back(*address);
@@ -50,9 +51,29 @@ Result<void> normalise(config::RouteConfig& route) {
   route.via.erase(std::unique(route.via.begin(), route.via.end()), route.via.end());
   const auto twice =
       std::adjacent_find(route.via.begin(), route.via.end(),
-                         [](const auto& one, const auto& next) { return one.address == next.address; });
+                         [](const auto& one, const auto& next) { return one.is_same_way(next); });
   if (twice == route.via.end()) return {};
   return Error{"next hop " + twice->address.to_string() + " has two weights"};
+}
+
+// What each part of a route allows, they may not allow together.
+Result<void> check(const RouteRequest& request) {
+  if (auto error = config::prefix_error(request.prefix); !error.empty()) return Error{std::move(error)};
+  for (const config::NextHop& hop : request.route.via) {
+    if (auto error = config::next_hop_error(request.prefix, hop); !error.empty())
+      return Error{std::move(error)};
+  }
+  return {};
+}
+
+Error not_an_interface(std::string_view text) {
+  return Error{"\"" + std::string(text) + "\" is not an interface's name"};
+}
+
+Result<void> read_interface(std::string_view text, config::RouteConfig& route) {
+  if (!config::is_interface_name(text)) return not_an_interface(text);
+  route.via.back().interface = text;
+  return {};
 }
 
 Error not_a_number(const char* key, unsigned min, unsigned max) {
@@ -70,11 +91,16 @@ Result<void> read_next_hop(const json& value, config::RouteConfig& route) {
   if (value.is_string()) return add_next_hop(route, value.get_ref<const std::string&>());
   if (!value.is_object()) return Error{"\"via\" holds something that is not a next hop"};
   for (const auto& [key, unused] : value.items()) {
-    if (key != "address" && key != "weight") return Error{"unknown key \"" + key + "\" in a next hop"};
+    if (key != "address" && key != "interface" && key != "weight")
+      return Error{"unknown key \"" + key + "\" in a next hop"};
   }
   const auto address = value.find("address");
   if (address == value.end() || !address->is_string()) return Error{"a next hop has no \"address\""};
   if (auto added = add_next_hop(route, address->get_ref<const std::string&>()); !added) return added;
+  if (const auto interface = value.find("interface"); interface != value.end()) {
+    if (!interface->is_string()) return not_an_interface(interface->dump());
+    if (auto read = read_interface(interface->get_ref<const std::string&>(), route); !read) return read;
+  }
   if (const auto weight = value.find("weight"); weight != value.end()) {
     const auto parsed = number(*weight, "weight", 1, 255);
     if (!parsed) return Error{parsed.error()};
@@ -93,22 +119,32 @@ Result<void> read_via(const json& value, config::RouteConfig& route) {
   return {};
 }
 
-// What follows "via" on a line: addresses, each with its weight if that is not 1.
+Result<void> read_weight(std::string_view text, config::RouteConfig& route) {
+  std::uint8_t weight = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
+  if (error != std::errc{} || end != text.data() + text.size() || weight == 0)
+    return not_a_number("weight", 1, 255);
+  route.via.back().weight = weight;
+  return {};
+}
+
+// What follows "via" on a line: addresses, each with its interface and its weight where it has one.
 Result<void> read_via_words(std::string_view line, config::RouteConfig& route) {
+  bool may_be_dev = false;
   bool may_be_weight = false;
   for (std::string_view word = take_word(line); !word.empty(); word = take_word(line)) {
-    if (!may_be_weight || word != "weight") {
-      if (auto added = add_next_hop(route, word); !added) return added;
-      may_be_weight = true;
-      continue;
+    Result<void> read;
+    if (may_be_dev && word == "dev") {
+      read = read_interface(take_word(line), route);
+      may_be_dev = false;
+    } else if (may_be_weight && word == "weight") {
+      read = read_weight(take_word(line), route);
+      may_be_weight = false;
+    } else {
+      read = add_next_hop(route, word);
+      may_be_dev = may_be_weight = true;
     }
-    word = take_word(line);
-    std::uint8_t weight = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), weight);
-    if (error != std::errc{} || end != word.data() + word.size() || weight == 0)
-      return not_a_number("weight", 1, 255);
-    route.via.back().weight = weight;
-    may_be_weight = false;
+    if (!read) return read;
   }
   if (route.via.empty()) return Error{"no next hop after \"via\""};
   return normalise(route);
@@ -119,7 +155,7 @@ Result<void> read_key(const std::string& key, const json& value, RouteRequest& r
     return value.is_string() ? value.get<std::string>() : std::string();
   };
   if (key == "prefix") {
-    const auto prefix = parse_prefix(text());
+    const auto prefix = read_prefix(text());
     if (!prefix) return Error{prefix.error()};
     request.prefix = *prefix;
     return {};
@@ -164,7 +200,7 @@ Result<RouteRequest> parse_route_line(std::string_view line) {
     request.remove = true;
     word = take_word(line);
   }
-  const auto prefix = parse_prefix(word);
+  const auto prefix = read_prefix(word);
   if (!prefix) return Error{prefix.error()};
   request.prefix = *prefix;
   word = take_word(line);
@@ -174,6 +210,7 @@ Result<RouteRequest> parse_route_line(std::string_view line) {
   }
   if (word == "via") {
     if (auto read = read_via_words(line, request.route); !read) return Error{read.error()};
+    if (auto checked = check(request); !checked) return Error{checked.error()};
     return request;
   }
   const auto type = parse_type(word);
@@ -183,6 +220,7 @@ Result<RouteRequest> parse_route_line(std::string_view line) {
   request.route.type = *type;
   if (word = take_word(line); !word.empty())
     return Error{"unexpected \"" + std::string(word) + "\" at the end"};
+  if (auto checked = check(request); !checked) return Error{checked.error()};
   return request;
 }
 
@@ -195,6 +233,7 @@ Result<RouteRequest> parse_route_json(const json& object) {
   }
   if (auto normal = normalise(request.route); !normal) return Error{normal.error()};
   if (request.remove) return request;
+  if (auto checked = check(request); !checked) return Error{checked.error()};
   const bool unicast = request.route.type == config::RouteType::unicast;
   if (unicast && request.route.via.empty()) return Error{"neither \"via\" nor a \"type\" without next hops"};
   if (!unicast && !request.route.via.empty()) return Error{"\"via\" goes with unicast routes only"};

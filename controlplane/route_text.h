@@ -6,25 +6,25 @@
 #include <string_view>
 
 #include "config/model.h"
-#include "net/address.h"
+#include "net/ip_address.h"
 #include "net/result.h"
 
 namespace millrace::controlplane {
 
 struct RouteRequest {
   bool remove = false;
-  Ipv4Prefix prefix;
+  AnyPrefix prefix;
   config::RouteConfig route;
   std::string owner;
 };
 
-// "PREFIX via ADDRESS [weight N] ...", "PREFIX blackhole|unreachable|prohibit" or "del PREFIX". The line is
-// neither empty nor a comment (`is_blank`).
+// "PREFIX via ADDRESS [dev INTERFACE] [weight N] ...", "PREFIX blackhole|unreachable|prohibit" or "del
+// PREFIX". The line is neither empty nor a comment (`is_blank`).
 Result<RouteRequest> parse_route_line(std::string_view line);
 bool is_blank(std::string_view line);
 
 // {"prefix", "via": next hop or list, "type", "distance", "metric", "owner", "action": "add" | "del"}; a next
-// hop is an address or {"address", "weight"}.
+// hop is an address or {"address", "interface", "weight"}.
 Result<RouteRequest> parse_route_json(const nlohmann::json& object);
 
 }  // namespace millrace::controlplane

@@ -292,7 +292,7 @@ void Router::run() {
   r.wait_for_punts();
   r.tick();
   spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION,
-               r.cores.size(), r.control->desired().interfaces.size(), r.control->rib().prefixes());
+               r.cores.size(), r.control->desired().interfaces.size(), r.control->prefixes());
   sd_notify(0, "READY=1");
   r.io.run();
   sd_notify(0, "STOPPING=1");

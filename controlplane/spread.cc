@@ -32,7 +32,7 @@ std::uint64_t mix(std::uint64_t x) {
 // What it costs to give the bucket to the hop: -ln(u) / weight for a u in (0, 1) that is random but fixed.
 // The hop of least cost is each one with a probability in proportion to its weight.
 double cost(std::uint32_t bucket, const config::NextHop& hop) {
-  const std::uint64_t random = mix((std::uint64_t{bucket} << 32 ^ hop.address.hash()) + 0x9e3779b97f4a7c15);
+  const std::uint64_t random = mix((std::uint64_t{bucket} << 32 ^ hop.hash()) + 0x9e3779b97f4a7c15);
   const double u = (static_cast<double>(random >> 11) + 0.5) * 0x1p-53;
   return -std::log(u) / hop.weight;
 }

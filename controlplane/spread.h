@@ -9,10 +9,10 @@
 // Which ones it gets is weighted rendezvous hashing (Thaler and Ravishankar, "Using Name-Based Mappings to
 // Increase Hit Rates", 1998; RFC 2991, Highest Random Weight; weights by the logarithmic method of
 // Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005), which depends on the bucket and the
-// member's address alone: sets that share members share most buckets. A stable matching (Gale and Shapley,
-// "College Admissions and the Stability of Marriage", 1962) makes the numbers exact. More buckets than
-// kMinBuckets come by doubling: a flow (a hash masked by the size) keeps its member when the size doubles,
-// but for what the finer numbers move.
+// member's address (and interface, where it names one) alone: sets that share members share most buckets. A
+// stable matching (Gale and Shapley, "College Admissions and the Stability of Marriage", 1962) makes the
+// numbers exact. More buckets than kMinBuckets come by doubling: a flow (a hash masked by the size) keeps its
+// member when the size doubles, but for what the finer numbers move.
 //
 // Each bucket has a fixed order of members: its first, its second (the first's buckets, dealt out in
 // proportion), then the others by rendezvous. It is held by the first of them that is usable, whatever
@@ -32,7 +32,7 @@ class Spread {
  public:
   using Hops = std::span<const config::NextHop>;
 
-  // At least two hops, at most config::kMaxNextHops, each address once. Makes as few buckets as give every
+  // At least two hops, at most config::kMaxNextHops, each way once. Makes as few buckets as give every
   // member a share within 2 % of its weight and 16 buckets on the average, or kMaxBuckets.
   explicit Spread(Hops hops);
 

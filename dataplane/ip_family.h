@@ -26,7 +26,9 @@ struct Ipv4Family {
   static bool is_plain(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddresses<Address>& own) {
     return is_plain_ipv4(m, ip, own);
   }
-  static Verdict validate(rte_mbuf* m, const OwnAddresses<Address>& own) { return validate_ipv4(m, own); }
+  static Verdict validate(rte_mbuf* m, const InterfaceView& in, const OwnAddresses<Address>& own) {
+    return validate_ipv4(m, in, own);
+  }
   static bool has_link_scope(const wire::Ipv4& ip) { return is_link_local(ip); }
   static bool may_fragment(const wire::Ipv4& ip) { return !ip.dont_fragment(); }
   static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std::uint32_t seed) {
@@ -56,7 +58,9 @@ struct Ipv6Family {
   static bool is_plain(const rte_mbuf* m, const wire::Ipv6& ip, const OwnAddresses<Address>& own) {
     return is_plain_ipv6(m, ip, own);
   }
-  static Verdict validate(rte_mbuf* m, const OwnAddresses<Address>& own) { return validate_ipv6(m, own); }
+  static Verdict validate(rte_mbuf* m, const InterfaceView& /*in*/, const OwnAddresses<Address>& own) {
+    return validate_ipv6(m, own);
+  }
   static bool has_link_scope(const wire::Ipv6& ip) { return has_link_scope_ipv6(ip); }
   static bool may_fragment(const wire::Ipv6& /*ip*/) { return false; }
   static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, std::uint32_t seed) {

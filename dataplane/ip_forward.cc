@@ -63,7 +63,7 @@ class IpBurst {
 
   // For packets that are not plain: true if this one is an ordinary packet all the same; else it has ended.
   bool may_go_on(rte_mbuf* m) {
-    const Verdict verdict = Family::validate(m, own_);
+    const Verdict verdict = Family::validate(m, in_, own_);
     if (verdict.drops()) return drop(m, verdict.reason()), false;
     const Header* ip = Family::header(m);
     if (Family::has_link_scope(*ip)) return stay_on_link(m), false;

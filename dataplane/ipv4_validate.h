@@ -36,8 +36,8 @@ constexpr std::uint8_t of(Ipv4Address a) {
 }  // namespace octet_class
 
 // Walks the options of a valid header (RFC 791 3.1). Source routes, record route and timestamp are refused
-// (RFC 7126 4.3-4.7); the others, Router Alert too, pass as they are.
-inline Verdict check_options(std::span<const std::uint8_t> options) {
+// (RFC 7126 4.3-4.7) unless they are to be ignored; the others, Router Alert too, pass as they are.
+inline Verdict check_options(std::span<const std::uint8_t> options, bool ignored) {
   constexpr std::uint8_t kEnd = 0, kNop = 1, kRecordRoute = 7, kTimestamp = 68, kLooseRoute = 131,
                          kStrictRoute = 137;
   for (std::size_t at = 0; at < options.size() && options[at] != kEnd;) {
@@ -49,7 +49,9 @@ inline Verdict check_options(std::span<const std::uint8_t> options) {
     if (at + 1 >= options.size() || options[at + 1] < 2 || at + options[at + 1] > options.size()) {
       return Verdict::drop(DropReason::ip_option_malformed);
     }
-    if (type == kRecordRoute || type == kTimestamp || type == kLooseRoute || type == kStrictRoute) {
+    const bool acts =
+        type == kRecordRoute || type == kTimestamp || type == kLooseRoute || type == kStrictRoute;
+    if (acts && !ignored) {
       return Verdict::drop(DropReason::ip_option_refused);
     }
     at += options[at + 1];
@@ -95,7 +97,7 @@ inline bool is_plain_ipv4(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddr
 
 // `m` holds an Ethernet header and at least `type` says IPv4. After go_on the whole IP header lies in the
 // first segment, and the packet ends where its total length says.
-inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses<Ipv4Address>& own) {
+inline Verdict validate_ipv4(rte_mbuf* m, const InterfaceView& in, const OwnAddresses<Ipv4Address>& own) {
   constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
   // 1. 5.2.2 (1): the frame holds an IPv4 header.
   if (m->pkt_len < kL2 + sizeof(wire::Ipv4)) return Verdict::drop(DropReason::ip_truncated);
@@ -139,7 +141,7 @@ inline Verdict validate_ipv4(rte_mbuf* m, const OwnAddresses<Ipv4Address>& own) 
   // 8. 4.2.2.6: options.
   if (header > sizeof(wire::Ipv4)) [[unlikely]] {
     const auto* first = reinterpret_cast<const std::uint8_t*>(ip + 1);
-    const Verdict v = check_options({first, header - sizeof(wire::Ipv4)});
+    const Verdict v = check_options({first, header - sizeof(wire::Ipv4)}, in.ignores_options);
     if (!v.goes_on()) return v;
   }
   // 9. 5.2.2: what the link added behind the total length is not part of the packet.

@@ -40,6 +40,7 @@ struct InterfaceView {
   MacAddress mac;
   FeatureMask ingress_features = 0;
   FeatureMask egress_features = 0;
+  bool ignores_options = false;       // forwards packets with options that are refused else
   Ipv6Address link_local;             // unspecified where IPv6 is off
   std::vector<MacAddress> more_macs;  // further unicast MACs (VRRP) and joined multicast MACs
   std::shared_ptr<const VlanTable>

@@ -1,4 +1,4 @@
-// An address of either family, and a pair of things of which each family has one.
+// An address or prefix of either family, and pairs of things of which each family has one.
 #pragma once
 
 #include <compare>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "net/address.h"
 #include "net/ipv6_address.h"
@@ -69,7 +70,28 @@ struct PerFamily {
   [[nodiscard]] constexpr const T<Address>& of() const {
     return const_cast<PerFamily*>(this)->template of<Address>();
   }
-  friend constexpr bool operator==(const PerFamily&, const PerFamily&) = default;
+  friend bool operator==(const PerFamily&, const PerFamily&) = default;
 };
+
+template <class Address>
+inline constexpr std::string_view kFamilyName = std::is_same_v<Address, Ipv4Address> ? "ipv4" : "ipv6";
+
+// Calls `visit` once for each family, with the type of its addresses: [&]<class Address>() { ... }.
+template <class Visit>
+constexpr void for_each_family(Visit&& visit) {
+  visit.template operator()<Ipv4Address>();
+  visit.template operator()<Ipv6Address>();
+}
+
+// One of the two. As with addresses, all of IPv4 come before those of IPv6.
+template <template <class Address> class T>
+using EitherFamily = std::variant<T<Ipv4Address>, T<Ipv6Address>>;
+using AnyPrefix = EitherFamily<IpPrefix>;
+using AnyInterfaceAddress = EitherFamily<IpInterfaceAddress>;
+
+// As those of IpPrefix and IpInterfaceAddress.
+std::optional<AnyPrefix> parse_prefix(std::string_view text, bool strict = true);
+std::optional<AnyInterfaceAddress> parse_interface_address(std::string_view text);
+std::string to_string(const AnyPrefix& prefix);
 
 }  // namespace millrace

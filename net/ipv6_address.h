@@ -48,6 +48,9 @@ class Ipv6Address {
   [[nodiscard]] constexpr bool is_loopback() const { return high_ == 0 && low_ == 1; }     // ::1
   [[nodiscard]] constexpr bool is_multicast() const { return (high_ >> 56) == 0xff; }      // ff00::/8
   [[nodiscard]] constexpr bool is_link_local() const { return (high_ >> 54) == 0x3fa; }    // fe80::/10
+  [[nodiscard]] constexpr bool is_ipv4_mapped() const {
+    return high_ == 0 && low_ >> 32 == 0xffff;
+  }  // ::ffff:0:0/96
   // ff02::1:ffXX:XXXX with the last 24 bits of this one (RFC 4291 §2.7.1).
   [[nodiscard]] constexpr Ipv6Address solicited_node() const {
     return {0xff02'0000'0000'0000, 0x0000'0001'ff00'0000 | (low_ & 0xff'ffff)};

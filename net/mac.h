@@ -16,9 +16,7 @@ struct MacAddress {
 
   [[nodiscard]] constexpr bool is_group() const { return (bytes[0] & 1) != 0; }  // multicast or broadcast
   [[nodiscard]] constexpr bool is_zero() const { return *this == MacAddress{}; }
-  [[nodiscard]] constexpr bool is_broadcast() const {
-    return *this == MacAddress{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
-  }
+  [[nodiscard]] constexpr bool is_broadcast() const { return as_u48() == 0xffff'ffff'ffff; }
   // The six bytes in the low 48 bits, in wire order: what one 8-byte load of a frame's start gives.
   [[nodiscard]] constexpr std::uint64_t as_u48() const {
     const auto halves = std::bit_cast<std::array<std::uint16_t, 3>>(bytes);
@@ -35,5 +33,6 @@ struct MacAddress {
   friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
 };
 static_assert(sizeof(MacAddress) == 6);
+inline constexpr MacAddress kBroadcastMac{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
 }  // namespace millrace

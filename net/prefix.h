@@ -62,6 +62,12 @@ struct IpInterfaceAddress {
   // no broadcast.
   [[nodiscard]] constexpr bool has_broadcast() const requires(Address::kBits == 32) { return length < 31; }
   [[nodiscard]] constexpr Address broadcast() const requires(Address::kBits == 32) { return subnet().last(); }
+  // A subnet of IPv6 has the address of all its routers (RFC 4291 2.6.1), its first one, unless it is a /127
+  // (RFC 6164) or a host.
+  [[nodiscard]] constexpr bool has_anycast() const requires(Address::kBits == 128) { return length < 127; }
+  [[nodiscard]] constexpr Address anycast() const requires(Address::kBits == 128) {
+    return subnet().address();
+  }
   [[nodiscard]] std::string to_string() const;
   static std::optional<IpInterfaceAddress> parse(std::string_view text);
 

@@ -22,7 +22,6 @@ neighbors:
 )";
 inline const MacAddress kHostA{{2, 0, 0, 0, 1, 2}};
 inline const MacAddress kHostB{{2, 0, 0, 0, 2, 2}};
-inline const MacAddress kBroadcastMac{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
 struct Expect {
   std::optional<DropReason> drop;  // counted once, on the interface that the packet came by

@@ -50,7 +50,7 @@ TEST_F(Churn, ARouteThatChangesTakesItsPacketsAlongAndNoOthers) {
         set_route(other, (burst + i) % 2 == 0 ? "10.0.2.2" : "10.0.3.2");
       }
     }
-    two().control().remove_route({ip("198.18.0.77"), 32});
+    two().control().remove_route(Ipv4Prefix(ip("198.18.0.77"), 32));
     set_route(moving, to_c ? "10.0.3.2" : "10.0.2.2");
     set_route({ip("198.18.0.77"), 32}, to_c ? "10.0.3.2" : "10.0.2.2");
     two().send("a", in({.destination = ip("198.18.0.77")}));
@@ -97,7 +97,7 @@ TEST_F(Churn, Rfc1812_5_2_4_3_ALongerPrefixComesAndGoes) {
                    kThreeWays.substr(kThreeWays.find("neighbors")));
   for (unsigned length = 24; length-- > 0;) {
     verify(two(), "a", by_c);
-    two().control().remove_route({ip("203.0.113.5"), length});
+    two().control().remove_route(Ipv4Prefix(ip("203.0.113.5"), length));
   }
   verify(two(), "a",
          refuses("rule 12: the last one has gone", {.destination = ip("203.0.113.5")}, DropReason::no_route,

@@ -73,6 +73,24 @@ TEST_F(Ipv4Addresses, Rfc2644_BroadcastAddressesOfSubnetsElsewhereAreOrdinary) {
           forwards("rule 10: from such an end", {.source = ip("198.51.100.255")})});
 }
 
+TEST_F(Ipv4Addresses, Rfc2644_DirectedBroadcastsAreForwardedWhereTheyMay) {
+  std::string yaml = kTwoSubnets;
+  yaml.insert(yaml.find("{device: @b") + 1, "directed_broadcast: true, ");
+  start(yaml);
+  const auto to = [&](const char* destination) { return in({.destination = ip(destination)}); };
+  verify(two(), "a",
+         {{"rule 9: to all hosts of b", to("10.0.2.255"),
+           sent("b", forwarded(to("10.0.2.255"), kBroadcastMac, two().mac("b")))},
+          {"rule 9: to its network address", to("10.0.2.0"), dropped(DropReason::subnet_broadcast)},
+          {"rule 9: to all hosts of a", to("10.0.1.255"), dropped(DropReason::subnet_broadcast)}});
+  two().must_apply(kTwoSubnets);
+  verify(two(), "a", {"rule 9: off again", to("10.0.2.255"), dropped(DropReason::subnet_broadcast)});
+  two().must_apply(yaml);
+  verify(two(), "a",
+         {"rule 9: on again", to("10.0.2.255"),
+          sent("b", forwarded(to("10.0.2.255"), kBroadcastMac, two().mac("b")))});
+}
+
 TEST_F(Ipv4Addresses, Rfc919_LimitedBroadcastIsNotForwardedNorAnswered) {
   const Ipv4Packet plain{.destination = ip("255.255.255.255")};
   const Ipv4Packet expired{.destination = ip("255.255.255.255"), .ttl = 1};

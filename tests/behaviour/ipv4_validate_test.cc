@@ -301,6 +301,23 @@ TEST_F(Ipv4Validation, Rfc7126_OptionsThatAreRefused) {
   }
 }
 
+TEST_F(Ipv4Validation, Rfc7126_RefusedOptionsPassWhereTheyAreIgnored) {
+  std::string yaml = kTwoSubnets;
+  yaml.insert(yaml.find("{device: @a") + 1, "ip_options: ignore, ");
+  start(yaml);
+  for (const unsigned type : {7U, 68U, 131U, 137U}) {
+    const auto t = static_cast<std::uint8_t>(type);
+    const std::string what = "rule 6: ignored option " + std::to_string(type);
+    verify(two(), "a",
+           {forwards(what, {.options = {t, 7, 4, 10, 0, 2, 2, 0}}),
+            drops(what + ", malformed", {.options = {t, 5, 4, 0}}, DropReason::ip_option_malformed)});
+  }
+  const Bytes other = towards(
+      two(), "b", kHostB, {.source = ip("10.0.2.2"), .destination = ip("10.0.1.2"), .options = {7, 3, 4}});
+  verify(two(), "b",
+         {"rule 6: the knob is the interface's own", other, dropped(DropReason::ip_option_refused)});
+}
+
 // Rule 6.
 TEST_F(Ipv4Validation, Rfc791_MalformedOptions) {
   verify(two(), "a",

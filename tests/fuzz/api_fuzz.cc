@@ -39,7 +39,7 @@ void require(bool holds, const char* what, const std::string& seen) {
 const config::Config& base() {
   static const auto parsed = config::parse(R"(
 interfaces:
-  wan0: { device: net_null, addresses: [192.0.2.1/24] }
+  wan0: { device: net_null, addresses: [192.0.2.1/24, "2001:db8:0:1::1/64"] }
   lan0: { device: net_null, addresses: [198.51.100.1/24] }
 routes:
   - { prefix: 0.0.0.0/0, via: 192.0.2.254 }
@@ -76,12 +76,15 @@ struct Subject {
   // As it was before the input: no API route, the first configuration.
   void restore() {
     control->set_time(now_ns += 1'000'000);
-    std::vector<Ipv4Prefix> prefixes;
-    control->rib().visit_from({}, [&](Ipv4Prefix prefix, const Route& route, bool) {
-      if (route.source == RouteSource::api) prefixes.push_back(prefix);
-      return true;
+    std::vector<AnyPrefix> prefixes;
+    for_each_family([&]<class Address>() {
+      using Prefix = IpPrefix<Address>;
+      control->rib<Prefix>().visit_from({}, [&](Prefix prefix, const Route& route, bool) {
+        if (route.source == RouteSource::api) prefixes.emplace_back(prefix);
+        return true;
+      });
     });
-    for (const Ipv4Prefix prefix : prefixes) control->remove_route(prefix);
+    for (const AnyPrefix& prefix : prefixes) control->remove_route(prefix);
     if (control->desired() != base() || control->generation() == 0) {
       const auto applied = control->apply(base());
       require(bool(applied), "the first configuration can be applied again", applied ? "" : applied.error());
@@ -159,14 +162,18 @@ void check(const ApiRequest& request, const ApiResponse& response) {
 }
 
 void check(Control& control) {
-  const auto& fib = control.writer().fib(FibId(0));
-  require(fib.size() == control.rib().prefixes(), "as many prefixes in the FIB as in the RIB",
-          std::to_string(fib.size()) + " and " + std::to_string(control.rib().prefixes()));
+  for_each_family([&]<class Address>() {
+    using Prefix = IpPrefix<Address>;
+    const std::size_t in_fib = control.writer().fib<Prefix>(FibId(0)).size();
+    const std::size_t in_rib = control.rib<Prefix>().prefixes();
+    require(in_fib == in_rib, "as many prefixes in the FIB as in the RIB",
+            std::to_string(in_fib) + " and " + std::to_string(in_rib));
+  });
   std::size_t references = 0;
   control.next_hops().visit([&](const NextHops::Set& set) { references += set.references; });
   std::size_t routes = 0;
   for (std::size_t i = 0; i < kRouteSourceNames.size(); ++i)
-    routes += control.rib().count(static_cast<RouteSource>(i));
+    routes += control.count(static_cast<RouteSource>(i));
   require(references == routes, "every route holds one reference",
           std::to_string(references) + " " + std::to_string(routes));
 }

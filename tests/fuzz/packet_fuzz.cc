@@ -67,7 +67,7 @@ Lab& lab() {
     // A next hop on no connected subnet: the API takes it, a configuration does not.
     config::RouteConfig lost;
     lost.via = {Ipv4Address(172, 16, 0, 1)};
-    const auto added = made->control().add_route({Ipv4Address(10, 3, 3, 128), 25}, {lost, 0});
+    const auto added = made->control().add_route(Ipv4Prefix(Ipv4Address(10, 3, 3, 128), 25), {lost, 0});
     require(bool(added), "the route without a way is taken");
     return made;
   }();

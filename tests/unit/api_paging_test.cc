@@ -31,6 +31,7 @@ class ApiPagingTest : public ApiFixture {
       lines += "203." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".0/24 via 192.0.2.254\n";
     }
     lines += "255.255.255.255/32 prohibit\n";
+    for (int i = 0; i < 300; ++i) lines += "2001:db8:" + std::to_string(i) + "::/48 unreachable\n";
     ASSERT_EQ(batch(lines)["failed"], 0);
   }
 
@@ -50,8 +51,8 @@ class ApiPagingTest : public ApiFixture {
   }
   static void expect_sorted(const json& rows) {
     for (std::size_t i = 1; i < rows.size(); ++i) {
-      const auto before = *Ipv4Prefix::parse(rows[i - 1]["prefix"].get<std::string>());
-      const auto after = *Ipv4Prefix::parse(rows[i]["prefix"].get<std::string>());
+      const auto before = *parse_prefix(rows[i - 1]["prefix"].get<std::string>());
+      const auto after = *parse_prefix(rows[i]["prefix"].get<std::string>());
       ASSERT_LE(before, after);
       if (before == after && rows[i].contains("best")) {
         EXPECT_EQ(rows[i]["best"], false) << rows[i];
@@ -69,7 +70,7 @@ TEST_F(ApiPagingTest, RoutesAreMetOnceWhateverThePageSize) {
   expect_sorted(all["routes"]);
   std::size_t api = 0;
   for (const json& route : all["routes"]) api += route["source"] == "api" ? 1 : 0;
-  EXPECT_EQ(api, 304U);
+  EXPECT_EQ(api, 604U);
   for (const std::size_t limit : {1U, 2U, 3U, 7U, 100U, 255U, 256U, 257U, 1000U}) {
     EXPECT_EQ(all_pages("/v1/routes", "routes", limit), all["routes"]) << "pages of " << limit;
   }
@@ -80,7 +81,7 @@ TEST_F(ApiPagingTest, FilteredRoutesAreMetOnceWhateverThePageSize) {
   const struct {
     const char* query;
     std::size_t rows;
-  } table[] = {{"?source=api", 304},
+  } table[] = {{"?source=api", 604},
                {"?source=static", 2},
                {"?source=connected", 12},
                {"?source=neighbor", 601},
@@ -92,6 +93,13 @@ TEST_F(ApiPagingTest, FilteredRoutesAreMetOnceWhateverThePageSize) {
                {"?prefix=0.0.0.0/0&orlonger=1&source=static", 2},
                {"?prefix=0.0.0.0/0", 2},
                {"?prefix=255.255.255.255/32", 1},
+               {"?prefix=2001:db8:7::/48", 1},
+               {"?prefix=2001:db8:7::1/48", 1},
+               {"?prefix=2001:db8::/32", 0},
+               {"?prefix=2001:db8::/32&orlonger=1", 300},
+               {"?prefix=2001:db8::/44&orlonger=1", 10},
+               {"?prefix=::/0&orlonger=1", 300},
+               {"?prefix=::/0&orlonger=1&source=static", 0},
                {"?prefix=172.16.0.0/16&orlonger=1&source=api", 0}};
   for (const auto& c : table) {
     for (const std::size_t limit : {1U, 5U, 300U, 10000U}) {
@@ -111,6 +119,7 @@ TEST_F(ApiPagingTest, FibEntriesAreMetOnceWhateverThePageSize) {
     EXPECT_EQ(all_pages("/v1/fib", "entries", limit), all["entries"]) << "pages of " << limit;
   }
   EXPECT_EQ(all_pages("/v1/fib?prefix=203.1.0.0/16&orlonger=1", "entries", 7).size(), 50U);
+  EXPECT_EQ(all_pages("/v1/fib?prefix=2001:db8::/32&orlonger=1", "entries", 7).size(), 300U);
   EXPECT_EQ(get_ok("/v1/fib?prefix=10.0.0.0/8")["entries"],
             json::parse(R"([{"prefix": "10.0.0.0/8", "next_hop": )" +
                         get_ok("/v1/fib/lookup?address=10.0.0.1")["next_hop"]["id"].dump() +
@@ -125,6 +134,18 @@ TEST_F(ApiPagingTest, ACursorOutlivesItsPrefix) {
   EXPECT_EQ(get_ok("/v1/routes?source=api&limit=1&after=20.0.0.0/8")["routes"][0]["prefix"], "21.0.0.0/8");
 }
 
+// A page may end with the last prefix of IPv4: the next one goes on with IPv6, if there is any.
+TEST_F(ApiPagingTest, APageMayEndBetweenTheFamilies) {
+  batch("20.0.0.0/8 blackhole\n");
+  EXPECT_EQ(get_ok("/v1/routes?source=api&limit=1&prefix=20.0.0.0/8")["next"], nullptr);
+  batch("2001:db8::/32 blackhole\n");
+  EXPECT_EQ(get_ok("/v1/routes?source=api&limit=1&prefix=20.0.0.0/8")["next"], nullptr);
+  const json last4 = get_ok("/v1/fib?limit=1&after=198.51.100.255/32");
+  EXPECT_EQ(last4["entries"][0]["prefix"], "2001:db8::/32");
+  EXPECT_EQ(last4["next"], nullptr);
+  EXPECT_TRUE(get_ok("/v1/fib?after=2001:db8::/32")["entries"].empty());
+}
+
 TEST_F(ApiPagingTest, BadParametersAre400AndNamed) {
   const struct {
     const char *query, *detail;
@@ -136,8 +157,10 @@ TEST_F(ApiPagingTest, BadParametersAre400AndNamed) {
                {"limit=99999999999999999999", "limit: not a number from 1 to 10000"},
                {"after=x", "after: not a cursor of this listing"},
                {"after=10.0.0.1/8", "after: not a cursor of this listing"},
+               {"after=2001:db8::1/32", "after: not a cursor of this listing"},
+               {"prefix=2001:db8::", "prefix: \"2001:db8::\" is not a prefix"},
                {"source=bgp", "source: \"bgp\" is not connected, static, api or neighbor"},
-               {"prefix=10.0.0.0", "prefix: \"10.0.0.0\" is not an IPv4 prefix"},
+               {"prefix=10.0.0.0", "prefix: \"10.0.0.0\" is not a prefix"},
                {"colour=red", "unknown parameter \"colour\""}};
   for (const auto& c : table) EXPECT_EQ(problem_of(get(std::string("/v1/routes?") + c.query), 400), c.detail);
   problem_of(get("/v1/fib?limit=0"), 400);

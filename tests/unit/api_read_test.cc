@@ -64,6 +64,8 @@ TEST_F(ApiReadTest, StatusIsOnePageAboutTheRouter) {
   // Of each interface: the address, the subnet, its network and broadcast address.
   EXPECT_EQ(status["rib"]["sources"]["connected"], 8);
   EXPECT_EQ(status["rib"]["routes"], 10);
+  EXPECT_EQ(status["rib"]["families"], json({{"ipv4", 10}, {"ipv6", 0}}));
+  EXPECT_EQ(status["fib"]["families"], json({{"ipv4", 11}, {"ipv6", 0}}));
   EXPECT_EQ(status["fib"]["entries"], 11) << "the static neighbour has a host route";
   EXPECT_EQ(status["neighbors"], json({{"total", 1}, {"resolved", 1}}));
   EXPECT_EQ(status["accounting"]["difference"], 0);
@@ -83,6 +85,7 @@ TEST_F(ApiReadTest, InterfacesSayWhatTheyAre) {
   EXPECT_EQ(wan["addresses"], json({"192.0.2.1/24"}));
   EXPECT_TRUE(std::regex_match(wan["mac"].get<std::string>(), std::regex("([0-9a-f]{2}:){5}[0-9a-f]{2}")));
   EXPECT_NE(wan["mac"], interfaces[0]["mac"]);
+  EXPECT_EQ(wan["link_local"], control_->interfaces().find("wan0")->link_local()->to_string());
   for (const char* counter :
        {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "punted", "dropped", "rx_missed"}) {
     EXPECT_TRUE(wan[counter].is_number_unsigned()) << counter;
@@ -185,8 +188,22 @@ TEST_F(ApiReadTest, LookupExplainsInOneSentence) {
   }
 }
 
+TEST_F(ApiReadTest, LookupTellsWhatNoRouteIsFor) {
+  batch("::/0 blackhole\n");
+  for (const auto& [address, explanation] :
+       {std::pair("fe80::1", "fe80::1 is link-local: it stays on its link, and no route is for it"),
+        std::pair("ff02::1", "ff02::1 is a multicast address: it is not forwarded"),
+        std::pair("224.0.0.5", "224.0.0.5 is a multicast address: it is not forwarded")}) {
+    const json answer = get_ok(std::string("/v1/fib/lookup?address=") + address);
+    EXPECT_EQ(answer["matched"], false);
+    EXPECT_EQ(answer["explanation"], explanation);
+  }
+}
+
 TEST_F(ApiReadTest, LookupWithoutARouteSaysSo) {
   ASSERT_TRUE(control_->apply({}));
+  EXPECT_EQ(get_ok("/v1/fib/lookup?address=2001:db8::1")["explanation"],
+            "no route to 2001:db8::1: packets are dropped (no_route), and ICMPv6 1/0 says so");
   const json answer = get_ok("/v1/fib/lookup?address=8.8.8.8");
   EXPECT_EQ(answer["matched"], false);
   EXPECT_EQ(answer["prefix"], nullptr);
@@ -199,9 +216,9 @@ TEST_F(ApiReadTest, ParametersArePercentDecoded) {
   EXPECT_EQ(get_ok("/v1/fib/lookup?address=192%2E0%2e2.254")["prefix"], "192.0.2.254/32");
   EXPECT_EQ(get_ok("/v1/fib/lookup?x=1&&%61ddress=192.0.2.254&")["prefix"], "192.0.2.254/32");
   EXPECT_EQ(get_ok("/v1/routes?prefix=10.0.0.0%2F8")["routes"].size(), 1U);
-  for (const char* query :
-       {"", "?", "?address", "?address=", "?address=%", "?address=192.0.2.25%3", "?address=192.0.2.%zz",
-        "?address=+192.0.2.1", "?address=%00", "?address=%ff%fe", "?=192.0.2.1", "?address=::1"}) {
+  for (const char* query : {"", "?", "?address", "?address=", "?address=%", "?address=192.0.2.25%3",
+                            "?address=192.0.2.%zz", "?address=+192.0.2.1", "?address=%00", "?address=%ff%fe",
+                            "?=192.0.2.1", "?address=::g", "?address=fe80::1%25wan0"}) {
     problem_of(get(std::string("/v1/fib/lookup") + query), 400);
   }
 }

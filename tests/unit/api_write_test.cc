@@ -54,11 +54,45 @@ TEST_F(ApiWriteTest, PostRouteTellsWhatItDid) {
       "via": [{"address": "192.0.2.8", "interface": "wan0", "state": "unresolved", "weight": 1}]}])"));
 }
 
+TEST_F(ApiWriteTest, RoutesOfIpv6TakeTheSameWay) {
+  const char* const route =
+      R"({"prefix": "2001:db8::/32", "via": [{"address": "fe80::1", "interface": "lan0", "weight": 2},
+                                             {"address": "fe80::1", "interface": "gone0"}], "owner": "me"})";
+  EXPECT_EQ(ok(send("POST", "/v1/routes", route))["result"], "added");
+  EXPECT_EQ(ok(send("POST", "/v1/routes", route))["result"], "unchanged");
+  EXPECT_EQ(get_ok("/v1/routes?prefix=2001:db8::/32")["routes"],
+            json::parse(R"([{"prefix": "2001:db8::/32", "source": "api", "distance": 1, "metric": 0,
+      "type": "unicast", "best": true, "owner": "me",
+      "via": [{"address": "fe80::1", "interface": "gone0", "state": "unreachable", "weight": 1},
+              {"address": "fe80::1", "interface": "lan0", "state": "unresolved", "weight": 2}]}])"));
+  EXPECT_EQ(get_ok("/v1/fib?prefix=2001:db8::/32")["entries"][0]["detail"],
+            "via fe80::1 gone0, via fe80::1 lan0 weight 2");
+  EXPECT_EQ(get_ok("/v1/fib/lookup?address=2001:db8::1")["explanation"],
+            "2001:db8::1 is reached by 2001:db8::/32 (api), sent to fe80::1 on lan0 (MAC not known)");
+  EXPECT_EQ(ok(send("DELETE", "/v1/routes?prefix=2001:db8::/32"))["result"], "removed");
+  problem_of(send("DELETE", "/v1/routes?prefix=2001:db8::/32"), 404);
+  EXPECT_TRUE(routes_of("api").empty());
+}
+
+TEST_F(ApiWriteTest, AReplaceSweepsBothFamilies) {
+  replace("feed",
+          "203.0.113.0/24 blackhole\n203.0.114.0/24 blackhole\n2001:db8:1::/48 blackhole\n"
+          "2001:db8:2::/48 blackhole\n");
+  batch("2001:db8:3::/48 blackhole\n");
+  const json counts = replace("feed", "2001:db8:2::/48 blackhole\n203.0.114.0/24 blackhole\n");
+  EXPECT_EQ(counts["removed"], 2);
+  EXPECT_EQ(counts["unchanged"], 2);
+  EXPECT_EQ(prefixes_of("feed"), (std::vector<std::string>{"203.0.114.0/24", "2001:db8:2::/48"}));
+  EXPECT_EQ(routes_of("api").size(), 3U) << "what others have stays";
+}
+
 TEST_F(ApiWriteTest, PostRouteRefusesWhatItDoesNotUnderstand) {
   for (const char* body :
        {"", "{", "x", "\xff", "{\"prefix\": \"\xff\"}", "[]", "{}", "null", "5",
         R"({"prefix": "203.0.113.0/24"})", R"({"prefix": "203.0.113.1/24", "type": "blackhole"})",
         R"({"prefix": "203.0.113.0/24", "type": "blackhole", "action": "del"})",
+        R"({"prefix": "2001:db8::/32", "via": "192.0.2.7"})", R"({"prefix": "::/0", "via": "fe80::1"})",
+        R"({"prefix": "fe80::/64", "type": "blackhole"})",
         R"({"prefix": "203.0.113.0/24", "type": "blackhole"} x)"}) {
     problem_of(send("POST", "/v1/routes", body), 400);
   }

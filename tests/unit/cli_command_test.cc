@@ -73,6 +73,9 @@ TEST_F(CliCommand, ExitsWithTwoForWrongUsageAndAsksNothing) {
       {"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "0"},
       {"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "256"},
       {"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "2", "weight", "2"},
+      {"route", "add", "::/0", "via", "dev", "wan0"},
+      {"route", "add", "::/0", "via", "fe80::1", "dev"},
+      {"route", "add", "::/0", "via", "fe80::1", "dev", "wan0", "dev", "lan0"},
       {"route", "add", "10.0.0.0/8", "blackhole", "192.0.2.1"},
       {"route", "add", "10.0.0.0/8", "192.0.2.1"},
       {"route", "add", "10.0.0.0/8", "blackhole", "--distance", "256"},
@@ -174,6 +177,33 @@ TEST_F(CliCommand, SendsARouteAsItWasGiven) {
   run_words({"route", "add", "10.0.0.0/8", "via", "192.0.2.1", "weight", "3", "192.0.2.2"});
   EXPECT_EQ(script_.requests.at(2).body,
             R"({"prefix":"10.0.0.0/8","via":[{"address":"192.0.2.1","weight":3},"192.0.2.2"]})");
+  answer(200, R"({"result":"added"})");
+  run_words({"route", "add", "2001:db8::/32", "via", "fe80::1", "dev", "wan0", "weight", "3", "fe80::2",
+             "weight", "2", "dev", "lan0", "2001:db8::1"});
+  EXPECT_EQ(script_.requests.at(3).body,
+            R"({"prefix":"2001:db8::/32","via":[{"address":"fe80::1","interface":"wan0","weight":3},)"
+            R"({"address":"fe80::2","weight":2,"interface":"lan0"},"2001:db8::1"]})");
+}
+
+TEST_F(CliCommand, ShowsBothFamilies) {
+  answer(200, R"({"rib":{"routes":5,"families":{"ipv4":2,"ipv6":3},"sources":{"api":5}},
+                  "fib":{"entries":6,"families":{"ipv4":2,"ipv6":4}}})");
+  const std::string status = run_words({"status"}).out;
+  EXPECT_NE(status.find("RIB:          5 routes (2 IPv4, 3 IPv6), api 5\n"), std::string::npos) << status;
+  EXPECT_NE(status.find("FIB:          6 entries (2 IPv4, 4 IPv6), "), std::string::npos) << status;
+  answer(200, R"({"interfaces":[{"name":"wan0","addresses":["192.0.2.1/24"],"link_local":"fe80::1"}]})");
+  const std::string interfaces = run_words({"show", "interfaces"}).out;
+  EXPECT_NE(interfaces.find(" 192.0.2.1/24 "), std::string::npos) << interfaces;
+  EXPECT_NE(interfaces.find(" fe80::1/64"), std::string::npos) << interfaces;
+}
+
+TEST_F(CliCommand, AsksForAPrefixOfIpv6) {
+  answer(200, R"({"routes":[],"total":0,"next":null})");
+  run_words({"show", "routes", "2001:db8::/32"});
+  EXPECT_EQ(requested(0), "/v1/routes?prefix=2001:db8::/32&limit=1000");
+  answer(200, R"({"matched":false,"explanation":"no route"})");
+  run_words({"route", "lookup", "2001:db8::1"});
+  EXPECT_EQ(requested(1), "/v1/fib/lookup?address=2001:db8::1");
 }
 
 TEST_F(CliCommand, ShowsWeightsThatAreNot1) {

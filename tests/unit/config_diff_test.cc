@@ -25,6 +25,8 @@ std::vector<std::string> lines(const std::string& before, const std::string& aft
 
 const std::string kWan = "interfaces:\n  wan0: { device: net_null, addresses: [192.0.2.1/24] }\n";
 
+const std::string kWan6 = "interfaces:\n  wan0: { device: net_null, addresses: [\"2001:db8::1/64\"] }\n";
+
 struct Case {
   std::string what;
   std::string before;
@@ -70,6 +72,17 @@ TEST(ConfigDiff, SaysEachChangeInTheWordsOfTheFile) {
        {"~ interfaces.wan0.device: net_null -> net_ring", "~ interfaces.wan0.queues: auto -> 4",
         "~ interfaces.wan0.mtu: 1500 -> 9000", "- interfaces.wan0.addresses: 192.0.2.1/24",
         "+ interfaces.wan0.addresses: 192.0.2.2/24"}},
+      {"a VLAN comes",
+       kWan,
+       kWan + "  wan0.7: {parent: wan0, vlan: 7, inner_vlan: 8, urpf: strict}\n  lo0: {loopback: true}\n",
+       {"+ interfaces.lo0.loopback: true", "+ interfaces.wan0.7.parent: wan0", "+ interfaces.wan0.7.vlan: 7",
+        "+ interfaces.wan0.7.inner_vlan: 8", "+ interfaces.wan0.7.vlan_type: dot1ad",
+        "+ interfaces.wan0.7.mtu: 1500", "+ interfaces.wan0.7.urpf: strict"}},
+      {"the knobs of an interface",
+       "interfaces: {a: {device: net_null, urpf: strict}}",
+       "interfaces: {a: {device: net_null, ip_options: ignore, directed_broadcast: true}}",
+       {"~ interfaces.a.urpf: strict -> off", "~ interfaces.a.ip_options: drop -> ignore",
+        "~ interfaces.a.directed_broadcast: false -> true"}},
       {"the primary address changes",
        "interfaces: {a: {device: net_null, addresses: [10.0.0.1/8, 10.0.0.2/8]}}",
        "interfaces: {a: {device: net_null, addresses: [10.0.0.2/8, 10.0.0.1/8]}}",
@@ -87,6 +100,20 @@ TEST(ConfigDiff, SaysEachChangeInTheWordsOfTheFile) {
        kWan + "routes: [{prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, weight: 3}, 192.0.2.3]},\n"
               "         {prefix: 11.0.0.0/8, via: [{address: 192.0.2.2, weight: 1}, 192.0.2.3]}]",
        {"~ routes 10.0.0.0/8: via 192.0.2.2, 192.0.2.3 -> via 192.0.2.2 weight 3, 192.0.2.3"}},
+      {"both families, IPv4 first",
+       kWan6 + "routes: [{prefix: \"2001:db8:1::/48\", type: blackhole}]",
+       kWan6 + "routes: [{prefix: \"::/0\", via: [{address: \"fe80::2\", interface: wan0, weight: 2}]},\n"
+               "         {prefix: 10.0.0.0/8, via: {address: \"fe80::1\", interface: wan0}}]",
+       {"+ routes 10.0.0.0/8: via fe80::1 dev wan0", "- routes 2001:db8:1::/48: blackhole",
+        "+ routes ::/0: via fe80::2 dev wan0 weight 2"}},
+      {"another interface of a next hop",
+       kWan6 + "routes: [{prefix: \"::/0\", via: \"2001:db8::2\"}]",
+       kWan6 + "routes: [{prefix: \"::/0\", via: {address: \"2001:db8::2\", interface: wan0}}]",
+       {"~ routes ::/0: via 2001:db8::2 -> via 2001:db8::2 dev wan0"}},
+      {"addresses of both families, each with a primary one",
+       "interfaces: {a: {device: net_null, addresses: [10.0.0.1/8, \"2001:db8::1/64\", \"2001:db8::2/64\"]}}",
+       "interfaces: {a: {device: net_null, addresses: [\"2001:db8::2/64\", \"2001:db8::1/64\", 10.0.0.1/8]}}",
+       {"~ interfaces.a.addresses: 2001:db8::1/64, 2001:db8::2/64 -> 2001:db8::2/64, 2001:db8::1/64"}},
       {"neighbours",
        kWan + "neighbors:\n  - {address: 192.0.2.2, mac: \"02:00:00:00:00:02\", interface: wan0}\n",
        kWan + "neighbors:\n  - {address: 192.0.2.2, mac: \"02:00:00:00:00:03\", interface: wan0}\n"
@@ -126,8 +153,8 @@ TEST(ConfigDiff, GivesTypedSetsForTheRouterToApply) {
   ASSERT_EQ(changes.interfaces.changed.size(), 1U);
   EXPECT_EQ(changes.interfaces.changed[0].before.mtu, 1500U);
   EXPECT_EQ(changes.interfaces.changed[0].after.mtu, 9000U);
-  ASSERT_EQ(changes.routes.changed.size(), 1U);
-  EXPECT_EQ(changes.routes.changed[0].after.type, RouteType::prohibit);
+  ASSERT_EQ(changes.routes.ipv4.changed.size(), 1U);
+  EXPECT_EQ(changes.routes.ipv4.changed[0].after.type, RouteType::prohibit);
   EXPECT_TRUE(changes.neighbors.empty());
   EXPECT_TRUE(changes.restart.empty());
   EXPECT_TRUE(changes.icmp_error_rate_changed);

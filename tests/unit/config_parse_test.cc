@@ -15,8 +15,8 @@ namespace {
 // What most tables need around the lines that they are about.
 constexpr std::string_view kTwoInterfaces =
     "interfaces:\n"
-    "  wan0: { device: net_null, addresses: [192.0.2.1/24] }\n"
-    "  lan0: { device: net_null, addresses: [198.51.100.1/25] }\n";
+    "  wan0: { device: net_null, addresses: [192.0.2.1/24, \"2001:db8:0:1::1/64\"] }\n"
+    "  lan0: { device: net_null, addresses: [198.51.100.1/25], mtu: 1000 }\n";
 
 ParseResult parse_text(std::string_view text) {
   return parse(text, "test.yaml");
@@ -140,7 +140,7 @@ TEST(ConfigParse, RefusesWrongSettingsOfDataplaneAndControl) {
 
 TEST(ConfigParse, RefusesWrongInterfaces) {
   const Wrong table[] = {
-      {"interfaces:\n  wan0: {mtu: 1500}", 2, 3, "interface 'wan0' has no 'device'", ""},
+      {"interfaces:\n  wan0: {mtu: 1500}", 2, 3, "interface 'wan0' has no 'device'", "such as"},
       {"interfaces:\n  wan0: {device: 3b:00.0}", 2, 18, "a PCI address or DPDK devargs", "'0000:3b:00.0'"},
       {"interfaces:\n  wan0: {device: \"0000:3b:20.0\"}", 2, 18, "a PCI address or DPDK devargs", "such as"},
       {"interfaces:\n  wan0: {device: \"0000:3b:00.8\"}", 2, 18, "a PCI address or DPDK devargs", "such as"},
@@ -150,6 +150,44 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
       {"interfaces:\n  wan0: {device: Net_null}", 2, 18, "a PCI address or DPDK devargs", "such as"},
       {"interfaces:\n  wan0: {device: }", 2, 10, "device must be a PCI address or DPDK devargs, not empty",
        "such as"},
+      {"interfaces:\n  wan0: {device: net_null, loopback: true}", 2, 38,
+       "one of 'device', 'parent' and 'loopback'", ""},
+      {"interfaces:\n  wan0: {device: net_null, loopback: maybe}", 2, 38,
+       "loopback must be one of true, false", ""},
+      {"interfaces:\n  wan0: {device: net_null, vlan: 7}", 2, 34, "vlan needs a parent", ""},
+      {"interfaces:\n  wan0: {device: net_null, inner_vlan: 7}", 2, 40,
+       "inner_vlan needs a parent and a vlan", ""},
+      {"interfaces:\n  wan0: {device: net_null, vlan_type: dot1q}", 2, 39,
+       "vlan_type needs a parent and a vlan", ""},
+      {"interfaces:\n  wan0: {device: net_null, urpf: on}", 2, 34, "urpf must be one of off, loose, strict",
+       ""},
+      {"interfaces:\n  wan0: {device: net_null, ip_options: pass}", 2, 40, "one of drop, ignore", ""},
+      {"interfaces:\n  wan0: {device: net_null, directed_broadcast: yes}", 2, 48, "one of true, false", ""},
+      {"interfaces:\n  lo0: {loopback: true, mtu: 1500}", 2, 30, "a loopback has no mtu", ""},
+      {"interfaces:\n  lo0: {loopback: true, queues: 1}", 2, 33, "only an interface with a device has queues",
+       ""},
+      {"interfaces:\n  lo0: {loopback: true, addresses: [192.0.2.1/24]}", 2, 37, "has no subnet",
+       "192.0.2.1/32"},
+      {"interfaces:\n  lo0: {loopback: true, addresses: [\"2001:db8::1/64\"]}", 2, 37, "has no subnet",
+       "/128"},
+      {"interfaces:\n  lo0: {loopback: true}\n  v: {parent: lo0, vlan: 7}", 3, 15, "no device to carry VLANs",
+       ""},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0}", 3, 15, "needs a vlan", ""},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan, vlan: 7}", 3, 15, "no interface 'lan'",
+       "'lan0'"},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0, vlan: 0}", 3, 27, "from 1 to 4094", ""},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0, vlan: 4095}", 3, 27, "from 1 to 4094",
+       ""},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0, vlan: 7, inner_vlan: 0}", 3, 42,
+       "from 1 to 4094", ""},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0, vlan: 7, mtu: 1501}", 3, 35,
+       "at most its parent's: 1500", ""},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0, vlan: 7, queues: 2}", 3, 38,
+       "only an interface with a device", ""},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0, vlan: 7}\n  w: {parent: lan0, vlan: 7}",
+       4, 27, "this VLAN is interface 'v' already", "line 3"},
+      {"interfaces:\n  lan0: {device: net_null}\n  v: {parent: lan0, vlan: 7}\n  w: {parent: v, vlan: 8}", 4,
+       15, "interface 'v' has no device to carry VLANs", ""},
       {"interfaces:\n  wan0: {device: net_null, mtu: 575}", 2, 33, "from 576 to 9600, not '575'", ""},
       {"interfaces:\n  wan0: {device: net_null, mtu: 9601}", 2, 33, "from 576 to 9600, not '9601'", ""},
       {"interfaces:\n  wan0: {device: net_null, mtu: 1_500}", 2, 33, "not '1_500'", ""},
@@ -165,8 +203,11 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
        "192.0.2.1/24"},
       {"interfaces:\n  wan0: {device: net_null, addresses: [192.0.2.1/33]}", 2, 40, "from /1 to /32", ""},
       {"interfaces:\n  wan0: {device: net_null, addresses: [192.0.2.1/0]}", 2, 40, "from /1 to /32", ""},
-      {"interfaces:\n  wan0: {device: net_null, addresses: [\"2001:db8::1/64\"]}", 2, 40, "an IPv4 address",
-       "IPv6"},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"2001:db8::1\"]}", 2, 40, "with the length",
+       "2001:db8::1/64"},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"2001:db8::1/129\"]}", 2, 40, "or /128", ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"2001:db8::1/0\"]}", 2, 40, "or /128", ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"fe80::1%x/64\"]}", 2, 40, "an IP address", ""},
       {"interfaces:\n  wan0: {device: net_null, addresses: [192.0.2.0/24]}", 2, 40, "network address", ""},
       {"interfaces:\n  wan0: {device: net_null, addresses: [192.0.2.255/24]}", 2, 40, "broadcast address",
        ""},
@@ -174,6 +215,21 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
       {"interfaces:\n  wan0: {device: net_null, addresses: [224.0.0.1/24]}", 2, 40, "multicast", ""},
       {"interfaces:\n  wan0: {device: net_null, addresses: [0.0.0.1/24]}", 2, 40, "0.0.0.0/8", ""},
       {"interfaces:\n  wan0: {device: net_null, addresses: [240.0.0.1/24]}", 2, 40, "240.0.0.0/4", ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"::/64\"]}", 2, 40, "the unspecified address",
+       ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"::1/128\"]}", 2, 40, "the loopback address",
+       ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"ff02::1/64\"]}", 2, 40, "a multicast address",
+       ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"::ffff:192.0.2.1/96\"]}", 2, 40, "IPv4-mapped",
+       ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"fe80::1/64\"]}", 2, 40,
+       "fe80::1/64 cannot be an interface's address: it is link-local, and the router makes that one itself",
+       ""},
+      {"interfaces:\n  wan0: {device: net_null, addresses: [\"2001:db8::/126\"]}", 2, 40,
+       "its subnet's router anycast address", ""},  // RFC 4291 2.6.1
+      {"interfaces:\n  wan0: {device: net_null, mtu: 1279, addresses: [\"2001:db8::1/64\"]}", 2, 33,
+       "an interface with IPv6 addresses needs an mtu of 1280 at least", ""},  // RFC 8200 5
       {"interfaces:\n  9lan: {device: net_null}", 2, 3, "'9lan' cannot be an interface's name",
        "1 to 15 letters"},
       {"interfaces:\n  abcdefghijklmnop: {device: net_null}", 2, 3, "cannot be an interface's name",
@@ -189,6 +245,40 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
   for (const Wrong& wrong : table) expect_one_problem(wrong);
 }
 
+TEST(ConfigParse, AVlanIsOnAnInterfaceAndHasItsMtu) {
+  const auto result = parse(R"(
+interfaces:
+  v.7: {parent: lan0, vlan: 7}
+  v.7.8: {parent: lan0, vlan: 7, inner_vlan: 8, mtu: 1400}
+  v.9: {parent: lan0, vlan: 4094, inner_vlan: 1, vlan_type: dot1q}
+  lan0: {device: net_null, mtu: 1300}
+  lo0: {loopback: true, addresses: [192.0.2.1/32, "2001:db8::1/128"]}
+)",
+                            "test.yaml");
+  ASSERT_EQ(result.problems.size(), 1U);
+  EXPECT_EQ(result.problems[0].message, "a VLAN's mtu is at most its parent's: 1300");
+  const auto good = parse(R"(
+interfaces:
+  v.7: {parent: lan0, vlan: 7}
+  v.7.8: {parent: lan0, vlan: 7, inner_vlan: 8, mtu: 1280, urpf: loose}
+  v.9: {parent: lan0, vlan: 4094, inner_vlan: 1, vlan_type: dot1q, ip_options: ignore, directed_broadcast: true}
+  lan0: {device: net_null, mtu: 1300}
+  lo0: {loopback: true, addresses: [192.0.2.1/32, "2001:db8::1/128"]}
+)",
+                          "test.yaml");
+  ASSERT_TRUE(good.ok()) << good.problems[0].to_string();
+  const auto& all = good.config.interfaces;
+  EXPECT_EQ(all.at("v.7").vlan, (VlanTags{7, 0, 0x8100}));
+  EXPECT_EQ(all.at("v.7").mtu, 1300U);
+  EXPECT_EQ(all.at("v.7.8").vlan, (VlanTags{7, 8, 0x88a8}));
+  EXPECT_EQ(all.at("v.7.8").mtu, 1280U);
+  EXPECT_EQ(all.at("v.7.8").urpf, Urpf::loose);
+  EXPECT_EQ(all.at("v.9").vlan, (VlanTags{4094, 1, 0x8100}));
+  EXPECT_EQ(all.at("v.9").ip_options, IpOptions::ignore);
+  EXPECT_TRUE(all.at("v.9").directed_broadcast);
+  EXPECT_TRUE(all.at("lo0").loopback);
+}
+
 TEST(ConfigParse, RefusesAddressesThatCollide) {
   // Behind the two interfaces of kTwoInterfaces, on line 4.
   const Wrong table[] = {
@@ -202,6 +292,12 @@ TEST(ConfigParse, RefusesAddressesThatCollide) {
        "line 2"},
       {"  x: {device: net_null, addresses: [10.0.0.1/8, 10.0.0.1/8]}", 4, 49, "10.0.0.1 is an address",
        "line 4"},
+      {"  x: {device: net_null, addresses: [\"2001:db8:0:1::1/128\"]}", 4, 37,
+       "2001:db8:0:1::1 is an address of interface 'wan0'", "line 2"},
+      {"  x: {device: net_null, addresses: [\"2001:db8:0:1::9/56\"]}", 4, 37,
+       "2001:db8::/56 overlaps 2001:db8:0:1::/64", "line 2"},
+      {"  x: {device: net_null, addresses: [\"2001:db8::1/64\", \"2001:db8::1/64\"]}", 4, 55,
+       "2001:db8::1 is an address", "line 4"},
   };
   for (const Wrong& wrong : table) expect_one_problem(wrong, kTwoInterfaces);
 }
@@ -212,9 +308,10 @@ TEST(ConfigParse, RefusesWrongRoutes) {
       {"routes:\n  - {type: blackhole}", 5, 5, "a route has no 'prefix'", ""},
       {"routes:\n  - {prefix: 10.1.0.0/8, type: blackhole}", 5, 14, "host bits",
        "did you mean '10.0.0.0/8'?"},
-      {"routes:\n  - {prefix: 10.0.0.0, type: blackhole}", 5, 14, "an IPv4 prefix", "add the length"},
-      {"routes:\n  - {prefix: default, type: blackhole}", 5, 14, "an IPv4 prefix",
-       "did you mean '0.0.0.0/0'?"},
+      {"routes:\n  - {prefix: 10.0.0.0, type: blackhole}", 5, 14, "a prefix (address/length)",
+       "add the length"},
+      {"routes:\n  - {prefix: default, type: blackhole}", 5, 14, "a prefix (address/length)",
+       "::/0 that of IPv6"},
       {"routes:\n  - {prefix: 10.0.0.0/8}", 5, 5, "needs 'via' or 'type'", "such as"},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: 192.0.2.2, type: blackhole}", 5, 48, "not both", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, type: drop}", 5, 32, "one of blackhole, unreachable, prohibit", ""},
@@ -226,9 +323,9 @@ TEST(ConfigParse, RefusesWrongRoutes) {
       {"routes:\n  - {prefix: 10.0.0.0/8, via: {}}", 5, 31, "a next hop has no 'address'", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: {weight: 2}}", 5, 31, "a next hop has no 'address'", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: [[192.0.2.2]]}", 5, 32,
-       "a next hop must be an IPv4 address, not a list", ""},
+       "a next hop must be an IP address, not a list", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: wan0}}", 5, 41,
-       "address must be an IPv4 address, not 'wan0'", ""},
+       "address must be an IP address, not 'wan0'", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, weight: 0}]}", 5, 61,
        "weight must be a whole number from 1 to 255, not '0'", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: 192.0.2.2, weight: 256}}", 5, 60,
@@ -239,9 +336,9 @@ TEST(ConfigParse, RefusesWrongRoutes) {
        "next hop 192.0.2.2 is in the list already", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: 203.0.113.1, weight: 2}}", 5, 41,
        "must be on a connected subnet", "recursive"},
-      {"routes:\n  - {prefix: 10.0.0.0/8, via: wan0}", 5, 31,
-       "a next hop must be an IPv4 address, not 'wan0'", ""},
-      {"routes:\n  - {prefix: 10.0.0.0/8, via: 192.0.2.2/24}", 5, 31, "an IPv4 address", "'192.0.2.2'"},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: wan0}", 5, 31, "a next hop must be an IP address, not 'wan0'",
+       ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: 192.0.2.2/24}", 5, 31, "an IP address", "'192.0.2.2'"},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: [192.0.2.2, 192.0.2.2]}", 5, 43, "in the list already", ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: 192.0.2.1}", 5, 31,
        "the router's own address on interface 'wan0'", ""},
@@ -259,6 +356,61 @@ TEST(ConfigParse, RefusesWrongRoutes) {
   for (const Wrong& wrong : table) expect_one_problem(wrong, kTwoInterfaces);
 }
 
+TEST(ConfigParse, RefusesWrongRoutesOfIpv6) {
+  const std::string prefix = "routes:\n  - {prefix: \"2001:db8:9::/48\", ";
+  const std::string mapping = prefix + "via: {address: \"fe80::1\", interface: ";
+  const struct {
+    std::string text;
+    int line, column;
+    std::string_view message, hint;
+  } table[] = {
+      {"routes:\n  - {prefix: \"2001:db8::1/32\", type: blackhole}", 5, 14, "host bits", "'2001:db8::/32'"},
+      {"routes:\n  - {prefix: \"2001:db8::\", type: blackhole}", 5, 14, "a prefix",
+       "2001:db8::/128 is this address alone"},
+      {"routes:\n  - {prefix: \"fe80::/64\", type: blackhole}", 5, 14,
+       "fe80::/64 is link-local: nothing is routed to it", ""},
+      {"routes:\n  - {prefix: \"ff0e::/16\", type: blackhole}", 5, 14,
+       "ff0e::/16 is multicast: nothing is routed to it", ""},
+      {prefix + "via: 192.0.2.2}", 5, 38, "IPv6 cannot go by the IPv4 next hop 192.0.2.2", ""},
+      {prefix + "via: \"fe80::1\"}", 5, 38, "next hop fe80::1 is link-local: it needs an interface", ""},
+      {"routes:\n  - {prefix: 10.0.0.0/8, via: \"fe80::1\"}", 5, 31, "it needs an interface", ""},
+      {prefix + "via: \"fe80::1%wan0\"}", 5, 38, "a next hop must be an IP address, not 'fe80::1%wan0'",
+       "with the key 'interface'"},
+      {mapping + "wna0}}", 5, 70, "there is no interface 'wna0'", "did you mean 'wan0'?"},
+      {mapping + "1}}", 5, 70, "interface must be an interface's name", ""},
+      {mapping + "lan0}}", 5, 48, "interface 'lan0' does not speak IPv6: its mtu is below 1280", ""},
+      {prefix + "via: \"2001:db8:0:2::1\"}", 5, 38, "must be on a connected subnet", "recursive"},
+      {prefix + "via: {address: \"2001:db8:0:1::2\", interface: lan0}}", 5, 48,
+       "2001:db8:0:1::2 is not in a subnet of interface 'lan0'", "'wan0'"},
+      {prefix + "via: \"2001:db8:0:1::1\"}", 5, 38, "the router's own address on interface 'wan0'", ""},
+      {prefix + "via: \"2001:db8:0:1::\"}", 5, 38, "the router anycast address of 2001:db8:0:1::/64", ""},
+      {prefix + "via: [\"2001:db8:0:1::2\", \"2001:DB8:0:1::2\"]}", 5, 58, "in the list already", ""},
+      {prefix + "type: blackhole}\n  - {prefix: \"2001:DB8:9::/48\", type: prohibit}", 6, 14,
+       "2001:db8:9::/48 has a route already, on line 5", "via: [a, b]"},
+  };
+  for (const auto& c : table)
+    expect_one_problem({c.text, c.line, c.column, c.message, c.hint}, kTwoInterfaces);
+}
+
+TEST(ConfigParse, ANextHopMayNameItsInterface) {
+  const auto result =
+      parse_text(std::string(kTwoInterfaces) +
+                 "  opt0: { device: net_null }\n"
+                 "routes:\n"
+                 "  - prefix: \"2001:db8:9::/48\"\n"
+                 "    via: [{address: \"fe80::1\", interface: wan0, weight: 3}, {address: \"fe80::1\", "
+                 "interface: opt0},\n"
+                 "          \"2001:db8:0:1::2\"]\n"
+                 "  - {prefix: 10.0.0.0/8, via: {address: \"fe80::2\", interface: opt0}}\n");  // RFC 8950
+  ASSERT_TRUE(result.ok()) << listing(result.problems);
+  using Via = std::vector<NextHop>;
+  const Ipv6Address router = *Ipv6Address::parse("fe80::1");
+  EXPECT_EQ(result.config.routes.ipv6.at(*Ipv6Prefix::parse("2001:db8:9::/48")).via,
+            (Via{{*Ipv6Address::parse("2001:db8:0:1::2")}, {router, "opt0"}, {router, "wan0", 3}}));
+  EXPECT_EQ(result.config.routes.ipv4.at({Ipv4Address(10, 0, 0, 0), 8}).via,
+            (Via{{*Ipv6Address::parse("fe80::2"), "opt0"}}));
+}
+
 TEST(ConfigParse, NextHopsMayHaveWeights) {
   const auto result = parse_text(
       std::string(kTwoInterfaces) +
@@ -268,9 +420,9 @@ TEST(ConfigParse, NextHopsMayHaveWeights) {
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   using Via = std::vector<NextHop>;
   const auto at = [](unsigned last) { return Ipv4Address(192, 0, 2, last); };
-  EXPECT_EQ(result.config.routes.at({Ipv4Address(10, 0, 0, 0), 8}).via,
+  EXPECT_EQ(result.config.routes.ipv4.at({Ipv4Address(10, 0, 0, 0), 8}).via,
             (Via{{at(2), 1}, {at(3), 255}, {at(4), 1}}));
-  EXPECT_EQ(result.config.routes.at({Ipv4Address(11, 0, 0, 0), 8}).via, (Via{{at(2), 7}}));
+  EXPECT_EQ(result.config.routes.ipv4.at({Ipv4Address(11, 0, 0, 0), 8}).via, (Via{{at(2), 7}}));
 }
 
 TEST(ConfigParse, ARouteHasUpTo128NextHops) {
@@ -288,6 +440,11 @@ TEST(ConfigParse, RefusesWrongNeighbours) {
   const std::string own = "neighbors:\n  - {address: 192.0.2.1" + ok;
   const std::string broadcast = "neighbors:\n  - {address: 192.0.2.255" + ok;
   const std::string name = "neighbors:\n  - {address: gateway" + ok;
+  const std::string outside6 = "neighbors:\n  - {address: \"2001:db8:0:2::1\"" + ok;
+  const std::string own6 = "neighbors:\n  - {address: \"2001:db8:0:1::1\"" + ok;
+  const std::string anycast6 = "neighbors:\n  - {address: \"2001:db8:0:1::\"" + ok;
+  const std::string twice6 =
+      "neighbors:\n  - {address: \"fe80::1\"" + ok + "\n  - {address: \"fe80::1\"" + ok;
   const std::string twice = "neighbors:\n  - {address: 192.0.2.2" + ok + "\n  - {address: 192.0.2.2" + ok;
   const Wrong table[] = {
       {"neighbors:\n  - {address: 192.0.2.2, mac: \"02:00:00:00:00:fe\"}", 5, 5,
@@ -313,7 +470,11 @@ TEST(ConfigParse, RefusesWrongNeighbours) {
       {elsewhere, 5, 15, "198.51.100.2 is not in a subnet of interface 'wan0'", "'lan0'"},
       {own, 5, 15, "the router's own address", ""},
       {broadcast, 5, 15, "the broadcast address", ""},
-      {name, 5, 15, "address must be an IPv4 address, not 'gateway'", ""},
+      {name, 5, 15, "address must be an IP address, not 'gateway'", ""},
+      {outside6, 5, 15, "2001:db8:0:2::1 is not in a subnet of interface 'wan0'", ""},
+      {own6, 5, 15, "the router's own address", ""},
+      {anycast6, 5, 15, "the router anycast address", ""},
+      {twice6, 6, 15, "fe80::1 has an entry on 'wan0' already, on line 5", ""},
       {twice, 6, 15, "192.0.2.2 has an entry on 'wan0' already, on line 5", ""},
   };
   for (const Wrong& wrong : table) expect_one_problem(wrong, kTwoInterfaces);
@@ -336,10 +497,11 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "test.yaml:3:53: metric must be a whole number from 0 to 4294967295, not '-1'\n"
       "test.yaml:5:34: mtu must be a whole number from 576 to 9600, not 'big'\n"
       "test.yaml:5:51: 192.0.2.0/24 cannot be an interface's address: it is its subnet's network address\n"
-      "test.yaml:6:3: interface 'lan0' has no 'device'\n"
+      "test.yaml:6:3: interface 'lan0' has no 'device', 'parent' or 'loopback' (such as 'device: "
+      "\"net_af_packet,iface=veth1\"')\n"
       "test.yaml:6:19: queues must be a whole number from 1 to 64, not '99'\n"
-      "test.yaml:6:23: unknown key 'colour' in interface 'lan0' (known keys: device, queues, mtu, "
-      "addresses)\n"
+      "test.yaml:6:23: unknown key 'colour' in interface 'lan0' (known keys: device, parent, vlan, "
+      "inner_vlan, vlan_type, loopback, queues, mtu, addresses, urpf, ip_options, directed_broadcast)\n"
       "test.yaml:7:21: duplicate key 'core' (it stands on line 7 already)\n"
       "test.yaml:8:22: memory must be a size from 64M to 1024G, not '1' (add the unit: K, M or G, such as "
       "512M or 1G)\n"
@@ -399,7 +561,7 @@ interfaces:
     device: "0000:3B:00.0"
     queues: 4
     mtu: 9000
-    addresses: [192.0.2.1/24, 192.0.2.10/24]
+    addresses: [192.0.2.1/24, "2001:db8:0:1::1/64", 192.0.2.10/24]
   lan0:
     device: "net_memif,role=client,id=0,socket=/run/memif.sock"
     queues: auto
@@ -408,8 +570,10 @@ routes:
   - { prefix: 0.0.0.0/0, via: 192.0.2.254 }
   - { prefix: 203.0.113.0/24, via: [198.51.100.3, 198.51.100.2], distance: 20, metric: 7 }
   - { prefix: 10.0.0.0/8, type: unreachable }
+  - { prefix: "2001:db8:9::/48", type: prohibit, metric: 5 }
 neighbors:
   - { address: 192.0.2.254, mac: "02:00:00:00:00:fe", interface: wan0 }
+  - { address: "2001:db8:0:1::2", mac: "02:00:00:00:00:02", interface: wan0 }
 )");
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   Config expected;
@@ -420,16 +584,23 @@ neighbors:
                         {"/opt/a.so", "/opt/b.so"}};
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
   const Ipv4Address next_hop(198, 51, 100, 2);
+  const Ipv6Address gateway = *Ipv6Address::parse("2001:db8:0:1::1");
   expected.interfaces["wan0"] = {
-      "0000:3b:00.0", 4, 9000, {{{Ipv4Address(192, 0, 2, 1), 24}, {Ipv4Address(192, 0, 2, 10), 24}}, {}}};
+      "0000:3b:00.0",
+      4,
+      9000,
+      {{{Ipv4Address(192, 0, 2, 1), 24}, {Ipv4Address(192, 0, 2, 10), 24}}, {{gateway, 64}}}};
   expected.interfaces["lan0"] = {"net_memif,role=client,id=0,socket=/run/memif.sock",
                                  std::nullopt,
                                  1500,
                                  {{{Ipv4Address(198, 51, 100, 1), 24}}, {}}};
-  expected.routes[{Ipv4Address(), 0}] = {RouteType::unicast, {Ipv4Address(192, 0, 2, 254)}, 1, 0};
-  expected.routes[{Ipv4Address(203, 0, 113, 0), 24}] = {
+  expected.routes.ipv4[{Ipv4Address(), 0}] = {RouteType::unicast, {Ipv4Address(192, 0, 2, 254)}, 1, 0};
+  expected.routes.ipv4[{Ipv4Address(203, 0, 113, 0), 24}] = {
       RouteType::unicast, {next_hop, Ipv4Address(198, 51, 100, 3)}, 20, 7};
-  expected.routes[{Ipv4Address(10, 0, 0, 0), 8}] = {RouteType::unreachable, {}, 1, 0};
+  expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}] = {RouteType::unreachable, {}, 1, 0};
+  expected.routes.ipv6[*Ipv6Prefix::parse("2001:db8:9::/48")] = {RouteType::prohibit, {}, 1, 5};
+  expected.neighbors[{"wan0", *Ipv6Address::parse("2001:db8:0:1::2")}] =
+      *MacAddress::parse("02:00:00:00:00:02");
   expected.neighbors[{"wan0", Ipv4Address(192, 0, 2, 254)}] = *MacAddress::parse("02:00:00:00:00:fe");
   EXPECT_EQ(result.config, expected);
 }
@@ -439,6 +610,13 @@ TEST(ConfigParse, AcceptsWhatIsUnusualButRight) {
       "interfaces: {a: {device: net_null, addresses: [192.0.2.0/31]}}",    // RFC 3021
       "interfaces: {a: {device: net_null, addresses: [192.0.2.255/32]}}",  // a host
       "interfaces: {a: {device: net_null, addresses: [192.0.2.1/24, 192.0.2.9/28]}}",
+      "interfaces: {a: {device: net_null, mtu: 1280, addresses: [\"2001:db8::1/64\"]}}",  // RFC 8200 5
+      "interfaces: {a: {device: net_null, addresses: [\"2001:db8::/127\"]}}",             // RFC 6164
+      "interfaces: {a: {device: net_null, addresses: [\"2001:db8::/128\"]}}",
+      "interfaces: {a: {device: net_null, addresses: [\"fc00::1/7\"]}}",  // RFC 4193
+      "interfaces: {a: {device: net_null}}\n"
+      "neighbors: [{address: \"fe80::1\", mac: \"02:00:00:00:00:fe\", interface: a}]",
+      "routes: [{prefix: \"::/0\", type: blackhole}, {prefix: 0.0.0.0/0, type: blackhole}]",
       "interfaces: {a: {device: net_null}, b: {device: net_null}}",  // a driver's name makes a new device
                                                                      // each time
       "interfaces: {A-b_c.123456789: {device: net_ring}}\n",
@@ -514,7 +692,7 @@ TEST(ConfigParse, ReadsAThousandRoutesInWellUnderASecond) {
   const auto result = parse_text(text);
   const auto took = std::chrono::steady_clock::now() - start;
   ASSERT_TRUE(result.ok()) << listing(result.problems);
-  EXPECT_EQ(result.config.routes.size(), 1000U);
+  EXPECT_EQ(result.config.routes.ipv4.size(), 1000U);
   // About 10 ms; the rest is for sanitizers and busy machines.
   EXPECT_LT(took, std::chrono::seconds(1));
 }

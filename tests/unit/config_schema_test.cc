@@ -53,6 +53,13 @@ constexpr const char* kWan = "interfaces: {a: {device: net_null, addresses: [192
 // A whole file that is right if `value` is, as the value of `key` in the mapping at `path`.
 std::string file_with(const std::string& path, const std::string& key, const std::string& value) {
   const std::string setting = key + ": " + value;
+  if (path == "interfaces.*" && (key == "parent" || key.find("vlan") != std::string::npos)) {
+    std::string vlan;
+    for (const auto& [needed, given] : {std::pair("parent", "lan0"), std::pair("vlan", "7")})
+      vlan += std::string(needed) + ": " + (key == needed ? value : given) + ", ";
+    return "interfaces: {lan0: {device: net_null}, a: {" + vlan +
+           (vlan.find(setting) < vlan.size() ? "" : setting) + "}}";
+  }
   if (path == "interfaces.*") return "interfaces: {a: {device: net_null, " + setting + "}}";
   if (path == "routes[].via[]")
     return std::string(kWan) + "routes: [{prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, " + setting + "}]}]";
@@ -116,7 +123,7 @@ TEST(ConfigSchema, HasTheWordsThatTheParserTakes) {
           << path << " " << key << " " << word;
     EXPECT_FALSE(accepts(file_with(path, key, "another"))) << path << " " << key;
   });
-  EXPECT_EQ(enums, 4);  // hugepages, idle, queues, type
+  EXPECT_EQ(enums, 7);  // hugepages, idle, queues, vlan_type, urpf, ip_options, type
 }
 
 TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
@@ -131,7 +138,7 @@ TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(min - 1)))) << path << " " << key;
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
   });
-  EXPECT_EQ(ranges, 6);  // core, queues, mtu, distance, metric, weight
+  EXPECT_EQ(ranges, 8);  // core, queues, mtu, vlan, inner_vlan, distance, metric, weight
 }
 
 // Writing every default out must change nothing.
@@ -146,14 +153,14 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     ASSERT_TRUE(with.ok()) << path << " " << key << ": " << with.problems.front().to_string();
     Config expected;
     if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
-    if (path == "routes[]") expected.routes[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
+    if (path == "routes[]") expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
     if (path == "routes[].via[]") {
       expected = parse(kWan, "schema").config;
-      expected.routes[{Ipv4Address(10, 0, 0, 0), 8}].via = {Ipv4Address(192, 0, 2, 2)};
+      expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].via = {Ipv4Address(192, 0, 2, 2)};
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 12);
+  EXPECT_EQ(defaults, 16);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

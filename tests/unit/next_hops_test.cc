@@ -381,6 +381,91 @@ TEST_F(NextHopsTest, AFullAdjacencyTableKeepsNoTrafficOnADeadMember) {
   EXPECT_EQ(reached(id), std::set<IpAddress>{"192.0.2.3"_a});
 }
 
+// --- next hops that name their interface
+
+class NextHopsOnInterfaceTest : public NextHopsTest {
+ protected:
+  static config::NextHop on(const char* address, const char* interface, std::uint8_t weight = 1) {
+    return {*IpAddress::parse(address), interface, weight};
+  }
+  std::map<InterfaceId, unsigned> links(NextHopId id) const {
+    std::map<InterfaceId, unsigned> count;
+    for (const Adjacency& adjacency : adjacencies(published(id))) ++count[adjacency.interface];
+    return count;
+  }
+};
+
+TEST_F(NextHopsOnInterfaceTest, ALinkLocalAddressIsAnotherNeighbourOnEachLink) {
+  const NextHopId wan = acquire(NextHopSpec::via({on("fe80::1", "wan0")}));
+  const NextHopId lan = acquire(NextHopSpec::via({on("fe80::1", "lan0")}));
+  EXPECT_NE(wan, lan);
+  EXPECT_EQ(links(wan), (std::map<InterfaceId, unsigned>{{wan_->id, 1}}));
+  EXPECT_EQ(links(lan), (std::map<InterfaceId, unsigned>{{lan_->id, 1}}));
+  const NextHopId both = acquire(NextHopSpec::via({on("fe80::1", "lan0"), on("fe80::1", "wan0", 3)}));
+  EXPECT_EQ(links(both), (std::map<InterfaceId, unsigned>{{wan_->id, 192}, {lan_->id, 64}}));
+  EXPECT_EQ(acquire(NextHopSpec::via({on("fe80::1", "wan0")})), wan) << "one spec, one set";
+  next_hops_.neighbor_changed({wan_->id, *IpAddress::parse("fe80::1")}, LinkState::failed, {});
+  EXPECT_EQ(links(both), (std::map<InterfaceId, unsigned>{{lan_->id, 1}}));
+}
+
+TEST_F(NextHopsOnInterfaceTest, FlowsAreSpreadOverTheLinksOfOneAddress) {
+  const NextHopId both = acquire(NextHopSpec::via({on("fe80::1", "lan0"), on("fe80::1", "wan0")}));
+  std::map<InterfaceId, unsigned> first_half;
+  const auto all = adjacencies(published(both));
+  ASSERT_EQ(all.size(), 256U);
+  for (std::size_t i = 0; i < all.size() / 2; ++i) ++first_half[all[i].interface];
+  EXPECT_EQ(first_half.size(), 2U) << "they are not alike to the hash";
+}
+
+TEST_F(NextHopsOnInterfaceTest, TheInterfaceHasToReachTheAddress) {
+  const struct {
+    config::NextHop hop;
+    bool resolves;
+  } table[] = {{on("192.0.2.2", "wan0"), true},    {on("192.0.2.2", "lan0"), false},
+               {on("fe80::1", "gone0"), false},    {on("192.0.2.255", "wan0"), false},
+               {on("2001:db8::1", "wan0"), false}, {on("ff02::1", "wan0"), false}};
+  for (const auto& c : table) {
+    const NextHopId id = acquire(NextHopSpec::via({c.hop}));
+    EXPECT_EQ(published(id).kind() == NextHop::Kind::forward, c.resolves) << c.hop.to_string();
+  }
+}
+
+TEST_F(NextHopsOnInterfaceTest, FollowsTheInterfaceOfThatName) {
+  const NextHopId id = acquire(NextHopSpec::via({on("fe80::1", "new0")}));
+  EXPECT_EQ(published(id), NextHop::drop(DropReason::next_hop_lost));
+  Interface& fresh = add("new0", "2001:db8:5::1/64", PortId(2));
+  interfaces_.publish_addresses();
+  next_hops_.interfaces_changed();
+  EXPECT_EQ(links(id), (std::map<InterfaceId, unsigned>{{fresh.id, 1}}));
+  fresh.config.mtu = 1279;  // RFC 8200 5: no IPv6 any more
+  next_hops_.interfaces_changed();
+  EXPECT_EQ(published(id), NextHop::drop(DropReason::next_hop_lost));
+  fresh.config.mtu = 1280;
+  set_up(fresh, true);
+  EXPECT_EQ(published(id).kind(), NextHop::Kind::forward);
+  set_up(fresh, false);
+  EXPECT_EQ(published(id), NextHop::drop(DropReason::next_hop_lost));
+}
+
+// With and without the interface's name it is one neighbour, and one link.
+TEST_F(NextHopsOnInterfaceTest, OneNeighbourMayBeNamedTwice) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, on("192.0.2.2", "wan0"), "198.51.100.2"_a}));
+  EXPECT_EQ(links(id).size(), 2U);
+  EXPECT_EQ(next_hops_.find_link(on_wan("192.0.2.2"_a))->routed, 1U);
+  wan_->config.addresses.ipv4 = {*Ipv4InterfaceAddress::parse("203.0.113.1/24")};
+  interfaces_.publish_addresses();
+  next_hops_.interfaces_changed();
+  EXPECT_EQ(next_hops_.find_link(on_wan("192.0.2.2"_a)), nullptr);
+  wan_->config.addresses.ipv4 = {*Ipv4InterfaceAddress::parse("192.0.2.1/24")};
+  interfaces_.publish_addresses();
+  next_hops_.interfaces_changed();
+  EXPECT_EQ(next_hops_.find_link(on_wan("192.0.2.2"_a))->routed, 1U);
+  next_hops_.release(id);
+  EXPECT_EQ(next_hops_.find_link(on_wan("192.0.2.2"_a)), nullptr);
+  pass_grace_period();
+  EXPECT_EQ(writer_.adjacencies_used(), 0U);
+}
+
 // The acceptance of next-hop groups: what is repaired is the group, whatever is behind it.
 // Rule 14.
 TEST_F(NextHopsTest, OneOfTwoNextHopsBehindAHundredThousandPrefixesIsLostByOneStore) {

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "controlplane/route_owners.h"
 #include "tests/unit/random.h"
 #include "tests/unit/table_fixture.h"
 
@@ -72,7 +73,7 @@ TEST_F(RibTest, AddTellsWhatItDid) {
   EXPECT_EQ(add(prefix, spec(kB, RouteSource::api, 2)), Outcome::replaced);
   EXPECT_EQ(add(prefix, spec(kB, RouteSource::api, 2, 7)), Outcome::replaced);
   auto owned = spec(kB, RouteSource::api, 2, 7);
-  owned.owner = *rib_.owner_id("feed");
+  owned.owner = 1;
   EXPECT_EQ(add(prefix, owned), Outcome::replaced);
   owned.mark = 5;
   EXPECT_EQ(add(prefix, owned), Outcome::unchanged) << "a mark alone is no change";
@@ -143,16 +144,17 @@ TEST_F(RibTest, AFailingFibInsertLeavesEverythingAsItWas) {
   expect_fib("10.0.0.0/25"_p, kB);
 }
 
-TEST_F(RibTest, OwnersAreNumberedOnceAndThereIsALastOne) {
-  EXPECT_EQ(*rib_.owner_id(""), 0U);
-  const std::uint16_t bird = *rib_.owner_id("bird");
-  EXPECT_EQ(*rib_.owner_id("bird"), bird);
-  EXPECT_EQ(rib_.owner_name(bird), "bird");
+TEST(RouteOwners, AreNumberedOnceAndThereIsALastOne) {
+  RouteOwners owners;
+  EXPECT_EQ(*owners.id(""), 0U);
+  const std::uint16_t bird = *owners.id("bird");
+  EXPECT_EQ(*owners.id("bird"), bird);
+  EXPECT_EQ(owners.name(bird), "bird");
   std::size_t made = 1;
-  while (rib_.owner_id("owner" + std::to_string(made))) ++made;
+  while (owners.id("owner" + std::to_string(made))) ++made;
   EXPECT_EQ(made, 65'535U) << "with \"bird\" and none: as many as 16 bits count";
-  EXPECT_EQ(rib_.owner_name(0xffff), "owner65534");
-  EXPECT_EQ(*rib_.owner_id("bird"), bird) << "who is known goes on";
+  EXPECT_EQ(owners.name(0xffff), "owner65534");
+  EXPECT_EQ(*owners.id("bird"), bird) << "who is known goes on";
 }
 
 TEST_F(RibTest, VisitsPrefixesInOrderTheBestRouteFirst) {
@@ -175,35 +177,44 @@ TEST_F(RibTest, VisitsPrefixesInOrderTheBestRouteFirst) {
 // ----------------------------------------------------------------------------------------------
 
 // Every route in one flat map; the best is found by looking at all.
+template <class Prefix>
 struct RibOracle {
   struct Value {
     NextHopSpec next_hop;
     unsigned distance;
     std::uint32_t metric;
   };
-  std::map<std::pair<Ipv4Prefix, RouteSource>, Value> routes;
+  std::map<std::pair<Prefix, RouteSource>, Value> routes;
 
-  [[nodiscard]] std::map<Ipv4Prefix, NextHopSpec> fib() const {
-    std::map<Ipv4Prefix, std::tuple<unsigned, std::uint32_t, RouteSource, NextHopSpec>> best;
+  [[nodiscard]] std::map<Prefix, NextHopSpec> fib() const {
+    std::map<Prefix, std::tuple<unsigned, std::uint32_t, RouteSource, NextHopSpec>> best;
     for (const auto& [key, value] : routes) {
       const std::tuple candidate(value.distance, value.metric, key.second, value.next_hop);
       const auto [at, fresh] = best.try_emplace(key.first, candidate);
       if (!fresh && candidate < at->second) at->second = candidate;
     }
-    std::map<Ipv4Prefix, NextHopSpec> result;
+    std::map<Prefix, NextHopSpec> result;
     for (const auto& [prefix, value] : best) result.emplace(prefix, std::get<3>(value));
     return result;
   }
 };
 
-class RibRandomTest : public RibTest {
+template <class AddressType>
+class RibRandomTest : public TableFixture {
  protected:
+  using Prefix = IpPrefix<AddressType>;
+  // 10.I.0.0/16 and the like, or the same bits at the top of an IPv6 address.
+  static Prefix prefix(std::uint32_t bits, unsigned length) {
+    using Value = typename AddressType::Value;
+    return {AddressType(Value{bits} << (AddressType::kBits - 32)), length};
+  }
   void expect_equal() {
-    std::map<Ipv4Prefix, NextHopSpec> fib;
-    writer_.fib(FibId(0)).visit_from({}, [&](Ipv4Prefix prefix, const lpm::Ipv4Table::Rule& rule) {
-      fib.emplace(prefix, next_hops_.find(rule.next_hop)->spec);
-      return true;
-    });
+    std::map<Prefix, NextHopSpec> fib;
+    writer_.fib<Prefix>(FibId(0)).visit_from(
+        {}, [&](Prefix prefix, const typename lpm::Table<Prefix>::Rule& rule) {
+          fib.emplace(prefix, next_hops_.find(rule.next_hop)->spec);
+          return true;
+        });
     ASSERT_EQ(fib, oracle_.fib());
     EXPECT_EQ(rib_.prefixes(), fib.size());
     std::map<NextHopSpec, std::uint32_t> references;
@@ -226,7 +237,7 @@ class RibRandomTest : public RibTest {
   void expect_visited_sorted() {
     std::size_t seen = 0;
     const Route* last = nullptr;
-    rib_.visit_from({}, [&](Ipv4Prefix, const Route& route, bool best) {
+    rib_.visit_from({}, [&](Prefix, const Route& route, bool best) {
       ++seen;
       if (!best) {
         EXPECT_LE(std::tie(last->distance, last->metric), std::tie(route.distance, route.metric));
@@ -237,11 +248,15 @@ class RibRandomTest : public RibTest {
     EXPECT_EQ(seen, oracle_.routes.size());
   }
 
-  RibOracle oracle_;
+  BasicRib<Prefix> rib_{writer_, next_hops_, FibId(0)};
+  RibOracle<Prefix> oracle_;
 };
 
+using Families = testing::Types<Ipv4Address, Ipv6Address>;
+TYPED_TEST_SUITE(RibRandomTest, Families);
+
 // Rules 12, 42.
-TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
+TYPED_TEST(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
   Random random;
   const std::vector<NextHopSpec> next_hops = {kA,
                                               kB,
@@ -251,37 +266,37 @@ TEST_F(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
                                               NextHopSpec::local(),
                                               NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a})};
   unsigned refused = 0;
-  for (unsigned step = 0; step < 5000 && !HasFailure(); ++step) {
+  for (unsigned step = 0; step < 5000 && !this->HasFailure(); ++step) {
     // Few prefixes, so that sources meet; /25s, so that inserts fail for lack of a group (of shorter ones,
     // too: a /25 that had their answer needs a group when they get another one).
-    const Ipv4Prefix prefix(Ipv4Address(0x0a000000 + (random.below(8) << 8)),
-                            std::array{8U, 16U, 24U, 25U}[random.below(4)]);
+    const auto prefix = TestFixture::prefix(0x0a000000 + (random.below(8) << 8),
+                                            std::array{8U, 16U, 24U, 25U}[random.below(4)]);
     const auto source = static_cast<RouteSource>(random.below(4));
     if (random.below(10) < 6) {
       const auto s = spec(next_hops[random.below(next_hops.size())], source,
                           static_cast<std::uint8_t>(1 + random.below(3)), random.below(3));
-      if (rib_.add(prefix, s)) {
-        oracle_.routes[{prefix, source}] = {s.next_hop, s.distance, s.metric};
+      if (this->rib_.add(prefix, s)) {
+        this->oracle_.routes[{prefix, source}] = {s.next_hop, s.distance, s.metric};
       } else {
         ++refused;
       }
     } else {
-      EXPECT_EQ(rib_.remove(prefix, source), oracle_.routes.erase({prefix, source}) == 1);
+      EXPECT_EQ(this->rib_.remove(prefix, source), this->oracle_.routes.erase({prefix, source}) == 1);
     }
-    if (random.chance(3)) reclaimer_.poll();
-    if (step % 20 == 0) expect_equal();
+    if (random.chance(3)) this->reclaimer_.poll();
+    if (step % 20 == 0) this->expect_equal();
   }
   EXPECT_GT(refused, 0U);
-  while (!oracle_.routes.empty()) {
-    const auto [prefix, source] = oracle_.routes.begin()->first;
-    EXPECT_TRUE(rib_.remove(prefix, source));
-    oracle_.routes.erase(oracle_.routes.begin());
+  while (!this->oracle_.routes.empty()) {
+    const auto [prefix, source] = this->oracle_.routes.begin()->first;
+    EXPECT_TRUE(this->rib_.remove(prefix, source));
+    this->oracle_.routes.erase(this->oracle_.routes.begin());
   }
-  expect_equal();
-  pass_grace_period();
-  EXPECT_EQ(writer_.next_hops_used(), 0U);
-  EXPECT_EQ(writer_.adjacencies_used(), 0U);
-  EXPECT_EQ(writer_.fib(FibId(0)).statistics().groups, 0U);
+  this->expect_equal();
+  this->pass_grace_period();
+  EXPECT_EQ(this->writer_.next_hops_used(), 0U);
+  EXPECT_EQ(this->writer_.adjacencies_used(), 0U);
+  EXPECT_EQ(this->writer_.template fib<IpPrefix<TypeParam>>(FibId(0)).statistics().groups, 0U);
 }
 
 }  // namespace

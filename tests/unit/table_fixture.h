@@ -32,7 +32,9 @@ class TableFixture : public testing::Test {
 
   Interface& add(const std::string& name, const std::string& address, PortId port) {
     config::InterfaceConfig config;
-    config.addresses.ipv4 = {*Ipv4InterfaceAddress::parse(address)};
+    std::visit([&]<class Address>(
+                   const IpInterfaceAddress<Address>& own) { config.addresses.of<Address>().push_back(own); },
+               *parse_interface_address(address));
     Interface* interface = interfaces_.add(name, config);
     interface->port = port;
     interface->mac = MacAddress{{2, 0, 0, 0, 0, static_cast<std::uint8_t>(port.value() + 1)}};
