@@ -42,11 +42,18 @@ struct ControlConfig {
 template <class Address>
 using InterfaceAddresses = std::vector<IpInterfaceAddress<Address>>;
 
+// What the router tells hosts of itself (RFC 4861 6.2).
+struct RouterAdvertisements {
+  bool send = false;
+  friend bool operator==(const RouterAdvertisements&, const RouterAdvertisements&) = default;
+};
+
 struct InterfaceConfig {
   std::string device;              // PCI address or DPDK devargs; fixed while the interface lives
   std::optional<unsigned> queues;  // receive queues; absent: auto (one a worker, as far as the port has them)
   unsigned mtu = 1500;             // bytes of IP packet
   PerFamily<InterfaceAddresses> addresses;  // in the file's order: the first of a family is its primary one
+  RouterAdvertisements router_advertisements;
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 
