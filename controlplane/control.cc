@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "controlplane/packet_bytes.h"
 #include "dataplane/eal.h"
 
 namespace millrace::controlplane {
@@ -72,8 +73,12 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
       next_hops_(writer_, interfaces_),
       ribs_{{writer_, next_hops_, FibId(0)}, {writer_, next_hops_, FibId(0)}},
       output_(tables_, interfaces_),
-      icmp_(interfaces_, output_),
-      neighbors_(interfaces_, output_, options.neighbors) {}
+      neighbors_(interfaces_, output_, options.neighbors),
+      arp_(output_, neighbors_),
+      nd_(interfaces_, output_, neighbors_),
+      icmp_(output_, icmp_limits_),
+      icmp6_(nd_, output_, icmp_limits_),
+      local_(icmp_, icmp6_, nd_) {}
 
 Result<void> Control::make_rings_and_workers() {
   handoff_.resize(options_.workers + 1);
@@ -111,6 +116,10 @@ void Control::connect_hooks() {
                           neighbor_changed(key, state, mac);
                         },
                         drop_hook, [this](NeighborKey key) { return sent_to(key).first; }});
+  neighbors_.set_speakers(arp_, nd_);
+  local_.set_drop([this](rte_mbuf* m, DropReason reason, bool answered) {
+    drop(m, dataplane::meta(m).ingress, reason, answered);
+  });
   next_hops_.set_hooks([this](NeighborKey key) { return mac_of(key); },
                        [this](NeighborKey key, bool wanted) { neighbors_.want(key, wanted); });
 }
@@ -138,7 +147,9 @@ void Control::set_time(std::uint64_t now_ns) {
   now_ns_ = now_ns;
   writer_.set_time(now_ns);
   neighbors_.set_time(now_ns);
-  icmp_.set_time(now_ns);
+  nd_.set_time(now_ns);
+  icmp_limits_.set_time(now_ns);
+  local_.set_time(now_ns);
 }
 
 // All hosts of a subnet have the MAC of all hosts.
@@ -181,37 +192,44 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
   if (ingress == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
   switch (c) {
     case PuntClass::arp:
-      if (const auto reason = neighbors_.handle_arp(m, *ingress)) {
-        ++dropped_[ingress_id.value()][static_cast<std::size_t>(*reason)];
-      }
+      if (const auto reason = arp_.handle(m, *ingress)) count_drop(ingress_id, *reason);
       return;
     case PuntClass::nd:
-      return drop(m, ingress_id, DropReason::local_no_protocol);
     case PuntClass::local:
-      if (const auto reason = icmp_.deliver(m, *ingress)) drop(m, ingress_id, *reason);
-      return;
+      return local_.deliver(m, *ingress);
     case PuntClass::unresolved:
       if (interfaces_.find(meta.egress) == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
       return neighbors_.resolve({meta.egress, meta.next_hop_address}, m);
     case PuntClass::error:
-      icmp_.send_error(m, *ingress, meta.reason, meta.mtu);
+      send_error(m, *ingress, meta.reason);
       return rte_pktmbuf_free(m);
   }
 }
 
-// Ends a packet that was punted: counted, answered by an ICMP error if its reason has one, freed.
-void Control::drop(rte_mbuf* m, InterfaceId at, DropReason reason) {
-  if (at != kNoInterface) ++dropped_[at.value()][static_cast<std::size_t>(reason)];
+void Control::count_drop(InterfaceId at, DropReason reason) {
+  ++dropped_[at.value()][static_cast<std::size_t>(reason)];
+}
+
+void Control::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason) {
+  is_ipv6(m) ? icmp6_.send_error(m, ingress, reason) : icmp_.send_error(m, ingress, reason);
+}
+
+// Ends a packet that was punted: counted, answered by an ICMP error if its reason has one and it is to be
+// `answered`, freed.
+void Control::drop(rte_mbuf* m, InterfaceId at, DropReason reason, bool answered) {
+  if (at != kNoInterface) count_drop(at, reason);
   const Interface* ingress = at == kNoInterface ? nullptr : interfaces_.find(at);
   const bool forwarded = !dataplane::meta(m).from_control;
-  if (ingress != nullptr && forwarded && dataplane::has_icmp_error(reason)) {
-    icmp_.send_error(m, *ingress, reason, dataplane::meta(m).mtu);
+  if (answered && ingress != nullptr && forwarded && dataplane::has_icmp_error(reason)) {
+    send_error(m, *ingress, reason);
   }
   rte_pktmbuf_free(m);
 }
 
 void Control::tick() {
   neighbors_.tick();
+  nd_.tick();
+  local_.tick();
   reclaimer_.poll();
   writer_.maintain();
   free_idle_pools();

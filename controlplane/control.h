@@ -13,8 +13,12 @@
 
 #include "config/diff.h"
 #include "config/model.h"
+#include "controlplane/arp.h"
 #include "controlplane/icmp.h"
+#include "controlplane/icmp6.h"
 #include "controlplane/interfaces.h"
+#include "controlplane/local.h"
+#include "controlplane/nd.h"
 #include "controlplane/neighbors.h"
 #include "controlplane/next_hops.h"
 #include "controlplane/output.h"
@@ -138,7 +142,9 @@ class Control {
   }
   [[nodiscard]] NextHops& next_hops() { return next_hops_; }
   [[nodiscard]] Neighbors& neighbors() { return neighbors_; }
+  [[nodiscard]] const Nd& nd() const { return nd_; }
   [[nodiscard]] Icmp& icmp() { return icmp_; }
+  [[nodiscard]] const Local& local() const { return local_; }
   [[nodiscard]] Output& output() { return output_; }
   [[nodiscard]] std::uint64_t failed_installs() const { return failed_installs_; }
 
@@ -189,7 +195,9 @@ class Control {
 
   // control.cc
   void handle_punt(rte_mbuf* m, dataplane::PuntClass c);
-  void drop(rte_mbuf* m, InterfaceId at, dataplane::DropReason reason);
+  void drop(rte_mbuf* m, InterfaceId at, dataplane::DropReason reason, bool answered = true);
+  void count_drop(InterfaceId at, dataplane::DropReason reason);
+  void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
   std::pair<NextHops::LinkState, MacAddress> mac_of(NeighborKey key) const;
   void neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac);
   void free_idle_pools();
@@ -214,8 +222,13 @@ class Control {
   PerFamily<RibOf> ribs_;
   RouteOwners owners_;
   Output output_;
-  Icmp icmp_;
   Neighbors neighbors_;
+  Arp arp_;
+  Nd nd_;
+  IcmpLimits icmp_limits_;
+  Icmp icmp_;
+  Icmp6 icmp6_;
+  Local local_;
 
   // Rings: punt (producer: a worker; consumer: us), handoff (producer: one worker or us; consumer: a worker).
   std::vector<std::array<Ring, dataplane::kPuntClassCount>> punt_rings_;  // [worker]

@@ -1,5 +1,5 @@
-// What Millrace answers by itself: echo to its own addresses, and ICMP errors about packets that could not go
-// on.
+// What Millrace answers by itself in IPv4: echo to its own addresses, and ICMP errors about packets that
+// could not go on. icmp6.h is the same for IPv6.
 //
 // Supported: RFC 792, RFC 1122 3.2.2, RFC 1812 4.3, RFC 1191 (next-hop MTU), RFC 6918 (deprecated types
 // unanswered). Control thread only.
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "controlplane/icmp_limits.h"
 #include "controlplane/interfaces.h"
 #include "controlplane/output.h"
 #include "dataplane/drop_reason.h"
@@ -18,39 +19,24 @@ namespace millrace::controlplane {
 
 class Icmp {
  public:
-  struct Counters {
-    std::uint64_t echo_replies = 0;
-    std::uint64_t errors_sent = 0;
-    std::uint64_t errors_suppressed_rate = 0;  // over the rate limit
-    std::uint64_t errors_suppressed_rule = 0;  // RFC 1812 4.3.2.7 forbids one
-  };
+  Icmp(Output& output, IcmpLimits& limits) : output_(output), limits_(limits) {}
+  void set_rate(unsigned errors_per_second) { limits_.set_rate(errors_per_second); }
 
-  Icmp(const Interfaces& interfaces, Output& output) : interfaces_(interfaces), output_(output) {}
-  void set_rate(unsigned errors_per_second) { rate_ = errors_per_second; }
-  void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
-
-  // A validated packet (Ethernet and IPv4) to one of our addresses. Takes the buffer if it has no reason to
-  // drop it; else the caller drops it with that reason.
+  // A message in a whole packet of IPv4 to one of our addresses. Takes the buffer if it has no reason to drop
+  // it; else the caller drops it with that reason.
   std::optional<dataplane::DropReason> deliver(rte_mbuf* m, const Interface& ingress);
   // The error that `reason` calls for, about `m`, which came on `ingress`. The buffer stays the caller's.
-  void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason, std::uint16_t mtu);
+  void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
 
-  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const IcmpCounters& counters() const { return limits_.counters(); }  // of both families
 
  private:
-  std::optional<dataplane::DropReason> answer_icmp(rte_mbuf* m, const Interface& ingress);
   void echo_reply(rte_mbuf* m, const Interface& ingress);
   [[nodiscard]] bool may_answer(rte_mbuf* m) const;
-  bool take_token();
 
-  const Interfaces& interfaces_;
   Output& output_;
-  std::uint64_t now_ns_ = 0;
-  unsigned rate_ = 1000;
-  std::uint64_t credit_ns_ = 0;  // a token bucket, in time: one error costs 1 s / rate
-  std::uint64_t last_ns_ = 0;
+  IcmpLimits& limits_;
   std::uint16_t identification_ = 0;
-  Counters counters_;
 };
 
 }  // namespace millrace::controlplane

@@ -1,7 +1,6 @@
 #include "controlplane/neighbors.h"
 
 #include <cassert>
-#include <cstring>
 #include <utility>
 
 #include "dataplane/packet.h"
@@ -12,7 +11,6 @@ using dataplane::DropReason;
 using LinkState = NextHops::LinkState;
 
 namespace {
-constexpr MacAddress kBroadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 // Work at one tick is bounded: a flood of unknown destinations must not hold the control loop.
 constexpr unsigned kExpiriesPerTick = 128;
 }  // namespace
@@ -63,14 +61,39 @@ Neighbors::Entries::iterator Neighbors::make(NeighborKey key, bool wanted) {
 void Neighbors::ask(NeighborKey key, Entry& entry) {
   const Interface* on = interfaces_.find(key.interface);
   if (on == nullptr) return;
-  if (key.address.is_ipv6()) return;
-  const auto target = key.address.as<Ipv4Address>();
-  const auto sender = on->source_for(target);
-  if (!sender) return;
   // A probe goes to the MAC that we believe in (RFC 1122 2.3.2.1 (2)), a first request to everybody.
-  const MacAddress to = entry.state == State::probe ? entry.mac : kBroadcast;
-  send_arp(*on, wire::kArpRequest, *sender, {}, target, to);
-  ++counters_.requests_sent;
+  const auto last = entry.state == State::probe ? std::optional(entry.mac) : std::nullopt;
+  speakers_[key.address.is_ipv6() ? 1 : 0]->ask(*on, key.address, last);
+}
+
+const Neighbors::Entry* Neighbors::find(NeighborKey key) const {
+  const auto at = entries_.find(key);
+  return at == entries_.end() ? nullptr : &at->second;
+}
+
+void Neighbors::heard(NeighborKey key, MacAddress mac) {
+  auto at = entries_.find(key);
+  if (at == entries_.end()) {
+    if (entries_.size() >= limits_.total) return;
+    at = entries_.try_emplace(key).first;
+    ++incomplete_;  // until learn(), a moment later
+    at->second.used_ns = now_ns_;
+  }
+  learn(at, mac, State::stale);
+}
+
+bool Neighbors::update(NeighborKey key, MacAddress mac, State state) {
+  const auto at = entries_.find(key);
+  if (at == entries_.end()) return false;
+  learn(at, mac, state);
+  return true;
+}
+
+void Neighbors::doubt(NeighborKey key) {
+  const auto at = entries_.find(key);
+  if (at == entries_.end() || at->second.state != State::reachable) return;
+  at->second.state = State::stale;
+  set_deadline(at, now_ns_ + limits_.used_check_ns);
 }
 
 void Neighbors::resolve(NeighborKey key, rte_mbuf* m) {
@@ -246,6 +269,7 @@ void Neighbors::remove_fixed(NeighborKey key) {
 }
 
 void Neighbors::flush(InterfaceId interface, bool fixed_too) {
+  for (NeighborSpeaker* speaker : speakers_) speaker->stop(interface);
   for (auto at = entries_.lower_bound({interface, IpAddress()}); at != entries_.end();) {
     const NeighborKey key = at->first;
     if (key.interface != interface) return;
@@ -280,80 +304,7 @@ void Neighbors::forget(Entries::iterator at) {
 }
 
 void Neighbors::announce(const Interface& interface) {
-  for (const auto& own : interface.config.addresses.ipv4) {
-    send_arp(interface, wire::kArpRequest, own.address, {}, own.address, kBroadcast);
-  }
-}
-
-void Neighbors::send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender,
-                         MacAddress target_mac, Ipv4Address target, MacAddress destination) {
-  rte_mbuf* m = output_.allocate(sizeof(wire::Ethernet) + sizeof(wire::Arp));
-  if (m == nullptr) return;
-  *dataplane::ethernet(m) = {destination, egress.mac, Be16(wire::kEtherTypeArp)};
-  *rte_pktmbuf_mtod_offset(m, wire::Arp*, sizeof(wire::Ethernet)) = {
-      Be16(1),      Be16(wire::kEtherTypeIpv4), 6, 4, Be16(operation), egress.mac, sender.wire(), target_mac,
-      target.wire()};
-  output_.send_frame(m, egress);
-}
-
-void Neighbors::reply(const wire::Arp& request, const Interface& ingress) {
-  send_arp(ingress, wire::kArpReply, Ipv4Address(request.target_address), request.sender_mac,
-           Ipv4Address(request.sender_address), request.sender_mac);
-  ++counters_.replies_sent;
-}
-
-std::optional<DropReason> Neighbors::handle_arp(rte_mbuf* m, const Interface& ingress) {
-  constexpr std::uint16_t kFrame = sizeof(wire::Ethernet) + sizeof(wire::Arp);
-  if (!dataplane::make_contiguous(m, kFrame)) {
-    rte_pktmbuf_free(m);
-    return DropReason::arp_invalid;
-  }
-  const wire::Arp arp = *rte_pktmbuf_mtod_offset(m, const wire::Arp*, sizeof(wire::Ethernet));
-  rte_pktmbuf_free(m);
-  const std::uint16_t operation = arp.operation.host();
-  if (arp.hardware_type.host() != 1 || arp.protocol_type.host() != wire::kEtherTypeIpv4 ||
-      arp.hardware_length != 6 || arp.protocol_length != 4 ||
-      (operation != wire::kArpRequest && operation != wire::kArpReply) || arp.sender_mac.is_group() ||
-      arp.sender_mac.is_zero()) {
-    return DropReason::arp_invalid;
-  }
-  const Ipv4Address sender(arp.sender_address);
-  const Ipv4Address target(arp.target_address);
-  const bool for_us = ingress.has_address(target);
-  if (ingress.has_address(sender)) {
-    // Our own frame come back, or somebody who uses our address: RFC 5227 2.4 (c), we keep and defend it.
-    if (arp.sender_mac != ingress.mac) {
-      ++counters_.conflicts;
-      if (now_ns_ - last_defence_ns_ >= limits_.defend_ns) {
-        last_defence_ns_ = now_ns_;
-        announce(ingress);
-      }
-    }
-    return DropReason::arp_ignored;
-  }
-  if (sender == Ipv4Address() && operation == wire::kArpRequest && for_us) {  // RFC 5227 2.1.1: a probe
-    reply(arp, ingress);
-    return std::nullopt;
-  }
-  if (!ingress.is_neighbor(sender)) return DropReason::arp_ignored;
-
-  const NeighborKey key{ingress.id, sender};
-  auto at = entries_.find(key);
-  if (operation == wire::kArpRequest && for_us) {
-    if (at == entries_.end() && entries_.size() < limits_.total) {
-      at = entries_.try_emplace(key).first;
-      ++incomplete_;  // until learn(), a moment later
-      at->second.used_ns = now_ns_;
-    }
-    if (at != entries_.end()) learn(at, arp.sender_mac, State::stale);
-    reply(arp, ingress);
-    return std::nullopt;
-  }
-  if (at == entries_.end()) return DropReason::arp_ignored;
-  // A reply to us confirms; anything else that a known neighbour says of itself (gratuitous ARP, a request to
-  // another) updates (RFC 826).
-  learn(at, arp.sender_mac, operation == wire::kArpReply && for_us ? State::reachable : State::stale);
-  return std::nullopt;
+  for (NeighborSpeaker* speaker : speakers_) speaker->announce(interface);
 }
 
 }  // namespace millrace::controlplane

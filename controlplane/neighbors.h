@@ -1,5 +1,5 @@
-// The neighbour table: who has which MAC on which interface, by ARP (RFC 826, 5227), with the ageing of RFC
-// 4861 7.3.
+// The neighbour table: who has which MAC on which interface, with the ageing of RFC 4861 7.3 for both
+// families. ARP (arp.h) and neighbour discovery (nd.h) speak for it and tell it what they hear.
 //
 //            resolve / want            reply                  30 s           used since: probe (unicast)
 //   (none) ---------------> incomplete ------> reachable ----------> stale <--------------------> probe
@@ -7,19 +7,22 @@
 //                             unanswered v                                        v v
 //                           failed: 3/1 for what waits; a wanted one is asked again every 10 s, others go
 //
-// Control thread only. Supported: RFC 826 with gratuitous ARP, probes of RFC 5227 answered, RFC 1812 3.3.2.
+// Control thread only. Supported: RFC 1812 3.3.2, RFC 1122 2.3.2, RFC 4861 7.2.2 and 7.3.
 #pragma once
 
 #include <rte_mbuf.h>
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string_view>
 
 #include "controlplane/interfaces.h"
+#include "controlplane/neighbor_speaker.h"
 #include "controlplane/next_hops.h"
 #include "controlplane/output.h"
 
@@ -53,12 +56,15 @@ class Neighbors {
     std::uint64_t confirmed_ns = 0;
     std::uint64_t used_ns = 0;
     std::uint64_t used_packets = 0;  // the adjacency's counter when last looked at
-    std::deque<rte_mbuf*> waiting;   // Ethernet room and IPv4 packet
+    std::deque<rte_mbuf*> waiting;   // Ethernet room and IP packet
   };
   struct Counters {
-    std::uint64_t requests_sent = 0;
+    std::uint64_t requests_sent = 0;  // of ARP
     std::uint64_t replies_sent = 0;
-    std::uint64_t learned = 0;
+    std::uint64_t solicitations_sent = 0;  // of neighbour discovery
+    std::uint64_t advertisements_sent = 0;
+    std::uint64_t router_advertisements_sent = 0;
+    std::uint64_t learned = 0;    // in either family
     std::uint64_t conflicts = 0;  // someone else claims one of our addresses
   };
   struct Hooks {
@@ -76,10 +82,18 @@ class Neighbors {
   Neighbors(const Neighbors&) = delete;
   Neighbors& operator=(const Neighbors&) = delete;
   void set_hooks(Hooks hooks) { hooks_ = std::move(hooks); }
+  void set_speakers(NeighborSpeaker& ipv4, NeighborSpeaker& ipv6) { speakers_ = {&ipv4, &ipv6}; }
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
 
-  // An ARP frame from `ingress`. Takes the buffer, and says how it ended (the reason if it was of no use).
-  std::optional<dataplane::DropReason> handle_arp(rte_mbuf* m, const Interface& ingress);
+  // --- what the speakers heard ---
+  // A neighbour speaks to us, and so tells its MAC: it is known from now on, if there is room.
+  void heard(NeighborKey key, MacAddress mac);
+  // What is said of a neighbour. False if it is nobody that we know.
+  bool update(NeighborKey key, MacAddress mac, State state);
+  // A reachable one may have another MAC by now: it has to confirm before long.
+  void doubt(NeighborKey key);
+  [[nodiscard]] const Entry* find(NeighborKey key) const;
+
   // The packet waits until the neighbour answers, or is dropped through the hook. Takes the buffer.
   void resolve(NeighborKey key, rte_mbuf* m);
   void want(NeighborKey key, bool wanted);
@@ -88,12 +102,15 @@ class Neighbors {
   void flush(InterfaceId interface, bool fixed_too);  // link down, or the interface goes
   void flush_off_link(
       const Interface& interface);            // those that its addresses no longer reach; static ones stay
-  void announce(const Interface& interface);  // gratuitous ARP for its addresses (RFC 5227 3)
+  void announce(const Interface& interface);  // its addresses, in both families
   void tick();                                // timers that are due
 
   [[nodiscard]] std::pair<NextHops::LinkState, MacAddress> known(NeighborKey key) const;
   [[nodiscard]] const std::map<NeighborKey, Entry>& entries() const { return entries_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] Counters& count() { return counters_; }  // for the speakers
+  [[nodiscard]] const NeighborLimits& limits() const { return limits_; }
+  [[nodiscard]] std::uint64_t now_ns() const { return now_ns_; }
   [[nodiscard]] std::size_t waiting_packets() const { return waiting_; }
 
  private:
@@ -111,21 +128,18 @@ class Neighbors {
   void set_deadline(Entries::iterator at, std::uint64_t deadline_ns);
   std::deque<rte_mbuf*> take_waiting(Entry& entry);
   void drop_waiting(NeighborKey key, Entry& entry, dataplane::DropReason reason);
-  void send_arp(const Interface& egress, std::uint16_t operation, Ipv4Address sender, MacAddress target_mac,
-                Ipv4Address target, MacAddress destination);
-  void reply(const wire::Arp& request, const Interface& ingress);
 
   const Interfaces& interfaces_;
   Output& output_;
   NeighborLimits limits_;
   Hooks hooks_;
+  std::array<NeighborSpeaker*, 2> speakers_{};  // of IPv4, of IPv6
   std::uint64_t now_ns_ = 0;
   Entries entries_;
   std::set<std::pair<std::uint64_t, NeighborKey>> deadlines_;
   std::size_t incomplete_ = 0;
   std::size_t waiting_ = 0;        // packets, over all entries
   unsigned first_requests_ = 128;  // that may still go out before the next tick
-  std::uint64_t last_defence_ns_ = 0;
   Counters counters_;
 };
 

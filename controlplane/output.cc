@@ -4,15 +4,52 @@
 
 #include <cstring>
 
+#include "controlplane/packet_bytes.h"
 #include "dataplane/flow_hash.h"
-#include "dataplane/fragment.h"
 #include "net/checksum.h"
+#include "net/wire6.h"
 
 namespace millrace::controlplane {
 
 using dataplane::DropReason;
 using dataplane::NextHop;
 using dataplane::TxPath;
+
+namespace {
+
+// All packets of a flow take one path. What we send ourselves is told apart by addresses and protocol.
+template <class Address>
+std::uint32_t flow_hash(rte_mbuf* m, std::uint32_t seed) {
+  if constexpr (std::is_same_v<Address, Ipv4Address>) {
+    return dataplane::ipv4_flow_hash(m, *dataplane::ipv4(m), seed);
+  } else {
+    const wire::Ipv6* ip = dataplane::ipv6(m);
+    std::uint32_t crc = dataplane::crc32c(seed, ip->next_header);
+    for (const Ipv6Address address : {Ipv6Address(ip->source), Ipv6Address(ip->destination)}) {
+      crc = dataplane::crc32c(dataplane::crc32c(crc, address.high()), address.low());
+    }
+    return dataplane::mix(crc);
+  }
+}
+
+std::uint32_t ip_length(rte_mbuf* m) {
+  if (!is_ipv6(m)) return dataplane::ipv4(m)->total_length.host();
+  return static_cast<std::uint32_t>(sizeof(wire::Ipv6)) + dataplane::ipv6(m)->payload_length.host();
+}
+
+// What a worker does to each packet that it forwards (RFC 1812 5.3.1, RFC 8200 3).
+void count_hop(rte_mbuf* m) {
+  if (is_ipv6(m)) {
+    wire::Ipv6* ip = dataplane::ipv6(m);
+    ip->hop_limit = static_cast<std::uint8_t>(ip->hop_limit - 1);
+    return;
+  }
+  wire::Ipv4* ip = dataplane::ipv4(m);
+  ip->ttl = static_cast<std::uint8_t>(ip->ttl - 1);
+  ip->checksum = Be16(checksum_after_ttl_decrement(ip->checksum.host()));
+}
+
+}  // namespace
 
 rte_mbuf* Output::allocate(std::uint16_t bytes) {
   rte_mbuf* m = rte_pktmbuf_alloc(pool_);
@@ -69,15 +106,22 @@ void Output::hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring) {
   lose(m, egress.id, DropReason::handoff_full);
 }
 
-void Output::send_packet(rte_mbuf* m, FibId fib) {
+void Output::send_packet(rte_mbuf* m, const Interface& on) {
   const auto* ip = rte_pktmbuf_mtod(m, const wire::Ipv4*);
-  const Ipv4Address destination(ip->destination);
-  const NextHop next_hop = tables_.next_hop(tables_.fib<Ipv4Address>(fib).lookup(destination));
+  if (ip->version() == 4) return send_by_fib(m, on.fib, Ipv4Address(ip->destination));
+  const Ipv6Address destination(rte_pktmbuf_mtod(m, const wire::Ipv6*)->destination);
+  if (destination.is_link_local() || destination.is_multicast()) return send_on_link(m, on, destination);
+  send_by_fib(m, on.fib, destination);
+}
+
+template <class Address>
+void Output::send_by_fib(rte_mbuf* m, FibId fib, Address destination) {
+  const NextHop next_hop = tables_.next_hop(tables_.fib<Address>(fib).lookup(destination));
   dataplane::meta(m).from_control = true;
   if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(m);
   if (next_hop.kind() == NextHop::Kind::forward) return send_over(m, tables_.adjacency(next_hop.index()));
   if (next_hop.kind() == NextHop::Kind::group) {
-    const std::uint32_t hash = dataplane::ipv4_flow_hash(m, *dataplane::ipv4(m), tables_.flow_seed());
+    const std::uint32_t hash = flow_hash<Address>(m, tables_.flow_seed());
     return send_over(m, tables_.adjacency(tables_.bucket(next_hop.bucket(hash))));
   }
   if (next_hop.kind() == NextHop::Kind::glean) {
@@ -87,6 +131,14 @@ void Output::send_packet(rte_mbuf* m, FibId fib) {
   rte_pktmbuf_free(m);
 }
 
+void Output::send_on_link(rte_mbuf* m, const Interface& on, Ipv6Address to, std::optional<MacAddress> mac) {
+  dataplane::meta(m).from_control = true;
+  if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(m);
+  if (to.is_multicast()) mac = wire::multicast_mac(to);
+  if (mac) return send_packet_to(m, on, *mac);
+  hooks_.unresolved({on.id, to}, m);
+}
+
 void Output::send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency) {
   if (!adjacency.complete()) return hooks_.unresolved({adjacency.interface, adjacency.address}, m);
   const Interface* egress = interfaces_.find(adjacency.interface);
@@ -94,24 +146,26 @@ void Output::send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency) {
   send_packet_to(m, *egress, adjacency.macs[0]);
 }
 
+dataplane::FragmentResult Output::fragment(rte_mbuf* m, std::uint16_t mtu,
+                                           rte_mbuf* (&out)[dataplane::kMaxFragments]) {
+  if (is_ipv6(m)) return dataplane::fragment_ipv6(m, mtu, ++identification_, pool_, out);
+  return dataplane::fragment_ipv4(m, mtu, pool_, out);
+}
+
 void Output::send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddress& to) {
-  wire::Ipv4* ip = dataplane::ipv4(m);
+  const bool ipv6 = is_ipv6(m);
   const bool forwarded = !dataplane::meta(m).from_control;
-  const bool too_long = ip->total_length.host() > egress.config.mtu;
-  if (too_long && ip->dont_fragment()) {
+  const bool too_long = ip_length(m) > egress.config.mtu;
+  if (too_long && (ipv6 ? forwarded : dataplane::ipv4(m)->dont_fragment())) {
     if (!forwarded) return lose(m, egress.id, DropReason::fragmentation_needed);
     dataplane::meta(m).mtu = static_cast<std::uint16_t>(egress.config.mtu);
-    return hooks_.drop(m, egress.id, dataplane::DropReason::fragmentation_needed);
+    return hooks_.drop(m, egress.id, DropReason::fragmentation_needed);
   }
-  if (forwarded) {
-    ip->ttl = static_cast<std::uint8_t>(ip->ttl - 1);
-    ip->checksum = Be16(checksum_after_ttl_decrement(ip->checksum.host()));
-  }
-  *dataplane::ethernet(m) = {to, egress.mac, Be16(wire::kEtherTypeIpv4)};
+  if (forwarded) count_hop(m);
+  *dataplane::ethernet(m) = {to, egress.mac, Be16(ipv6 ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4)};
   if (!too_long) return send_frame(m, egress);
   rte_mbuf* fragments[dataplane::kMaxFragments];
-  const auto result =
-      dataplane::fragment_ipv4(m, static_cast<std::uint16_t>(egress.config.mtu), pool_, fragments);
+  const auto result = fragment(m, static_cast<std::uint16_t>(egress.config.mtu), fragments);
   if (result.count == 0) return lose(m, egress.id, result.reason);
   for (unsigned i = 0; i < result.count; ++i) {
     dataplane::meta(fragments[i]) = dataplane::meta(m);

@@ -10,10 +10,12 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "controlplane/interfaces.h"
 #include "controlplane/next_hops.h"
 #include "dataplane/counters.h"
+#include "dataplane/fragment.h"
 #include "dataplane/tables.h"
 #include "dataplane/worker.h"
 
@@ -43,11 +45,14 @@ class Output {
   rte_mbuf* allocate(std::uint16_t bytes);
   // A complete Ethernet frame. Takes the buffer.
   void send_frame(rte_mbuf* m, const Interface& egress);
-  // A complete IPv4 packet with room for an Ethernet header before it: looked up in the interface's FIB,
-  // fragmented if it must be, queued for resolution if its next hop is not known. Takes the buffer.
-  void send_packet(rte_mbuf* m, FibId fib);
-  // Behind resolution: the neighbour's MAC is known. What a worker punted (not meta.from_control) was not
-  // forwarded yet: its TTL goes down here.
+  // A complete packet of ours with room for an Ethernet header before it: looked up in the interface's FIB,
+  // fragmented if it must be, queued for resolution if its next hop is not known. Link-local destinations of
+  // IPv6 are those on the interface's link. Takes the buffer.
+  void send_packet(rte_mbuf* m, const Interface& on);
+  // The same past the FIB: to a group or a neighbour on the link, whose MAC may be given.
+  void send_on_link(rte_mbuf* m, const Interface& on, Ipv6Address to, std::optional<MacAddress> mac = {});
+  // Behind resolution, in either family: the neighbour's MAC is known. What a worker punted (not
+  // meta.from_control) was not forwarded yet: its TTL or hop limit goes down here.
   void send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddress& to);
 
   [[nodiscard]] const Counters& counters() const { return counters_; }
@@ -57,8 +62,12 @@ class Output {
   }
 
  private:
+  template <class Address>
+  void send_by_fib(rte_mbuf* m, FibId fib, Address destination);
   void send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency);
   void hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring);
+  [[nodiscard]] dataplane::FragmentResult fragment(rte_mbuf* m, std::uint16_t mtu,
+                                                   rte_mbuf* (&out)[dataplane::kMaxFragments]);
   void lose(rte_mbuf* m, InterfaceId egress, dataplane::DropReason reason);
 
   const dataplane::Tables& tables_;
@@ -67,6 +76,7 @@ class Output {
   Hooks hooks_;
   std::array<dataplane::TxPath, dataplane::kMaxPorts> paths_{};
   std::vector<dataplane::InterfaceCounters> direct_{dataplane::kMaxInterfaces};
+  std::uint32_t identification_ = 0;  // of IPv6 fragments
   Counters counters_;
 };
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "net/checksum.h"
-#include "net/wire.h"
+#include "net/wire6.h"
 
 namespace millrace::dataplane {
 namespace {
@@ -73,10 +73,9 @@ struct Header {
   unsigned length;
 };
 
-// One fragment: the L2 header of `m`, `header` with offset, flags, length and checksum, `length` bytes of
-// payload.
+// One fragment: the L2 header of `m`, `header` as it is, `length` bytes of payload from `payload_at`.
 rte_mbuf* make_fragment(rte_mbuf* m, const Header& header, std::uint32_t payload_at, std::uint32_t length,
-                        std::uint16_t flags_offset, rte_mempool* pool) {
+                        rte_mempool* pool) {
   rte_mbuf* f = rte_pktmbuf_alloc(pool);
   if (f == nullptr) return nullptr;
   char* l2 = rte_pktmbuf_append(f, static_cast<std::uint16_t>(kL2 + header.length));
@@ -86,14 +85,25 @@ rte_mbuf* make_fragment(rte_mbuf* m, const Header& header, std::uint32_t payload
   }
   std::memcpy(l2, rte_pktmbuf_mtod(m, char*), kL2);
   std::memcpy(l2 + kL2, header.bytes, header.length);
-  wire::Ipv4* ip = ipv4(f);
+  f->port = m->port;
+  return f;
+}
+
+// The header of a fragment: offset, flags, length and checksum.
+void complete_ipv4(Header& header, std::uint32_t length, std::uint16_t flags_offset) {
+  auto* ip = reinterpret_cast<wire::Ipv4*>(header.bytes);
   ip->version_ihl = static_cast<std::uint8_t>(0x40 | (header.length / 4));
   ip->total_length = Be16(static_cast<std::uint16_t>(header.length + length));
   ip->flags_offset = Be16(flags_offset);
   ip->checksum = Be16(0);
   ip->checksum = internet_checksum({reinterpret_cast<const std::byte*>(ip), header.length});
-  f->port = m->port;
-  return f;
+}
+
+void complete_ipv6(Header& header, std::uint32_t length, std::uint32_t offset, bool last) {
+  auto* ip = reinterpret_cast<wire::Ipv6*>(header.bytes);
+  auto* fragment = reinterpret_cast<wire::Ipv6Fragment*>(ip + 1);
+  ip->payload_length = Be16(static_cast<std::uint16_t>(sizeof(wire::Ipv6Fragment) + length));
+  fragment->offset_more = Be16(static_cast<std::uint16_t>(offset | (last ? 0 : 1)));
 }
 
 Header first_header(const wire::Ipv4* ip) {
@@ -118,15 +128,12 @@ bool is_whole(rte_mbuf* m) {
          rte_pktmbuf_data_len(m) >= kL2 + ip->header_length() && m->pkt_len == kL2 + ip->total_length.host();
 }
 
-}  // namespace
-
-FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool,
-                             rte_mbuf* (&out)[kMaxFragments]) {
-  if (!is_whole(m)) return {0, DropReason::mtu_too_small};
-  const wire::Ipv4* ip = ipv4(m);
-  const std::uint16_t old_flags = ip->flags_offset.host();
-  const std::uint32_t payload = ip->total_length.host() - ip->header_length();
-  Header header = first_header(ip);
+// Cuts `payload` bytes that begin `at` into fragments. `header` is that of the first one; `complete(header,
+// done, length)` makes it that of the one that carries `length` bytes from `done`, and `later(header)` what
+// those behind the first one have.
+template <class Complete, class Later>
+FragmentResult cut(rte_mbuf* m, Header header, std::uint32_t at, std::uint32_t payload, std::uint16_t mtu,
+                   rte_mempool* pool, rte_mbuf* (&out)[kMaxFragments], Complete&& complete, Later&& later) {
   unsigned count = 0;
   for (std::uint32_t done = 0; done < payload;) {
     // Every fragment but the last carries a multiple of 8 bytes.
@@ -136,21 +143,54 @@ FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool,
       return {0, DropReason::mtu_too_small};
     }
     const std::uint32_t length = std::min(room, payload - done);
-    const bool last = done + length == payload && (old_flags & wire::kIpv4MoreFragments) == 0;
-    const auto flags = static_cast<std::uint16_t>(
-        (old_flags & wire::kIpv4Reserved) | (last ? 0 : wire::kIpv4MoreFragments) |
-        (((old_flags & wire::kIpv4OffsetMask) + done / 8) & wire::kIpv4OffsetMask));
-    const std::uint32_t at = kL2 + ip->header_length() + done;
-    out[count] = make_fragment(m, header, at, length, flags, pool);
+    complete(header, done, length);
+    out[count] = make_fragment(m, header, at + done, length, pool);
     if (out[count] == nullptr) {
       rte_pktmbuf_free_bulk(out, count);
       return {0, DropReason::no_mbuf};
     }
     ++count;
     done += length;
-    if (done == length) header = later_header(ip);
+    if (done == length) later(header);
   }
   return {count, {}};
+}
+
+}  // namespace
+
+FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool,
+                             rte_mbuf* (&out)[kMaxFragments]) {
+  if (!is_whole(m)) return {0, DropReason::mtu_too_small};
+  const wire::Ipv4* ip = ipv4(m);
+  const std::uint16_t old_flags = ip->flags_offset.host();
+  const std::uint32_t payload = ip->total_length.host() - ip->header_length();
+  const auto complete = [&](Header& header, std::uint32_t done, std::uint32_t length) {
+    const bool last = done + length == payload && (old_flags & wire::kIpv4MoreFragments) == 0;
+    const auto flags = static_cast<std::uint16_t>(
+        (old_flags & wire::kIpv4Reserved) | (last ? 0 : wire::kIpv4MoreFragments) |
+        (((old_flags & wire::kIpv4OffsetMask) + done / 8) & wire::kIpv4OffsetMask));
+    complete_ipv4(header, length, flags);
+  };
+  const auto later = [&](Header& header) { header = later_header(ip); };
+  return cut(m, first_header(ip), kL2 + ip->header_length(), payload, mtu, pool, out, complete, later);
+}
+
+FragmentResult fragment_ipv6(rte_mbuf* m, std::uint16_t mtu, std::uint32_t identification, rte_mempool* pool,
+                             rte_mbuf* (&out)[kMaxFragments]) {
+  if (rte_pktmbuf_data_len(m) < kL2 + sizeof(wire::Ipv6)) return {0, DropReason::mtu_too_small};
+  const wire::Ipv6* ip = ipv6(m);
+  const std::uint32_t payload = ip->payload_length.host();
+  if (m->pkt_len != kL2 + sizeof(wire::Ipv6) + payload) return {0, DropReason::mtu_too_small};
+  Header header{{}, sizeof(wire::Ipv6) + sizeof(wire::Ipv6Fragment)};
+  const wire::Ipv6Fragment fragment{ip->next_header, 0, Be16(0), Be32(identification)};
+  std::memcpy(header.bytes, ip, sizeof *ip);
+  std::memcpy(header.bytes + sizeof *ip, &fragment, sizeof fragment);
+  reinterpret_cast<wire::Ipv6*>(header.bytes)->next_header = wire::kFragment;
+  const auto complete = [&](Header& h, std::uint32_t done, std::uint32_t length) {
+    complete_ipv6(h, length, done, done + length == payload);
+  };
+  return cut(m, header, kL2 + static_cast<std::uint32_t>(sizeof(wire::Ipv6)), payload, mtu, pool, out,
+             complete, [](Header&) {});
 }
 
 }  // namespace millrace::dataplane

@@ -1,4 +1,4 @@
-// IPv4 fragmentation (RFC 791 3.2) by copying into fresh buffers.
+// Fragmentation (RFC 791 3.2; RFC 8200 4.5, of our own packets alone) by copying into fresh buffers.
 //
 // Called by workers with the packet's own pool, and by the control thread with its own. The packet was
 // validated: its header lies in the first segment and its total length is what it holds (validate_ipv4);
@@ -26,6 +26,10 @@ struct FragmentResult {
 // of IP: offsets, more-fragments, copied options and checksums right, also if `m` is a fragment itself. `m`
 // stays the caller's. On failure nothing is left allocated.
 FragmentResult fragment_ipv4(rte_mbuf* m, std::uint16_t mtu, rte_mempool* pool,
+                             rte_mbuf* (&out)[kMaxFragments]);
+
+// The same of a packet of IPv6 that we send and that has no extension headers.
+FragmentResult fragment_ipv6(rte_mbuf* m, std::uint16_t mtu, std::uint32_t identification, rte_mempool* pool,
                              rte_mbuf* (&out)[kMaxFragments]);
 
 }  // namespace millrace::dataplane

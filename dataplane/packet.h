@@ -29,6 +29,8 @@ inline constexpr std::size_t kPuntClassCount = 0
 
 // Packets of all ports that wait on the control thread for a neighbour's MAC, at most.
 inline constexpr unsigned kMaxWaitingPackets = 1024;
+// Buffers of all ports that wait there for the rest of their datagram, at most.
+inline constexpr unsigned kMaxReassemblyBuffers = 1024;
 
 struct PacketMeta {
   InterfaceId ingress = kNoInterface;
@@ -37,6 +39,7 @@ struct PacketMeta {
   FibId fib;
   IpAddress next_hop_address;  // unresolved: whose MAC is wanted
   std::uint16_t mtu = 0;       // fragmentation_needed: the next hop's
+  std::uint16_t pointer = 0;   // reasons with a parameter problem: what is wrong, from the IPv6 header on
   DropReason reason{};         // class error: why it was dropped
   bool from_control = false;   // made by the control thread: counts as originated
 };

@@ -66,7 +66,8 @@ std::string with_slots_for(const std::string& args, unsigned mtu) {
 constexpr unsigned kTxRings = 4;
 
 // Buffers can wait in: receive rings of this port; transmit rings of the ports that its packets leave by, one
-// a worker; per-thread caches (1.5 x their size); punt rings; bursts at hand; neighbours without a MAC.
+// a worker; per-thread caches (1.5 x their size); punt rings; bursts at hand; neighbours without a MAC;
+// datagrams that are not whole yet.
 unsigned pool_size(const PortOptions& options, unsigned rx_queues) {
   unsigned punt_rings = 0;
 #define PUNT_CLASS(name, text, rate, ring) punt_rings += ring;
@@ -74,7 +75,7 @@ unsigned pool_size(const PortOptions& options, unsigned rx_queues) {
 #undef PUNT_CLASS
   const unsigned threads = options.workers + 1;
   return rx_queues * kDescriptors + kTxRings * options.workers * kDescriptors + threads * kCache * 3 / 2 +
-         options.workers * (punt_rings + 4 * kBurst) + kMaxWaitingPackets;
+         options.workers * (punt_rings + 4 * kBurst) + kMaxWaitingPackets + kMaxReassemblyBuffers;
 }
 
 }  // namespace
@@ -168,7 +169,9 @@ Result<void> Port::configure(const PortOptions& options) {
   if (const int error = rte_eth_dev_start(id_); error != 0)
     return dpdk_error("port cannot be started", error);
   started_ = true;
-  rte_eth_promiscuous_enable(id_);  // the interface's set of MACs decides, in software; not every port can
+  // The interface's set of MACs and groups decides, in software; not every port can do both.
+  rte_eth_promiscuous_enable(id_);
+  rte_eth_allmulticast_enable(id_);
   return {};
 }
 

@@ -173,11 +173,12 @@ TEST_F(Accounts, EachTermOfTheSum) {
 // Rule 40.
 TEST_F(Accounts, FramesThatAPortDidNotTakeAreNotCountedAsSent) {
   start(kTwoSubnets, {.tx_ring = 64});
+  const auto before = two().control().totals(two().interface("b").id);
   for (unsigned i = 0; i < 100; ++i) two().send("a", in({}));
   two().run();
   const auto b = two().control().totals(two().interface("b").id);
-  EXPECT_EQ(b.tx_packets, 63U + 1U);
-  EXPECT_EQ(b.tx_bytes, 63 * in({}).size() + 42);
+  EXPECT_EQ(b.tx_packets - before.tx_packets, 63U);
+  EXPECT_EQ(b.tx_bytes - before.tx_bytes, 63 * in({}).size());
   EXPECT_EQ(two().control().dropped(two().interface("b").id, DropReason::tx_queue_full), 37U);
 }
 

@@ -30,6 +30,12 @@ class Arp : public TwoSubnetsTest {
     return frame(two().mac(on), from, ArpPacket{2, from, ip(sender), two().mac(on), ip(target)});
   }
   // What the router sends.
+  // What came out of a port, but for neighbour discovery.
+  std::vector<Bytes> arps(const std::string& port) {
+    std::vector<Bytes> frames = two().received(port);
+    std::erase_if(frames, [](const Bytes& frame) { return get16(frame, 12) != 0x0806; });
+    return frames;
+  }
   Bytes asks(const std::string& on, const char* own, const char* target,
              const MacAddress& to = kBroadcastMac) {
     return frame(to, two().mac(on), ArpPacket{1, two().mac(on), ip(own), {}, ip(target)});
@@ -300,7 +306,7 @@ TEST_F(Arp, LinkDownFlushesDynamicNeighborsOnly) {
   two().set_link("a", true);
   two().run();
   static_cast<void>(two().received("b"));
-  expect_frames({asks("a", "10.0.1.1", "10.0.1.1")}, two().received("a"));
+  expect_frames({asks("a", "10.0.1.1", "10.0.1.1")}, arps("a"));
   verify(two(), "a", {"asked for anew", in({}), sent("b", asks("b", "10.0.2.1", "10.0.2.2"))});
 }
 
@@ -323,7 +329,7 @@ TEST_F(Arp, AnUnchangedInterfaceAnnouncesNothing) {
   two().set_link("b", false);
   two().set_link("b", true);
   two().run();
-  expect_frames({asks("b", "10.0.2.1", "10.0.2.1")}, two().received("b"));
+  expect_frames({asks("b", "10.0.2.1", "10.0.2.1")}, arps("b"));
   expect_frames({}, two().received("a"));
 }
 

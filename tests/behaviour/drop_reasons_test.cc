@@ -14,7 +14,12 @@ struct Row {
   Reach reach;
 };
 
-const std::string kConfig = kTwoSubnets.substr(0, kTwoSubnets.find("neighbors")) + R"(
+const std::string kConfig = R"(
+interfaces:
+  a: {device: @a, addresses: [10.0.1.1/24, "2001:db8:1::1/64"]}
+  b: {device: @b, addresses: [10.0.2.1/24]}
+routes:
+  - {prefix: 203.0.113.0/24, via: 10.0.2.2}
   - {prefix: 198.18.0.0/24, type: blackhole}
   - {prefix: 198.18.1.0/24, type: unreachable}
   - {prefix: 198.18.2.0/24, type: prohibit}
@@ -215,16 +220,78 @@ std::vector<Row> control_rows() {
           {DropReason::neighbor_queue_full, neighbor_queue_full},
           {DropReason::neighbor_failed, neighbor_failed},
           {DropReason::neighbor_table_full, neighbor_table_full},
-          {DropReason::local_fragment, to_us(17, udp(1, 2), kMf)},
           {DropReason::local_icmp_invalid, to_us(1, pattern(9))},
           {DropReason::local_icmp_ignored, to_us(1, icmp(13, 0, 0, pattern(12)))},
           {DropReason::local_no_port, to_us(17, udp(1, 2))},
           {DropReason::local_no_protocol, to_us(132, pattern(12))}};
 }
 
+// The extension headers `headers` (RFC 8200 4), the first of type `next`, to us.
+Reach six_to_us(std::uint8_t next, const Bytes& headers) {
+  return raw([=](Lab& lab) {
+    Ipv6Packet packet{.destination = ip6("2001:db8:1::1"), .next_header = next, .payload = headers};
+    return frame(lab.mac("a"), kHostA, packet);
+  });
+}
+
+// A neighbour solicitation to us, with a hop limit.
+Reach solicitation(const char* target, std::uint8_t hop_limit) {
+  return raw([=](Lab& lab) {
+    Bytes body(16);
+    const auto bytes = ip6(target).bytes();
+    std::copy(bytes.begin(), bytes.end(), body.begin());
+    return frame(lab.mac("a"), kHostA,
+                 icmp6({.destination = ip6("2001:db8:1::1"), .hop_limit = hop_limit}, 135, 0, 0, body));
+  });
+}
+
+Bytes fragment_header(std::uint16_t offset, bool more, std::uint32_t id) {
+  Bytes header = {59, 0, 0, 0, 0, 0, 0, 0};
+  put16(header, 2, offset | (more ? 1 : 0));
+  put32(header, 4, id);
+  return header;
+}
+
+void overlapping_fragments(Lab& lab) {
+  six_to_us(44, join(fragment_header(0, true, 7), pattern(16)))(lab);
+  six_to_us(44, join(fragment_header(8, true, 7), pattern(16)))(lab);
+}
+
+void many_fragments(Lab& lab) {
+  for (std::uint32_t i = 0; i < 70; ++i) six_to_us(44, join(fragment_header(0, true, i), pattern(16)))(lab);
+}
+
+void a_fragment_alone(Lab& lab) {
+  to_us(17, pattern(16), kMf)(lab);
+  lab.run();
+  lab.advance(31);
+}
+
+void to_a_tentative_address(Lab& lab) {
+  lab.set_link("a", false);
+  lab.set_link("a", true);  // its addresses are checked anew
+  six_to_us(17, udp(1, 2))(lab);
+}
+
+std::vector<Row> local_rows() {
+  return {{DropReason::nd_invalid, solicitation("2001:db8:1::1", 254)},
+          {DropReason::nd_ignored, solicitation("2001:db8:1::77", 255)},
+          {DropReason::local_fragment_invalid, to_us(17, pattern(9), kMf)},
+          {DropReason::local_fragment_overlap, overlapping_fragments},
+          {DropReason::reassembly_timeout, a_fragment_alone},
+          {DropReason::reassembly_full, many_fragments},
+          {DropReason::local_headers_invalid, six_to_us(60, {59, 9, 0, 0, 0, 0, 0, 0})},
+          {DropReason::local_routing_header, six_to_us(43, {59, 0, 0, 1, 0, 0, 0, 0})},
+          {DropReason::local_option_discard, six_to_us(60, {59, 0, 0x40, 4, 0, 0, 0, 0})},
+          {DropReason::local_option_refused, six_to_us(60, {59, 0, 0x80, 4, 0, 0, 0, 0})},
+          {DropReason::local_no_payload, six_to_us(59, {})},
+          {DropReason::local_tentative, to_a_tentative_address}};
+}
+
 std::vector<Row> all_rows() {
   std::vector<Row> all;
-  for (const auto& rows : {link_rows(), validation_rows(), forwarding_rows(), queue_rows(), control_rows()}) {
+  for (const auto& rows :
+       {link_rows(), validation_rows(), forwarding_rows(), queue_rows(), control_rows(), local_rows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

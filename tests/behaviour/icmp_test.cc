@@ -137,15 +137,6 @@ TEST_F(Icmp, Rfc1122_3_2_2_1_OtherProtocolsToUsAreRefused) {
   }
 }
 
-TEST_F(Icmp, FragmentsToUsAreNotReassembled) {
-  for (const std::uint16_t flags :
-       {std::uint16_t{kMf}, std::uint16_t{1}, static_cast<std::uint16_t>(kMf | 1)}) {
-    Ipv4Packet packet = to_us(1, icmp(8, 0, 1, pattern(16)));
-    packet.flags_offset = flags;
-    verify(two(), "a", drops("fragment of an echo to us", packet, DropReason::local_fragment));
-  }
-}
-
 TEST_F(Icmp, Rfc1812_5_3_1_TtlExpired) {
   const IcmpError expired{.type = 11};
   verify(two(), "a",

@@ -198,6 +198,8 @@ void Lab::must_apply(const std::string& yaml) {
   if (const auto applied = apply(yaml); !applied) throw std::runtime_error(applied.error());
   control_->tick();
   settle();
+  advance(1.1);  // RFC 4862 5.4: then its addresses of IPv6 are known to be unique
+  settle();
 }
 
 void Lab::reset(const std::string& yaml) {
@@ -358,6 +360,7 @@ std::size_t Lab::buffers_waiting() const {
   for (const auto& [key, entry] : control_->neighbors().entries()) {
     for (const rte_mbuf* m : entry.waiting) waiting += m->nb_segs;
   }
+  waiting += control_->local().reassembly().buffers();
   return waiting;
 }
 

@@ -113,8 +113,9 @@ class Lab {
 
   // Every packet is accounted for and every buffer is back. Takes what was sent and not received.
   void expect_clean();
-  [[nodiscard]] std::size_t buffers_out() const;      // of all pools
-  [[nodiscard]] std::size_t buffers_waiting() const;  // of packets that wait for a neighbour
+  [[nodiscard]] std::size_t buffers_out() const;  // of all pools
+  [[nodiscard]] std::size_t buffers_waiting()
+      const;  // of packets that wait for a neighbour, or for fragments
 
   static rte_mempool* pool();  // the test's own, for all labs
 

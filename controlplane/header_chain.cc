@@ -1,0 +1,134 @@
+#include "controlplane/header_chain.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+
+#include "controlplane/packet_bytes.h"
+#include "dataplane/packet.h"
+#include "net/wire6.h"
+
+namespace millrace::controlplane {
+
+using dataplane::DropReason;
+
+namespace {
+
+constexpr unsigned kMaxHeaders = 8;
+constexpr std::size_t kMaxBytes = 256;  // of all of them
+constexpr std::size_t kBegin = sizeof(wire::Ipv6);
+constexpr std::size_t kUnit = 8;
+
+constexpr std::uint8_t kPad1 = 0;
+constexpr std::uint8_t kPadN = 1;
+constexpr std::uint8_t kRouterAlert = 5;  // RFC 2711: has come to who is to look at it
+
+bool is_extension(std::uint8_t protocol) {
+  return protocol == wire::kHopByHop || protocol == wire::kRouting || protocol == wire::kFragment ||
+         protocol == wire::kDestinationOptions;
+}
+
+class Walk {
+ public:
+  Walk(rte_mbuf* m, ChainUse use) : use_(use) {
+    const wire::Ipv6* ip = dataplane::ipv6(m);
+    to_group_ = Ipv6Address(ip->destination).is_multicast();
+    chain_.protocol = ip->next_header;
+    chain_.at = kBegin;
+    chain_.named_at = offsetof(wire::Ipv6, next_header);
+    const std::size_t held = kBegin + ip->payload_length.host();
+    size_ = copy_out(m, sizeof(wire::Ethernet), std::span(bytes_).first(std::min(held, bytes_.size())));
+  }
+
+  HeaderChain run() {
+    for (unsigned headers = 0; is_extension(chain_.protocol); ++headers) {
+      if (headers == kMaxHeaders) return fail(DropReason::local_headers_invalid);
+      if (!step()) break;
+    }
+    return chain_;
+  }
+
+ private:
+  // Passes one header. False if the walk ends here.
+  bool step() {
+    const std::size_t at = chain_.at;
+    // RFC 8200 4.1: only first. Anywhere else it is a header that nobody knows.
+    if (chain_.protocol == wire::kHopByHop && at != kBegin) return false;
+    if (at + kUnit > size_) return stop(DropReason::local_headers_invalid);
+    const bool is_fragment = chain_.protocol == wire::kFragment;
+    const std::size_t length = is_fragment ? kUnit : (byte(at + 1) + 1) * kUnit;
+    if (at + length > size_) return stop(DropReason::local_headers_invalid);
+    if (is_fragment && !pass_fragment(at)) return false;
+    if (use_ == ChainUse::deliver && !obey(at, length)) return false;
+    chain_.named_at = static_cast<std::uint16_t>(at);
+    chain_.protocol = static_cast<std::uint8_t>(byte(at));
+    chain_.at = static_cast<std::uint16_t>(at + length);
+    return true;
+  }
+
+  bool pass_fragment(std::size_t at) {
+    wire::Ipv6Fragment fragment;
+    std::memcpy(&fragment, &bytes_[at], sizeof fragment);
+    if (fragment.offset() == 0 && !fragment.more()) return true;
+    chain_.later_fragment |= fragment.offset() != 0;
+    return use_ == ChainUse::look && !chain_.later_fragment;
+  }
+
+  bool obey(std::size_t at, std::size_t length) {
+    if (chain_.protocol == wire::kRouting) {
+      // RFC 5095, RFC 8200 4.4: no type is served; without segments left it is passed over.
+      if (byte(at + 3) == 0) return true;
+      return stop(DropReason::local_routing_header, at + 2);
+    }
+    return chain_.protocol == wire::kFragment || obey_options(at + 2, at + length);
+  }
+
+  // RFC 8200 4.2
+  bool obey_options(std::size_t at, std::size_t end) {
+    while (at < end) {
+      const auto type = static_cast<std::uint8_t>(byte(at));
+      if (type == kPad1) {
+        ++at;
+        continue;
+      }
+      if (at + 2 > end || at + 2 + byte(at + 1) > end) return stop(DropReason::local_headers_invalid);
+      if (type != kPadN && type != kRouterAlert && !skip_option(type, at)) return false;
+      at += 2 + byte(at + 1);
+    }
+    return true;
+  }
+
+  // The two highest bits of an option that nobody knows say what becomes of its packet.
+  bool skip_option(std::uint8_t type, std::size_t at) {
+    const unsigned action = type >> 6;
+    if (action == 0) return true;
+    const bool refuse = action == 2 || (action == 3 && !to_group_);
+    return refuse ? stop(DropReason::local_option_refused, at) : stop(DropReason::local_option_discard);
+  }
+
+  bool stop(DropReason reason, std::size_t pointer = 0) {
+    chain_.problem = reason;
+    chain_.pointer = static_cast<std::uint16_t>(pointer);
+    return false;
+  }
+  HeaderChain fail(DropReason reason) {
+    stop(reason);
+    return chain_;
+  }
+  [[nodiscard]] std::size_t byte(std::size_t at) const { return std::to_integer<std::size_t>(bytes_[at]); }
+
+  ChainUse use_;
+  bool to_group_ = false;
+  HeaderChain chain_;
+  std::array<std::byte, kBegin + kMaxBytes> bytes_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace
+
+HeaderChain read_chain(rte_mbuf* m, ChainUse use) {
+  return Walk(m, use).run();
+}
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,31 @@
+// The extension headers of an IPv6 packet (RFC 8200 4), as far as a node that it is addressed to has to look.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "dataplane/drop_reason.h"
+
+namespace millrace::controlplane {
+
+// Places are counted from the IPv6 header on.
+struct HeaderChain {
+  std::uint8_t protocol = 0;    // what the headers lead to, or a fragment header
+  std::uint16_t at = 0;         // where that begins
+  std::uint16_t named_at = 0;   // the byte that names it
+  bool later_fragment = false;  // what stands there is the middle of something
+  std::optional<dataplane::DropReason> problem;
+  std::uint16_t pointer = 0;  // of the parameter problem, if `problem` is one
+};
+
+enum class ChainUse : std::uint8_t {
+  deliver,  // headers and options are obeyed; the chain ends at a fragment header
+  look,     // only to find what it carries, past fragment headers, too
+};
+
+// Walks at most 8 headers of 256 bytes together. Atomic fragments are no fragments (RFC 6946).
+HeaderChain read_chain(rte_mbuf* m, ChainUse use);
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,94 @@
+#include "controlplane/local.h"
+
+#include <span>
+
+#include "controlplane/packet_bytes.h"
+#include "dataplane/packet.h"
+#include "net/wire6.h"
+
+namespace millrace::controlplane {
+
+using dataplane::DropReason;
+
+namespace {
+
+constexpr bool has_ports(std::uint8_t protocol) {
+  return protocol == wire::kProtocolUdp || protocol == wire::kProtocolTcp;
+}
+
+// The groups of RFC 4291 2.7.1 and 2.8 that a router is in on every interface, and those of its addresses.
+bool is_joined(const Interface& on, Ipv6Address group) {
+  constexpr Ipv6Address kFixed[] = {wire::kAllNodes,
+                                    wire::kAllRouters,
+                                    {0xff01'0000'0000'0000, 1},
+                                    {0xff01'0000'0000'0000, 2},
+                                    {0xff05'0000'0000'0000, 2}};
+  for (const Ipv6Address fixed : kFixed) {
+    if (group == fixed) return true;
+  }
+  if (const auto own = on.link_local(); own && own->solicited_node() == group) return true;
+  for (const auto& own : on.config.addresses.ipv6) {
+    if (own.address.solicited_node() == group) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void Local::set_drop(Reassembly::Drop drop) {
+  drop_ = std::move(drop);
+  reassembly_.set_drop(drop_);
+}
+
+void Local::deliver(rte_mbuf* m, const Interface& ingress) {
+  is_ipv6(m) ? take_ipv6(m, ingress) : take_ipv4(m, ingress);
+}
+
+void Local::take_ipv4(rte_mbuf* m, const Interface& ingress) {
+  if (dataplane::ipv4(m)->is_fragment()) m = reassembly_.add_ipv4(m);
+  if (m == nullptr) return;
+  const std::uint8_t protocol = dataplane::ipv4(m)->protocol;
+  Reason reason = has_ports(protocol) ? DropReason::local_no_port : DropReason::local_no_protocol;
+  if (protocol == wire::kProtocolIcmp) reason = icmp_.deliver(m, ingress);
+  if (reason) drop_(m, *reason, true);
+}
+
+void Local::take_ipv6(rte_mbuf* m, const Interface& ingress) {
+  const Ipv6Address destination(dataplane::ipv6(m)->destination);
+  if (destination.is_multicast() && !is_joined(ingress, destination)) {
+    return drop_(m, DropReason::destination_multicast, false);
+  }
+  HeaderChain chain = read_chain(m, ChainUse::deliver);
+  const bool was_whole = chain.problem || chain.protocol != wire::kFragment;
+  if (!was_whole) {
+    m = reassembly_.add_ipv6(m, chain.at, chain.named_at);
+    if (m == nullptr) return;
+    chain = read_chain(m, ChainUse::deliver);
+  }
+  if (const Reason reason = dispatch(m, ingress, chain, was_whole)) drop_(m, *reason, true);
+}
+
+std::optional<DropReason> Local::dispatch(rte_mbuf* m, const Interface& ingress, const HeaderChain& chain,
+                                          bool was_whole) {
+  dataplane::meta(m).pointer = chain.problem ? chain.pointer : chain.named_at;
+  if (chain.problem) return chain.problem;
+  if (chain.protocol == wire::kProtocolIcmpv6) return to_icmp6(m, ingress, chain.at, was_whole);
+  const Ipv6Address destination(dataplane::ipv6(m)->destination);
+  if (!nd_.may_answer(destination, ingress.id)) return DropReason::local_tentative;
+  if (chain.protocol == wire::kNoNextHeader) return DropReason::local_no_payload;
+  return has_ports(chain.protocol) ? DropReason::local_no_port : DropReason::local_no_protocol;
+}
+
+// Neighbour discovery is never in fragments (RFC 6980 5), and may be about an address that is tentative.
+std::optional<DropReason> Local::to_icmp6(rte_mbuf* m, const Interface& ingress, std::uint16_t at,
+                                          bool was_whole) {
+  std::uint8_t type = 0;
+  copy_out(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + at,
+           std::as_writable_bytes(std::span(&type, 1)));
+  if (wire::is_nd(type)) return was_whole ? nd_.handle(m, ingress, at) : DropReason::nd_ignored;
+  const Ipv6Address destination(dataplane::ipv6(m)->destination);
+  if (!nd_.may_answer(destination, ingress.id)) return DropReason::local_tentative;
+  return icmp6_.deliver(m, ingress, at);
+}
+
+}  // namespace millrace::controlplane
