@@ -53,6 +53,9 @@ Table interface_settings(const Json& interfaces) {
     });
     if (const std::string own = text_of(port, "link_local"); !own.empty())
       addresses += (addresses.empty() ? "" : "\n") + own + "/64";
+    for (const Json& address : part_of(port, "duplicate_addresses"))
+      addresses += "\n" + printable(address.is_string() ? address.get<std::string>() : address.dump()) +
+                   " is a duplicate";
     table.row({text_of(port, "name"), text_of(port, "state"), text_of(port, "mac"), text_of(port, "mtu"),
                text_of(port, "rx_queues"), text_of(port, "tx_queues"), addresses, device_of(port)});
   }

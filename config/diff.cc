@@ -174,7 +174,8 @@ std::vector<std::pair<std::string, std::string>> settings_of(const InterfaceConf
           {"mtu", interface.loopback ? "" : text_of(interface.mtu)},
           {"urpf", word(word_of(kUrpfWords, interface.urpf))},
           {"ip_options", word(word_of(kIpOptionsWords, interface.ip_options))},
-          {"directed_broadcast", word(word_of(kBoolWords, interface.directed_broadcast))}};
+          {"directed_broadcast", word(word_of(kBoolWords, interface.directed_broadcast))},
+          {"router_advertisements", word(word_of(kBoolWords, interface.router_advertisements))}};
 }
 
 void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& changed, Lines& lines) {

@@ -55,12 +55,6 @@ struct ControlConfig {
 template <class Address>
 using InterfaceAddresses = std::vector<IpInterfaceAddress<Address>>;
 
-// What the router tells hosts of itself (RFC 4861 6.2).
-struct RouterAdvertisements {
-  bool send = false;
-  friend bool operator==(const RouterAdvertisements&, const RouterAdvertisements&) = default;
-};
-
 // An interface is a port's own (`device`), a VLAN's on such a one (`parent` and `vlan`), or a loopback.
 struct InterfaceConfig {
   std::string device;              // PCI address or DPDK devargs; fixed while the interface lives
@@ -73,7 +67,7 @@ struct InterfaceConfig {
   Urpf urpf = Urpf::off;
   IpOptions ip_options = IpOptions::drop;  // of packets that come by it
   bool directed_broadcast = false;         // may packets for all hosts of its subnets leave by it (RFC 2644)?
-  RouterAdvertisements router_advertisements;
+  bool router_advertisements = false;      // are hosts told that this is their router (RFC 4861 6.2)?
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 

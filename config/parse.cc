@@ -150,6 +150,11 @@ void read_directed_broadcast(Reader& in, const Node& node, InterfaceDraft& inter
     interface.config.directed_broadcast = *value;
 }
 
+void read_router_advertisements(Reader& in, const Node& node, InterfaceDraft& interface) {
+  if (const auto value = in.choice(node, "router_advertisements", kBoolWords))
+    interface.config.router_advertisements = *value;
+}
+
 constexpr Field<InterfaceDraft> kInterfaceFields[] = {{"device", read_device},
                                                       {"parent", read_parent},
                                                       {"vlan", read_vlan},
@@ -161,7 +166,8 @@ constexpr Field<InterfaceDraft> kInterfaceFields[] = {{"device", read_device},
                                                       {"addresses", read_addresses},
                                                       {"urpf", read_urpf},
                                                       {"ip_options", read_ip_options},
-                                                      {"directed_broadcast", read_directed_broadcast}};
+                                                      {"directed_broadcast", read_directed_broadcast},
+                                                      {"router_advertisements", read_router_advertisements}};
 
 // A VLAN has the MTU of its port's interface unless it says its own, and a service tag before a customer's.
 void inherit(InterfaceDraft& vlan, const std::vector<InterfaceDraft>& all) {

@@ -65,6 +65,9 @@ std::vector<std::pair<std::string, std::uint64_t>> control_counters(Control& c) 
           {"own_packets_without_route", c.output().counters().no_route},
           {"arp_requests_sent", c.neighbors().counters().requests_sent},
           {"arp_replies_sent", c.neighbors().counters().replies_sent},
+          {"nd_solicitations_sent", c.neighbors().counters().solicitations_sent},
+          {"nd_advertisements_sent", c.neighbors().counters().advertisements_sent},
+          {"router_advertisements_sent", c.neighbors().counters().router_advertisements_sent},
           {"neighbors_learned", c.neighbors().counters().learned},
           {"address_conflicts", c.neighbors().counters().conflicts},
           {"echo_replies_sent", c.icmp().counters().echo_replies},
@@ -182,6 +185,17 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
   return ok(body);
 }
 
+// Own addresses of IPv6 that somebody else on the link has, so that they are not used.
+static json duplicates_on(const Interface& interface, const Nd& nd) {
+  json duplicates = json::array();
+  const auto look = [&](Ipv6Address own) {
+    if (nd.address_state(interface.id, own) == Dad::State::duplicate) duplicates.push_back(own.to_string());
+  };
+  for (const auto& own : interface.config.addresses.ipv6) look(own.address);
+  if (const auto link_local = interface.link_local()) look(*link_local);
+  return duplicates;
+}
+
 // Of a port's own interface the port, of a VLAN's the interface of its port and the tags; nothing of a
 // loopback.
 static json hardware_of(const Interface& interface, const dataplane::Port* port) {
@@ -215,6 +229,7 @@ ApiResponse Api::get_interfaces(const ApiRequest&, const Query&) {
                   {"mac", interface.mac.to_string()},
                   {"mtu", interface.config.mtu},
                   {"addresses", std::move(addresses)},
+                  {"duplicate_addresses", duplicates_on(interface, c.nd())},
                   {"link_local", link_local ? json(link_local->to_string()) : json(nullptr)},
                   {"fib", "default"}});
       row.update(hardware_of(interface, c.port_of(interface)));

@@ -52,7 +52,7 @@ std::uint64_t RouterAdvertiser::random_ns(std::uint64_t from, std::uint64_t to) 
 
 void RouterAdvertiser::sync(const Interface& interface) {
   const auto at = entries_.find(interface.id);
-  const bool wanted = interface.up && interface.config.router_advertisements.send;
+  const bool wanted = interface.up && interface.config.router_advertisements;
   if (wanted) {
     Entry& entry = entries_[interface.id];
     entry.initial_left = kInitial;  // other prefixes are news as well

@@ -28,6 +28,14 @@ inline bool is_plain_ipv6(const rte_mbuf* m, const wire::Ipv6& ip, const OwnAddr
          is_plainly_unicast(ip.destination) && !own.contains(Ipv6Address(ip.source));
 }
 
+// RFC 4861 4: types 133 to 137 of ICMPv6, which never are behind an extension header that we walk for it.
+inline bool is_neighbor_discovery(const rte_mbuf* m, const wire::Ipv6& ip) {
+  constexpr std::uint16_t kAt = sizeof(wire::Ethernet) + sizeof(wire::Ipv6);
+  if (ip.next_header != wire::kProtocolIcmpv6 || rte_pktmbuf_data_len(m) <= kAt) return false;
+  const std::uint8_t type = *rte_pktmbuf_mtod_offset(m, const std::uint8_t*, kAt);
+  return type >= 133 && type <= 137;
+}
+
 // `m` holds an Ethernet header and at least `type` says IPv6. After go_on the IPv6 header lies in the first
 // segment, and the packet ends where its payload length says. The unspecified source is left to who sees
 // more: it is right in packets to a group (RFC 4861 4.3), and has link scope.
@@ -47,7 +55,9 @@ inline Verdict validate_ipv6(rte_mbuf* m, const OwnAddresses<Ipv6Address>& own) 
   if (source.is_multicast()) return Verdict::drop(DropReason::source_multicast);
   if (source.is_loopback() || (source.is_unspecified() && !destination.is_multicast()))
     return Verdict::drop(DropReason::source_reserved);
-  if (own.contains(source)) return Verdict::drop(DropReason::source_is_own);
+  //    But for one who tells the link that the address is theirs (RFC 4862 5.4.4).
+  const bool claims = destination.is_multicast() && is_neighbor_discovery(m, *ip);
+  if (!claims && own.contains(source)) return Verdict::drop(DropReason::source_is_own);
   // 5. RFC 4291 2.5.2, 2.5.3: nobody is there.
   if (destination.is_unspecified() || destination.is_loopback())
     return Verdict::drop(DropReason::destination_reserved);
@@ -72,14 +82,6 @@ inline bool is_router_group(const Ipv6Address& group) {
   if (scope == kLink && (group.low() >> 24) == 0x1ff) return true;
   if (group.low() == 2) return scope == kInterface || scope == kLink || scope == kSite;
   return group.low() == 1 && (scope == kInterface || scope == kLink);
-}
-
-// RFC 4861 4: types 133 to 137 of ICMPv6, which never are behind an extension header that we walk for it.
-inline bool is_neighbor_discovery(const rte_mbuf* m, const wire::Ipv6& ip) {
-  constexpr std::uint16_t kAt = sizeof(wire::Ethernet) + sizeof(wire::Ipv6);
-  if (ip.next_header != wire::kProtocolIcmpv6 || rte_pktmbuf_data_len(m) <= kAt) return false;
-  const std::uint8_t type = *rte_pktmbuf_mtod_offset(m, const std::uint8_t*, kAt);
-  return type >= 133 && type <= 137;
 }
 
 }  // namespace millrace::dataplane

@@ -261,7 +261,8 @@ interfaces:
 interfaces:
   v.7: {parent: lan0, vlan: 7}
   v.7.8: {parent: lan0, vlan: 7, inner_vlan: 8, mtu: 1280, urpf: loose}
-  v.9: {parent: lan0, vlan: 4094, inner_vlan: 1, vlan_type: dot1q, ip_options: ignore, directed_broadcast: true}
+  v.9: {parent: lan0, vlan: 4094, inner_vlan: 1, vlan_type: dot1q, ip_options: ignore, directed_broadcast: true,
+        router_advertisements: true}
   lan0: {device: net_null, mtu: 1300}
   lo0: {loopback: true, addresses: [192.0.2.1/32, "2001:db8::1/128"]}
 )",
@@ -276,6 +277,7 @@ interfaces:
   EXPECT_EQ(all.at("v.9").vlan, (VlanTags{4094, 1, 0x8100}));
   EXPECT_EQ(all.at("v.9").ip_options, IpOptions::ignore);
   EXPECT_TRUE(all.at("v.9").directed_broadcast);
+  EXPECT_TRUE(all.at("v.9").router_advertisements);
   EXPECT_TRUE(all.at("lo0").loopback);
 }
 
@@ -501,7 +503,8 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "\"net_af_packet,iface=veth1\"')\n"
       "test.yaml:6:19: queues must be a whole number from 1 to 64, not '99'\n"
       "test.yaml:6:23: unknown key 'colour' in interface 'lan0' (known keys: device, parent, vlan, "
-      "inner_vlan, vlan_type, loopback, queues, mtu, addresses, urpf, ip_options, directed_broadcast)\n"
+      "inner_vlan, vlan_type, loopback, queues, mtu, addresses, urpf, ip_options, directed_broadcast, "
+      "router_advertisements)\n"
       "test.yaml:7:21: duplicate key 'core' (it stands on line 7 already)\n"
       "test.yaml:8:22: memory must be a size from 64M to 1024G, not '1' (add the unit: K, M or G, such as "
       "512M or 1G)\n"
