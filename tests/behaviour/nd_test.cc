@@ -25,9 +25,7 @@ Bytes bytes_of(Ipv6Address address) {
 
 // RFC 4861 4.6.1
 Bytes link_option(std::uint8_t type, const MacAddress& mac) {
-  Bytes option = {type, 1};
-  option.insert(option.end(), mac.bytes.begin(), mac.bytes.end());
-  return option;
+  return join({type, 1}, Bytes(mac.bytes.begin(), mac.bytes.end()));
 }
 
 MacAddress group_mac(Ipv6Address group) {

@@ -226,7 +226,9 @@ TEST_F(Vlan, APortThatTagsIsTold) {
     ASSERT_NE(out, nullptr);
     auto* m = static_cast<rte_mbuf*>(out);
     EXPECT_EQ((m->ol_flags & RTE_MBUF_F_TX_VLAN) != 0, by_port);
-    if (by_port) ASSERT_EQ(rte_vlan_insert(&m), 0);
+    if (by_port) {
+      ASSERT_EQ(rte_vlan_insert(&m), 0);
+    }
     EXPECT_TRUE(same(tagged(at_b(from_a("10.0.100.2")), 100), bytes_of(m)));
     rte_pktmbuf_free(m);
   }
