@@ -160,6 +160,7 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
   on_control_([&](Control& c) {
     const std::uint64_t oldest = c.reclaimer().oldest_ns();
     const std::uint64_t now = info_.now_ns();
+    const Reassembly& reassembly = c.local().reassembly();
     std::size_t resolved = 0;
     for (const auto& [key, entry] : c.neighbors().entries()) resolved += entry.mac.is_zero() ? 0 : 1;
     body = {{"version", MILLRACE_VERSION},
@@ -180,6 +181,7 @@ ApiResponse Api::get_status(const ApiRequest&, const Query&) {
               {"lag_p99_seconds", info_.lag == nullptr ? 0.0 : info_.lag->quantile(0.99)},
               {"lag_max_seconds", info_.lag == nullptr ? 0.0 : info_.lag->max_seconds()}}},
             {"rcu", {{"oldest_grace_seconds", oldest == 0 ? 0.0 : static_cast<double>(now - oldest) / 1e9}}},
+            {"reassembly", {{"datagrams", reassembly.datagrams()}, {"buffers", reassembly.buffers()}}},
             {"mbuf_pools", pools_of(c)}};
   });
   return ok(body);

@@ -30,7 +30,7 @@ inline constexpr std::size_t kPuntClassCount = 0
 // Packets of all ports that wait on the control thread for a neighbour's MAC, at most.
 inline constexpr unsigned kMaxWaitingPackets = 1024;
 // Buffers of all ports that wait there for the rest of their datagram, at most.
-inline constexpr unsigned kMaxReassemblyBuffers = 1024;
+inline constexpr unsigned kMaxReassemblyBuffers = 512;
 
 struct PacketMeta {
   InterfaceId ingress = kNoInterface;

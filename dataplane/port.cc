@@ -192,6 +192,7 @@ Result<void> Port::setup_queues(const PortOptions& options, int numa_node) {
   int error = 0;
   for (const unsigned room : {2048U, 4096U, 9728U, 16384U, 32768U}) {
     if (!scatter && room < options.mtu + unsigned{kL2Overhead}) continue;
+    pool_.reset();  // that of the last try
     const auto data_room = static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM);
     auto pool = make_pool(pool_name(), pool_size(options, rx_queues_), data_room, numa_node);
     if (!pool) return Error{pool.error()};
