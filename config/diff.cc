@@ -183,7 +183,7 @@ void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& ch
   const auto before = settings_of(changed.before), after = settings_of(changed.after);
   const auto set = [](const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); };
   for (std::size_t i = 0; i < before.size(); ++i)
-    lines.optional(what + "." + before[i].first, set(before[i].second), set(after[i].second));
+    lines.optional(what + std::string(".").append(before[i].first), set(before[i].second), set(after[i].second));
   for_each_family([&]<class Address>() {
     describe_addresses(what + ".addresses", changed.before.addresses.of<Address>(),
                        changed.after.addresses.of<Address>(), lines);
@@ -198,7 +198,8 @@ void describe_whole(const std::string& name, const InterfaceConfig& interface,
   for (std::size_t i = 0; i < settings.size(); ++i) {
     const auto& [key, value] = settings[i];
     const bool always = (key == "mtu" || key == "queues") && !value.empty();
-    if (always || (!value.empty() && value != defaults[i].second)) (lines.*line)(what + "." + key, value);
+    if (always || (!value.empty() && value != defaults[i].second))
+      (lines.*line)(what + std::string(".").append(key), value);
   }
   for_each_family([&]<class Address>() {
     for (const auto& address : interface.addresses.of<Address>())

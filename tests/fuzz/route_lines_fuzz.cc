@@ -74,25 +74,28 @@ std::vector<std::string> read_batches(const std::string& path) {
 }
 
 std::string as_line(const RouteRequest& request) {
-  const std::string prefix = request.prefix.to_string();
+  const std::string prefix = to_string(request.prefix);
   if (request.remove) return "del " + prefix;
   if (request.route.via.empty())
     return prefix + " " + std::string(kTypes[static_cast<std::size_t>(request.route.type)]);
   std::string line = prefix + " via";
   for (const auto& hop : request.route.via)
-    line += " " + hop.address.to_string() + " weight " + std::to_string(hop.weight);
+    line += " " + hop.to_string();
   return line;
 }
 
 nlohmann::json as_json(const RouteRequest& request) {
-  nlohmann::json object = {{"prefix", request.prefix.to_string()}};
+  nlohmann::json object = {{"prefix", to_string(request.prefix)}};
   if (request.remove) {
     object["action"] = "del";
     return object;
   }
   object["type"] = kTypes[static_cast<std::size_t>(request.route.type)];
-  for (const auto& hop : request.route.via)
-    object["via"].push_back({{"address", hop.address.to_string()}, {"weight", hop.weight}});
+  for (const auto& hop : request.route.via) {
+    nlohmann::json one = {{"address", hop.address.to_string()}, {"weight", hop.weight}};
+    if (!hop.interface.empty()) one["interface"] = hop.interface;
+    object["via"].push_back(std::move(one));
+  }
   return object;
 }
 
