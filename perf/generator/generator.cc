@@ -112,6 +112,7 @@ class Generator {
 struct Options {
   EalOptions eal;
   std::vector<std::string> addresses, gateways, gateway_macs;
+  std::uint16_t rx_queues = 1;
 };
 
 Ipv4Address address(const std::string& text) {
@@ -150,7 +151,7 @@ void run(const Options& options, std::FILE* out) {
   std::vector<std::unique_ptr<Port>> ports;
   std::vector<Host> hosts;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    ports.push_back(std::make_unique<Port>(names[i]));
+    ports.push_back(std::make_unique<Port>(names[i], options.rx_queues));
     hosts.emplace_back(*ports.back(), address(options.addresses.at(i)), address(options.gateways.at(i)));
     if (!options.gateway_macs.empty()) hosts.back().set_gateway_mac(mac(options.gateway_macs.at(i)));
   }
@@ -174,6 +175,9 @@ int main(int argc, char** argv) {
   app.add_option("--gateway-mac", options.gateway_macs,
                  "the device's MAC on each port; default: asked for by ARP");
   app.add_option("--core", options.eal.core, "the core to send and receive on");
+  app.add_option("--rx-queues", options.rx_queues,
+                 "of each port; over memif as many as the device has transmit queues")
+      ->check(CLI::Range(1, 64));
   app.add_flag("!--no-huge", options.eal.hugepages, "do without hugepages");
   CLI11_PARSE(app, argc, argv);
   options.eal.program = "generator";

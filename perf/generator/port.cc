@@ -63,7 +63,7 @@ std::vector<std::string> start_eal(const EalOptions& options) {
   return names;
 }
 
-Port::Port(const std::string& name) : name_(name) {
+Port::Port(const std::string& name, std::uint16_t rx_queues) : name_(name), rx_queues_(rx_queues) {
   if (const int error = rte_eth_dev_get_port_by_name(name.c_str(), &id_); error != 0)
     fail("there is no port " + name, error);
   configure();
@@ -76,13 +76,15 @@ void Port::configure() {
   rx_pool_ = make_pool("rx-" + std::to_string(id_), kRxBuffers, kBufferBytes);
   tx_pool_ = make_pool("tx-" + std::to_string(id_), kTxBuffers, kBufferBytes);
   const rte_eth_conf plain{};
-  if (const int error = rte_eth_dev_configure(id_, 1, 1, &plain); error != 0)
+  if (const int error = rte_eth_dev_configure(id_, rx_queues_, 1, &plain); error != 0)
     fail(name_ + " is not configured", error);
   std::uint16_t rx = kRing, tx = kRing;
   rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx, &tx);
   const int socket = rte_eth_dev_socket_id(id_);
   const auto node = static_cast<unsigned>(socket);
-  int error = rte_eth_rx_queue_setup(id_, 0, rx, node, nullptr, rx_pool_);
+  int error = 0;
+  for (std::uint16_t queue = 0; queue < rx_queues_ && error == 0; ++queue)
+    error = rte_eth_rx_queue_setup(id_, queue, rx, node, nullptr, rx_pool_);
   if (error == 0) error = rte_eth_tx_queue_setup(id_, 0, tx, node, nullptr);
   if (error == 0) error = rte_eth_dev_start(id_);
   if (error != 0) fail(name_ + " does not start", error);
@@ -101,8 +103,15 @@ bool Port::link_up() const {
   return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
-std::uint16_t Port::receive(std::span<rte_mbuf*> frames) const {
-  return rte_eth_rx_burst(id_, 0, frames.data(), static_cast<std::uint16_t>(frames.size()));
+std::uint16_t Port::receive(std::span<rte_mbuf*> frames) {
+  for (std::uint16_t i = 0; i < rx_queues_; ++i) {
+    const std::uint16_t queue = next_queue_;
+    next_queue_ = static_cast<std::uint16_t>(queue + 1 == rx_queues_ ? 0 : queue + 1);
+    const std::uint16_t count =
+        rte_eth_rx_burst(id_, queue, frames.data(), static_cast<std::uint16_t>(frames.size()));
+    if (count != 0) return count;
+  }
+  return 0;
 }
 
 std::uint16_t Port::transmit(std::span<rte_mbuf*> frames) const {

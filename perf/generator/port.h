@@ -28,7 +28,9 @@ std::vector<std::string> start_eal(const EalOptions& options);
 
 class Port {
  public:
-  explicit Port(const std::string& name);
+  // A memory interface has to have as many receive queues as its peer has transmit queues; one queue a port
+  // is enough for all others.
+  explicit Port(const std::string& name, std::uint16_t rx_queues = 1);
   ~Port();
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
@@ -39,7 +41,8 @@ class Port {
   // Buffers that only this port's frames are made in: what a frame's body holds stays from use to use.
   [[nodiscard]] rte_mempool* tx_pool() const { return tx_pool_; }
 
-  std::uint16_t receive(std::span<rte_mbuf*> frames) const;
+  // From one queue after the other.
+  std::uint16_t receive(std::span<rte_mbuf*> frames);
   // How many were taken; the rest is still the caller's.
   std::uint16_t transmit(std::span<rte_mbuf*> frames) const;
 
@@ -48,6 +51,8 @@ class Port {
 
   std::string name_;
   std::uint16_t id_ = 0;
+  std::uint16_t rx_queues_;
+  std::uint16_t next_queue_ = 0;
   MacAddress mac_;
   rte_mempool* rx_pool_ = nullptr;
   rte_mempool* tx_pool_ = nullptr;
