@@ -13,9 +13,9 @@ def number(value):
     """For axes and tooltips: three digits that mean something."""
     if value == 0:
         return "0"
-    if abs(value) >= 1e4 or abs(value) < 1e-3:
+    if abs(value) >= 1e7 or abs(value) < 1e-4:
         return f"{value:.2g}"
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 class Linear:
@@ -104,11 +104,15 @@ def _axes(xs, ys, x_label, y_label):
     return parts
 
 
-def _series(xs, ys, name, points, colour, dashed):
+# How a series is drawn: attributes of its line, or none.
+LINE, DASHED, POINTS = "", ' stroke-dasharray="6 4"', None
+
+
+def _series(xs, ys, name, points, colour, style):
     at = [(_x(xs, x), _y(ys, y), x, y) for x, y in points]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in at)
-    dash = ' stroke-dasharray="6 4"' if dashed else ""
-    parts = [f'<polyline fill="none" stroke="{colour}" stroke-width="2"{dash} points="{line}"/>']
+    parts = [] if style == POINTS else [
+        f'<polyline fill="none" stroke="{colour}" stroke-width="2"{style} points="{line}"/>']
     for x, y, x_value, y_value in at:
         x_text = x_value if isinstance(x_value, str) else f"{x_value:.6g}"
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"><title>{html.escape(name)}: '
@@ -118,25 +122,26 @@ def _series(xs, ys, name, points, colour, dashed):
 
 def _legend(entries):
     parts, x, y = [], LEFT, HEIGHT - 22
-    for name, colour, dashed in entries:
+    for name, colour, style in entries:
         width = 34 + 7 * len(name)
         if x + width > WIDTH:
             x, y = LEFT, y + 16
-        dash = ' stroke-dasharray="6 4"' if dashed else ""
-        parts.append(f'<line x1="{x}" x2="{x + 22}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2"{dash}/>'
+        sample = (f'<circle cx="{x + 11}" cy="{y - 4}" r="3.5" fill="{colour}"/>' if style == POINTS else
+                  f'<line x1="{x}" x2="{x + 22}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2"{style}/>')
+        parts.append(sample +
                      f'<text x="{x + 28}" y="{y}">{html.escape(name)}</text>')
         x += width + 12
     return parts
 
 
 def plot(xs, ys, x_label, y_label, series, description):
-    """`series`: (name, points, dashed) each, points being (x, y) in the scales' values."""
+    """`series`: (name, points, LINE, DASHED or POINTS) each, points being (x, y) in the scales' values."""
     parts = _axes(xs, ys, x_label, y_label)
     legend = []
-    for i, (name, points, dashed) in enumerate(series):
+    for i, (name, points, style) in enumerate(series):
         colour = COLOURS[i % len(COLOURS)]
-        parts += _series(xs, ys, name, points, colour, dashed)
-        legend.append((name, colour, dashed))
+        parts += _series(xs, ys, name, points, colour, style)
+        legend.append((name, colour, style))
     parts += _legend(legend)
     return (f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(description)}">'
             + "".join(parts) + "</svg>")

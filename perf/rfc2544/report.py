@@ -10,7 +10,7 @@ from .device import MEMIF_RING_LOG2
 from .sections import sections
 
 STYLE = """
-:root { color-scheme: light dark; --line: #8886; --soft: #8882; }
+:root { color-scheme: light dark; --line: #8886; --soft: #8883; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
@@ -73,8 +73,8 @@ def rows(found):
 def facts(found):
     """What one has to know to make anything of the figures."""
     host, settings = found["machine"], found["settings"]
-    traffic = (f"{'both ways' if settings['bidirectional'] else 'one way'}, {settings['networks']} networks, "
-               f"{settings['flows']} flows" + (f", the table {settings['table']}" if settings["table"] else "")
+    traffic = (f"{'both ways' if settings['bidirectional'] else 'one way'}, networks: {settings['networks']}, "
+               f"flows: {settings['flows']}" + (f", the table {settings['table']}" if settings["table"] else "")
                + (", 100,000 route changes a second asked for" if settings["churn"] else ""))
     return [("device", f"{found['device']} ({host['millrace']})"), ("engine", f"{found['engine']}, over {settings['link']}"),
             ("traffic", traffic), ("line", f"{settings['line_rate_gbit']:g} Gbit/s, for theory and as the highest rate"),

@@ -15,10 +15,13 @@ class Bounds:
     lower: object
     upper: object
     trials: list
+    loss_ratio: float = 0.0
 
     @property
     def throughput(self):
-        return self.lower.offered if self.lower else 0.0
+        """What was offered, not what was asked for, in the best trial that passed: in a lower one it can be more where
+        the generator was late in the higher."""
+        return max((trial.offered for trial in self.trials if passes(trial, self.loss_ratio)), default=0.0)
 
 
 def passes(result, loss_ratio):
@@ -40,7 +43,7 @@ def binary_search(measure, low, high, precision, loss_ratio=0.0):
 
     first = trial(high)
     if passes(first, loss_ratio):
-        return Bounds(first, None, trials)
+        return Bounds(first, None, trials, loss_ratio)
     lower, upper = None, first
     hint, step = min(first.forwarded, high * (1 - precision)), precision
     while lower is None:
@@ -49,7 +52,7 @@ def binary_search(measure, low, high, precision, loss_ratio=0.0):
         if passes(result, loss_ratio):
             lower = result
         elif rate <= low:
-            return Bounds(None, result, trials)
+            return Bounds(None, result, trials, loss_ratio)
         else:
             upper = result
             step *= 2
@@ -65,4 +68,4 @@ def binary_search(measure, low, high, precision, loss_ratio=0.0):
             lower = result
         else:
             upper = result
-    return Bounds(lower, upper, trials)
+    return Bounds(lower, upper, trials, loss_ratio)

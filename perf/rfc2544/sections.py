@@ -47,7 +47,7 @@ def throughput(found, ways):
     theory = [(size, one["line_rate"] / 1e6) for size, one in found.items()]
     values = [y for _, y in points + theory]
     picture = plot.plot(plot.Names(found), plot.Log(min(values), max(values)), "frame size, bytes with FCS",
-                        "Mpps, each way", [("throughput", points, False), ("what the line carries", theory, True)],
+                        "Mpps, each way", [("throughput", points, plot.LINE), ("what the line carries", theory, plot.DASHED)],
                         "throughput by frame size against theory")
     return Section("Throughput", f"RFC 2544 26.1: the highest rate{ways} of which no frame was lost, by binary search to "
                    f"{precision:.1%}. The check is one more trial of a fixed rate, lower by that precision.", rows, [picture])
@@ -67,7 +67,7 @@ def mlr(found, ways):
     series = []
     for size, one in found.items():
         trials = sorted((trial["rate"] / 1e6, 100 * trial["loss_ratio"]) for trial in one["trials"])
-        series.append((size, trials, False))
+        series.append((size, trials, plot.POINTS))
     most = max(x for _, points, _ in series for x, _ in points)
     picture = plot.plot(plot.Linear(0, most), plot.Linear(0, max(1, max(y for _, points, _ in series for _, y in points))),
                         "load, Mpps", "lost, %", series, "loss of every trial of the search")
@@ -85,7 +85,7 @@ def latency(found, _):
                          us(load["typical"]["median"]), us(load["worst_case"]["median"]), us(load["pdv"]["median"]),
                          us(load["minimum"]), us(load["maximum"]), str(load["trials"])])
             points = sorted((float(share), value / 1e3) for share, value in load["percentiles"].items() if float(share) < 100)
-            series.append((f"{size} at {load['share']:.0%}", points, False))
+            series.append((f"{size} at {load['share']:.0%}", points, plot.LINE))
     values = [y for _, points, _ in series for _, y in points]
     picture = plot.plot(plot.Percentiles(0.01), plot.Log(min(values), max(values)), "percentile", "latency, µs", series,
                         "latency percentiles")
@@ -104,7 +104,7 @@ def loss(found, ways):
             rows.append([size, mpps(point["rate"]), mpps(point["offered"]), f"{point['lost']:,}", f"{point['refused']:,}",
                          f"{point['loss_ratio']:.3%}"])
             points.append((point["offered"] / 1e6, 100 * point["lost"] / max(1, point["sent"])))
-        series.append((size, sorted(points), False))
+        series.append((size, sorted(points), plot.LINE))
     most = max(x for _, points, _ in series for x, _ in points)
     picture = plot.plot(plot.Linear(0, most), plot.Linear(0, max(1, max(y for _, points, _ in series for _, y in points))),
                         "offered, Mpps", "lost, %", series, "frame loss rate by offered load")
@@ -143,10 +143,9 @@ def reset(found, _):
             rows.append([size, each["kind"], mpps(each["rate"]),
                          f"{each['seconds'] * 1e3:,.0f}" if each["seconds"] is not None else "did not come back",
                          f"{each['lost']:,}", f"{each['lost'] / each['rate'] * 1e3:,.0f}"])
-    return Section("Reset", "RFC 2544 26.6 and RFC 6201, by time stamps: the longest time without a frame; and by loss: the "
-                   "time in which so many frames are sent. Of a millraced, a "
-                   "hardware reset is a kill and a new start, a software reset an orderly stop and a new start; both over "
-                   "af_packet and veth.", rows)
+    return Section("Reset", "RFC 2544 26.6 and RFC 6201, by time stamps: the longest time without a frame; by loss: the time "
+                   "in which so many frames are sent. Of a millraced, a hardware reset is a kill and a new start, a software "
+                   "reset an orderly stop and a new start; both over af_packet and veth.", rows)
 
 
 SECTIONS = {"throughput": throughput, "mlr": mlr, "latency": latency, "loss": loss, "back-to-back": back_to_back,
