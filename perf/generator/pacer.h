@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -61,8 +62,11 @@ class Pacer {
   static constexpr std::uint64_t unlimited() { return std::numeric_limits<std::uint64_t>::max(); }
 
   void next_phase(std::uint64_t now) {
-    // A phase of a given time ends at its time, however late one looks.
-    begin_ = phases_[index_].frames != 0 ? now : begin_ + phases_[index_].ticks;
+    // A phase of a given time ends at its time, however late one looks; what was still due then is late.
+    const Phase& phase = phases_[index_];
+    const double left = (static_cast<double>(phase.ticks) - next_) * phase.frames_per_tick;
+    if (phase.frames == 0 && left > 0) late_ += static_cast<std::uint64_t>(std::ceil(left));
+    begin_ = phase.frames != 0 ? now : begin_ + phase.ticks;
     ends_.push_back(begin_);
     ++index_;
     next_ = 0;

@@ -39,7 +39,11 @@ rte_mempool* make_pool(const std::string& name, unsigned count, std::uint16_t by
 std::vector<std::string> start_eal(const EalOptions& options) {
   std::vector<std::string> words = {options.program,  "-l", std::to_string(options.core),
                                     "--no-telemetry", "-m", std::to_string(options.memory_mb)};
-  words.emplace_back(options.hugepages ? "--in-memory" : "--no-huge");
+  // Nothing is left in the file system, and nothing is shared with other DPDK programs.
+  if (options.hugepages)
+    words.emplace_back("--in-memory");
+  else
+    words.insert(words.end(), {"--no-huge", "--no-shconf"});
   std::vector<std::string> names;
   bool any_pci = false;
   for (const std::string& device : options.devices) {
@@ -54,7 +58,7 @@ std::vector<std::string> start_eal(const EalOptions& options) {
     names.push_back(device.substr(0, end) + std::to_string(names.size()));
     words.insert(words.end(), {"--vdev", names.back() + device.substr(end)});
   }
-  if (!any_pci) words.emplace_back("--no-pci");
+  if (!any_pci) words.insert(words.end(), {"--no-pci", "--iova-mode=va"});
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   rte_openlog_stream(stderr);

@@ -104,6 +104,8 @@ void run(const EalOptions& options, const Harm& harm) {
   const std::vector<std::string> names = start_eal(options);
   Port first(names.at(0)), second(names.at(1));
   Way there(first, second, harm), back(second, first, harm);
+  std::printf("ready\n");
+  std::fflush(stdout);
   // The input is looked at seldom: a system call a burst would be most of the work.
   for (std::uint64_t round = 0; round % 65536 != 0 || !input_is_over(); ++round) {
     there.step();

@@ -165,6 +165,18 @@ class Wire(Started):
         super().__init__(folder, links)
         self.program, self.core, self.harm, self.no_huge = program, core, list(harm), no_huge
 
+    def start(self):
+        """Returns when frames pass: unlike a router, it has no ARP to tell that by."""
+        log = self.folder / "device.log"
+        old = log.read_text(errors="replace").count("ready\n") if log.exists() else 0
+        super().start()
+        end = time.monotonic() + START_SECONDS
+        while log.read_text(errors="replace").count("ready\n") == old:
+            self.check_alive()
+            if time.monotonic() > end:
+                raise Failure("the wire does not start")
+            time.sleep(0.01)
+
     def command(self):
         words = [self.program, "--core", self.core, *self.harm] + (["--no-huge"] if self.no_huge else [])
         for port in self.links.device_ports():

@@ -130,13 +130,13 @@ def recovery(bed, traffic, line, rate):
 
 def reset(bed, traffic, rate, kind):
     """26.6: frames go on while the device is reset; the time from the last frame before to the first one after."""
-    seconds = bed.settings.reset
+    seconds, before = bed.settings.reset, min(1.0, bed.settings.reset / 4)
     bed.learn()
     bed.engine.start(traffic, [Phase(rate, seconds)], bed.settings.drain)
     failures = []
 
     def act():
-        time.sleep(seconds / 4)
+        time.sleep(before)
         try:
             bed.device.reset(kind)
         except Exception as failure:  # pylint: disable=broad-except
@@ -149,8 +149,9 @@ def reset(bed, traffic, rate, kind):
     if failures:
         raise failures[0]
     gaps = [way.longest_gap for way in ways]
-    recovered = all(way.received and gap and gap[1] > seconds / 4 for way, gap in zip(ways, gaps))
+    recovered = all(way.received and gap and gap[1] > before for way, gap in zip(ways, gaps))
     time_s = max((gap[1] - gap[0] for gap in gaps if gap), default=None) if recovered else None
     bed.say(f"    {kind} reset: " + (f"{time_s * 1e3:,.0f} ms" if recovered else f"no frame came within {seconds} s"))
     bed.learn()
-    return {"kind": kind, "rate": rate, "seconds": time_s, "lost": sum(way.lost for way in ways)}
+    return {"kind": kind, "rate": rate, "seconds": time_s, "lost": sum(way.lost for way in ways),
+            "lost_s": max(way.lost for way in ways) / rate}

@@ -142,7 +142,7 @@ def reset(found, _):
         for each in one["resets"]:
             rows.append([size, each["kind"], mpps(each["rate"]),
                          f"{each['seconds'] * 1e3:,.0f}" if each["seconds"] is not None else "did not come back",
-                         f"{each['lost']:,}", f"{each['lost'] / each['rate'] * 1e3:,.0f}"])
+                         f"{each['lost']:,}", f"{each['lost_s'] * 1e3:,.0f}"])
     return Section("Reset", "RFC 2544 26.6 and RFC 6201, by time stamps: the longest time without a frame; by loss: the time "
                    "in which so many frames are sent. Of a millraced, a hardware reset is a kill and a new start, a software "
                    "reset an orderly stop and a new start; both over af_packet and veth.", rows)

@@ -31,7 +31,7 @@ class Settings:
 
 QUICK = Settings(
     sizes=("64", "512", "1518", "IMIX"), trial=0.3, latency_trial=0.5, latency_repeats=3, latency_loads=(1.0, 0.5),
-    precision=0.05, burst_repeats=3, overload=0.5, reset=3.0, learn_seconds=5, settle=0.02, drain=0.05, attempts=2,
+    precision=0.05, burst_repeats=3, overload=0.5, reset=5.0, learn_seconds=5, settle=0.02, drain=0.05, attempts=2,
     tolerance=0.5,
     goals=(Goal("NDR", 0.0, 0.5, 0.2, 0.8, 0.05, 0.1), Goal("PDR", 0.005, 0.5, 0.2, 0.8, 0.05, 0.1)),
     mlr_sizes=("64",), latency_sizes=("64", "1518"), loss_sizes=("64",))
