@@ -137,6 +137,7 @@ class Engine:
 
     name = ""
     version = ""
+    tells_when = True  # frames were lost, which recovery and reset are about
 
     def learn(self, seconds):
         """Learning frames, and the MACs of the device; Failure where it does not answer."""
