@@ -155,7 +155,8 @@ def prepare_table(arguments, device, folder):
     from . import tables  # pylint: disable=import-outside-toplevel
     table = tables.read(arguments.table4, folder)
     device.load(table.millrace_file())
-    file = tables.destinations(table, ROOT / arguments.build / "perf/net_stamp/make_destinations", folder, arguments.draw)
+    program = ROOT / arguments.build / "perf/net_stamp/make_destinations"
+    file = tables.destinations(table, program, folder, arguments.draw)
     return file, tables.churn(folder, table) if arguments.churn else None
 
 
@@ -211,7 +212,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="mr-2544-") as folder, contextlib.ExitStack() as stack:
         bed, run = measure(arguments, pathlib.Path(folder), stack)
         found = {**conditions(arguments, bed), "device": bed.device.describe(),
-                 "engine": f"{bed.engine.name} ({bed.engine.version})", "trials": bed.trials}
+                 "engine": f"{bed.engine.name} ({bed.engine.version})", "trials": bed.trials,
+                 "route_changes_per_second": round(bed.churn.rate()) if bed.churn else None}
     found |= {"command": report.command(sys.argv[1:]), "began": began, "seconds": time.time() - began,
               "settings": report.settings_of(arguments), "results": run.results}
     report.write(arguments.json, found)

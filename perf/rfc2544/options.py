@@ -15,7 +15,8 @@ def _parser():
         epilog="docs/benchmarking.md says how to read the report and how to tune a machine.")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="four frame sizes, trials of 0.3 s: under three minutes")
-    length.add_argument("--full", action="store_true", help="as the RFCs ask: trials of 60 s, 20 latency trials of 120 s, "
+    length.add_argument("--full", action="store_true",
+                        help="as the RFCs ask: trials of 60 s, 20 latency trials of 120 s, "
                         "50 bursts; takes a day or more")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path, default=pathlib.Path("build-perf/rfc2544.json"),
                         help="where the figures go; the report is beside it as .html and .md (build-perf/rfc2544.json)")
@@ -25,20 +26,28 @@ def _parser():
     what.add_argument("--bidirectional", action="store_true", help="both ways at once; rates are of each way")
     what.add_argument("--networks", metavar="N", type=int, default=1, help="destination networks, 1 to 254 (1)")
     what.add_argument("--flows", metavar="N", type=int, default=1, help="flows, by their UDP source port (1)")
-    what.add_argument("--table4", metavar="FILE", type=pathlib.Path, help="millraced gets this table (gzip, \"prefix index\" "
+    what.add_argument("--table4", metavar="FILE", type=pathlib.Path,
+                      help="millraced gets this table (gzip, \"prefix index\" "
                       "a line), and frames go to random addresses in it")
-    what.add_argument("--draw", choices=["prefix", "zipf"], default="prefix", help="which prefixes of the table (prefix)")
-    what.add_argument("--churn", action="store_true", help="and 100,000 of its routes change a second during the trials")
-    what.add_argument("--line-rate", metavar="GBIT", type=float, default=10.0, help="of the ports, for theory and as the "
+    what.add_argument("--draw", choices=["prefix", "zipf"], default="prefix",
+                      help="which prefixes of the table (prefix)")
+    what.add_argument("--churn", action="store_true",
+                      help="and 100,000 of its routes change a second during the trials")
+    what.add_argument("--line-rate", metavar="GBIT", type=float, default=10.0,
+                      help="of the ports, for theory and as the "
                       "highest rate (10)")
     what.add_argument("--trial", metavar="S", type=float, help="seconds of a throughput or loss trial")
     what.add_argument("--precision", metavar="SHARE", type=float, help="of a throughput, 0.01 for 1 %%")
     device = parser.add_argument_group("the device under test")
-    device.add_argument("--device", choices=["millrace", "wire", "external"], default="millrace", help="millraced or a bare "
+    device.add_argument("--device", choices=["millrace", "wire", "external"], default="millrace",
+                        help="millraced or a bare "
                         "wire, started here; or one that is there (millrace)")
-    device.add_argument("--link", choices=["memif", "af_packet"], default="memif", help="to a device started here (memif)")
-    device.add_argument("--wire-options", metavar="TEXT", type=shlex.split, default=[], help="such as '--drop-one-in 10000'")
-    device.add_argument("--ports", metavar="PORT", nargs=2, help="of the generator, to an external device: PCI addresses or "
+    device.add_argument("--link", choices=["memif", "af_packet"], default="memif",
+                        help="to a device started here (memif)")
+    device.add_argument("--wire-options", metavar="TEXT", type=shlex.split, default=[],
+                        help="such as '--drop-one-in 10000'")
+    device.add_argument("--ports", metavar="PORT", nargs=2,
+                        help="of the generator, to an external device: PCI addresses or "
                         "DPDK devargs")
     device.add_argument("--addresses", metavar="A", nargs=2, default=["198.18.0.2", "198.19.0.2"],
                         help="of the tester on its ports (198.18.0.2 198.19.0.2)")
@@ -48,18 +57,21 @@ def _parser():
     device.add_argument("--name", default="external", help="of an external device, for the report")
     device.add_argument("--reset-command", metavar="COMMAND", help="restarts an external device")
     engine = parser.add_argument_group("the engine and the machine")
-    engine.add_argument("--engine", choices=["builtin", "trex"], default="builtin", help="what sends and receives (builtin)")
+    engine.add_argument("--engine", choices=["builtin", "trex"], default="builtin",
+                        help="what sends and receives (builtin)")
     engine.add_argument("--trex-server", metavar="HOST", default="127.0.0.1", help="where TRex runs (127.0.0.1)")
     engine.add_argument("--trex-client", metavar="DIR", type=pathlib.Path,
                         help="TRex's automation/trex_control_plane/interactive")
     engine.add_argument("--generator-core", metavar="N", type=int, default=0, help="(0)")
     engine.add_argument("--device-core", metavar="N", type=int, default=1, help="of a device started here (1)")
     engine.add_argument("--control-core", metavar="N", type=int, default=0, help="of millraced's control threads (0)")
-    engine.add_argument("--rx-queues", metavar="N", type=int, help="of the generator's ports; over memif as many as the "
+    engine.add_argument("--rx-queues", metavar="N", type=int,
+                        help="of the generator's ports; over memif as many as the "
                         "device has transmit queues (2 for a millraced that is started here over memif, else 1)")
     engine.add_argument("--nice", metavar="N", type=int, default=-20, help="of generator and device (-20)")
     engine.add_argument("--no-huge", action="store_true", help="without hugepages")
-    engine.add_argument("--build", metavar="DIR", type=pathlib.Path, default=pathlib.Path("build-perf"), help=argparse.SUPPRESS)
+    engine.add_argument("--build", metavar="DIR", type=pathlib.Path, default=pathlib.Path("build-perf"),
+                        help=argparse.SUPPRESS)
     return parser
 
 

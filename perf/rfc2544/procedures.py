@@ -124,7 +124,7 @@ def recovery(bed, traffic, line, rate):
     times = [max(0.0, way.last_lost_sent_at - way.phase_ends[0]) if way.last_lost_sent_at is not None else 0.0
              for way in ways]
     lost = sum(way.lost for way in ways)
-    bed.say(f"    overload of {overload / 1e6:.3f} Mpps lost {lost:,}; the last loss {max(times) * 1e3:.1f} ms after it")
+    bed.say(f"    overload of {overload / 1e6:.3f} Mpps lost {lost:,}, the last {max(times) * 1e3:.1f} ms after it")
     return {"overload": overload, "seconds": max(times), "lost": lost, "overloaded": lost > 0}
 
 

@@ -35,10 +35,11 @@ def link_of(arguments):
 
 def settings_of(arguments):
     kind = "quick" if arguments.quick else "full" if arguments.full else "default"
-    return {"length": kind, "bidirectional": arguments.bidirectional, "networks": arguments.networks, "flows": arguments.flows,
-            "line_rate_gbit": arguments.line_rate, "link": link_of(arguments), "trial_s": arguments.settings.trial, "precision": arguments.settings.precision,
-            "late_tolerance": arguments.settings.tolerance, "table": arguments.table4.name if arguments.table4 else None,
-            "churn": arguments.churn}
+    settings = arguments.settings
+    return {"length": kind, "bidirectional": arguments.bidirectional, "networks": arguments.networks,
+            "flows": arguments.flows, "line_rate_gbit": arguments.line_rate, "link": link_of(arguments),
+            "trial_s": settings.trial, "precision": settings.precision, "late_tolerance": settings.tolerance,
+            "table": arguments.table4.name if arguments.table4 else None, "churn": arguments.churn}
 
 
 def _row(case, found, value, unit, runs):
@@ -75,9 +76,11 @@ def facts(found):
     host, settings = found["machine"], found["settings"]
     traffic = (f"{'both ways' if settings['bidirectional'] else 'one way'}, networks: {settings['networks']}, "
                f"flows: {settings['flows']}" + (f", the table {settings['table']}" if settings["table"] else "")
-               + (", 100,000 route changes a second asked for" if settings["churn"] else ""))
+               + (f", {found['route_changes_per_second']:,} route changes a second of 100,000 asked for"
+                  if settings["churn"] else ""))
     return [("device", f"{found['device']} ({host['millrace']})"), ("engine", f"{found['engine']}, over {settings['link']}"),
-            ("traffic", traffic), ("line", f"{settings['line_rate_gbit']:g} Gbit/s, for theory and as the highest rate"),
+            ("traffic", traffic),
+            ("line", f"{settings['line_rate_gbit']:g} Gbit/s, for theory and as the highest rate"),
             ("trials", f"{found['trials']}, {settings['length']}: {settings['trial_s']:g} s each for throughput and loss; a "
              f"trial whose generator was late with more than {settings['late_tolerance']:.1%} of its frames has failed"),
             ("machine", f"{host['cpu']}, {host['cores']} cores{', virtual' if host['virtual'] else ''}, {host['memory_gb']} GB, "
@@ -115,7 +118,8 @@ def as_markdown(found):
     lines += [f"- {name}: {text}" for name, text in facts(found)]
     for section in sections(found):
         head, *body = section.table
-        lines += ["", f"## {section.title}", "", section.text, "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        lines += ["", f"## {section.title}", "", section.text, "",
+            "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         lines += ["| " + " | ".join(row) + " |" for row in body]
     return "\n".join(lines) + "\n"
 

@@ -47,7 +47,8 @@ def throughput(found, ways):
     theory = [(size, one["line_rate"] / 1e6) for size, one in found.items()]
     values = [y for _, y in points + theory]
     picture = plot.plot(plot.Names(found), plot.Log(min(values), max(values)), "frame size, bytes with FCS",
-                        "Mpps, each way", [("throughput", points, plot.LINE), ("what the line carries", theory, plot.DASHED)],
+                        "Mpps, each way", [("throughput", points, plot.LINE),
+                                            ("what the line carries", theory, plot.DASHED)],
                         "throughput by frame size against theory")
     return Section("Throughput", f"RFC 2544 26.1: the highest rate{ways} of which no frame was lost, by binary search to "
                    f"{precision:.1%}. The check is one more trial of a fixed rate, lower by that precision.", rows, [picture])
@@ -84,7 +85,8 @@ def latency(found, _):
             rows.append([size, f"{load['share']:.0%}", mpps(load["rate"]), us(load["average"]),
                          us(load["typical"]["median"]), us(load["worst_case"]["median"]), us(load["pdv"]["median"]),
                          us(load["minimum"]), us(load["maximum"]), str(load["trials"])])
-            points = sorted((float(share), value / 1e3) for share, value in load["percentiles"].items() if float(share) < 100)
+            points = sorted((float(share), value / 1e3)
+                            for share, value in load["percentiles"].items() if float(share) < 100)
             series.append((f"{size} at {load['share']:.0%}", points, plot.LINE))
     values = [y for _, points, _ in series for _, y in points]
     picture = plot.plot(plot.Percentiles(0.01), plot.Log(min(values), max(values)), "percentile", "latency, µs", series,

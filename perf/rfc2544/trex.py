@@ -113,10 +113,12 @@ class Trex(Engine):
         parts = shares(traffic.sizes)
         for i, (size, share) in enumerate(parts):
             groups.append(1 + number * 20 + i)
-            streams.append(api.STLStream(packet=self._packet(traffic, way, size), mode=self._mode(phase, share * (1 - latency_share)),
+            streams.append(api.STLStream(packet=self._packet(traffic, way, size),
+                                         mode=self._mode(phase, share * (1 - latency_share)),
                                          flow_stats=api.STLFlowStats(pg_id=groups[-1])))
         groups.append(LATENCY_GROUP + number)
-        streams.append(api.STLStream(packet=self._packet(traffic, way, parts[0][0]), mode=self._mode(phase, latency_share),
+        streams.append(api.STLStream(packet=self._packet(traffic, way, parts[0][0]),
+                                     mode=self._mode(phase, latency_share),
                                      flow_stats=api.STLFlowLatencyStats(pg_id=groups[-1])))
         return streams, groups
 

@@ -127,9 +127,9 @@ def test_a_reset_is_as_long_as_no_frame_came(folder):
 
 def test_a_report_of_a_router_is_complete_and_stands_alone(folder):
     report = folder / "report.json"
-    command = [sys.executable, "-m", "rfc2544", "--quick", "--tests", "throughput,latency", "--sizes", "IMIX",
-               "--link", "af_packet", "--no-huge", "--nice", "0", "--build", str(BUILD), "--line-rate", "0.01", "--trial",
-               "0.2", "--precision", "0.2", "--bidirectional", "--networks", "3", "--flows", "12", "--json", str(report)]
+    command = [sys.executable, "-m", "rfc2544", "--quick", "--tests", "throughput,latency", "--sizes", "IMIX", "--link",
+               "af_packet", "--no-huge", "--nice", "0", "--build", str(BUILD), "--line-rate", "0.01", "--trial", "0.2",
+               "--precision", "0.2", "--bidirectional", "--networks", "3", "--flows", "12", "--json", str(report)]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": "perf", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
