@@ -61,6 +61,9 @@ def rows(found):
                 result += [_row(f"{case}/{load['share']:.0%}/{name}", found, load[name]["median"] / 1e3, "us",
                                 [load[name]["median"] / 1e3])
                            for load in one["loads"] for name in ("typical", "worst_case", "pdv")]
+            elif test == "loss":
+                result += [_row(f"{case}/{point['share']:.0%}", found, 100 * point["loss_ratio"], "%",
+                                [100 * point["loss_ratio"]]) for point in one["points"]]
             elif test == "back-to-back":
                 result.append(_row(case, found, statistics.median(one["bursts"]), "frames", list(one["bursts"])))
             elif test == "recovery":

@@ -92,11 +92,11 @@ class Trex(Engine):
         packet = head / bytes(i % 256 for i in range(size - FCS - len(head)))
         steps = []
         if len(destinations) > 1:
-            steps += [api.STLVmFlowVar("to", destinations[0], destinations[-1], size=4, step=256, op="inc"),
+            steps += [api.STLVmFlowVar("to", min_value=destinations[0], max_value=destinations[-1], size=4, step=256),
                       api.STLVmWrFlowVar("to", "IP.dst"), api.STLVmFixIpv4("IP")]
         if traffic.flows > 1:
             last = FIRST_SOURCE_PORT + min(traffic.flows, FLOWS_AT_MOST) - 1
-            steps += [api.STLVmFlowVar("from", FIRST_SOURCE_PORT, last, size=2, op="inc"),
+            steps += [api.STLVmFlowVar("from", min_value=FIRST_SOURCE_PORT, max_value=last, size=2),
                       api.STLVmWrFlowVar("from", "UDP.sport")]
         return api.STLPktBuilder(pkt=packet, vm=api.STLScVmRaw(steps) if steps else None)
 
