@@ -68,7 +68,7 @@ def _parser():
     engine.add_argument("--rx-queues", metavar="N", type=int,
                         help="of the generator's ports; over memif as many as the "
                         "device has transmit queues (2 for a millraced that is started here over memif, else 1)")
-    engine.add_argument("--nice", metavar="N", type=int, default=-20, help="of generator and device (-20)")
+    engine.add_argument("--nice", metavar="N", type=int, default=-10, help="of generator and device (-10)")
     engine.add_argument("--no-huge", action="store_true", help="without hugepages")
     engine.add_argument("--build", metavar="DIR", type=pathlib.Path, default=pathlib.Path("build-perf"),
                         help=argparse.SUPPRESS)
