@@ -57,16 +57,16 @@ def traffic(*sizes, ways=ONE_WAY, flows=1):
 
 
 def test_each_frame_that_a_wire_drops_swaps_or_passes_is_counted(folder):
-    """60,000 frames each way, of which it drops each 10,000th and lets each 7,001st be overtaken."""
+    """30,000 frames each way, of which it drops each 10,000th and lets each 7,001st be overtaken."""
     with generator_on_a_wire(folder, "--drop-one-in", "10000", "--swap-one-in", "7001") as engine:
-        ways = engine.trial(traffic(64, 594, 1518, ways=BOTH_WAYS), [Phase(30_000, frames=60_000)], DRAIN)
+        ways = engine.trial(traffic(64, 594, 1518, ways=BOTH_WAYS), [Phase(15_000, frames=30_000)], DRAIN)
     for way in ways:
-        assert (way.sent, way.lost, way.received) == (60_000, 6, 59_994)
-        assert (way.reordered, way.duplicates, way.wrong, way.refused) == (8, 0, 0, 0)
+        assert (way.sent, way.lost, way.received) == (30_000, 3, 29_997)
+        assert (way.reordered, way.duplicates, way.wrong, way.refused) == (4, 0, 0, 0)
         assert 0 < way.latency.minimum <= way.latency.mean <= way.latency.maximum
         assert sum(count for _, count in way.latency.histogram) == way.received
-        # About 54,000 of the frames were sent when the last one was dropped: at 30,000 a second not before 1.9 s.
-        assert way.last_lost_sent_at > 1.9 * 0.95
+        # The last frame of all is dropped, too: at 15,000 a second not before 1.9 s.
+        assert way.last_lost_sent_at > 1.9
 
 
 def test_a_rate_is_what_it_was_asked_to_be_or_said_to_be_late(folder):
