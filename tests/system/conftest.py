@@ -12,7 +12,7 @@ from lab import CLIENT, DAEMON, Lab  # noqa: E402
 
 # The quick files first; any other goes before the slow ones.
 QUICK = ["test_config_schema", "test_openapi", "test_cli", "test_forwarding", "test_arp"]
-SLOW = ["test_daemon", "test_apply", "test_hostile", "test_load", "test_soak"]
+SLOW = ["test_daemon", "test_apply", "test_hostile", "test_load", "test_rfc2544", "test_soak"]
 
 _open_labs = []
 

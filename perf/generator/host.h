@@ -1,0 +1,40 @@
+// What the tester is to the device beside its test frames: a host with one address on a port, that asks for
+// the device's MAC and answers when it is asked for its own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "net/address.h"
+#include "net/mac.h"
+#include "perf/generator/port.h"
+
+namespace millrace::perf {
+
+class Host {
+ public:
+  Host(Port& port, Ipv4Address address, Ipv4Address gateway)
+      : port_(port), address_(address), gateway_(gateway) {}
+
+  [[nodiscard]] Port& port() const { return port_; }
+  [[nodiscard]] Ipv4Address address() const { return address_; }
+  [[nodiscard]] const std::optional<MacAddress>& gateway_mac() const { return gateway_mac_; }
+  void set_gateway_mac(const MacAddress& mac) { gateway_mac_ = mac; }
+
+  // RFC 2544 C.2.4: the learning frames. The device learns where this host is, and is asked for its own MAC.
+  void send_learning_frames();
+  // Deals with a frame if it is ARP; says whether it was. Any address but the gateway's is answered for: next
+  // hops may be many.
+  bool handle(const rte_mbuf& frame);
+  // Takes what came, for the time between trials.
+  void poll();
+
+ private:
+  void send_arp(std::uint16_t operation, Ipv4Address sender, const MacAddress& to, Ipv4Address target);
+
+  Port& port_;
+  Ipv4Address address_, gateway_;
+  std::optional<MacAddress> gateway_mac_;
+};
+
+}  // namespace millrace::perf

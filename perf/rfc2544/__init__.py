@@ -1,0 +1,1 @@
+"""RFC 2544 measurements: what perf/rfc2544.sh runs."""
