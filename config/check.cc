@@ -37,7 +37,7 @@ class Connected {
       has_length_[subnet.address.length] = true;
     }
   }
-  Connected(Connected&&) = default;  // a vector's elements stay where they are; a copy's would not
+  Connected(Connected&&) noexcept = default;  // a vector's elements stay where they are; a copy's would not
   [[nodiscard]] const Subnet<Address>* own(Address address) const {
     const auto found = own_.find(address);
     return found == own_.end() ? nullptr : found->second;
