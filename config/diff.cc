@@ -129,6 +129,8 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.change("dataplane.memory", size_text(old.memory_bytes), size_text(now.memory_bytes));
   lines.change("dataplane.idle", std::string(word_of(kIdleWords, old.idle)),
                std::string(word_of(kIdleWords, now.idle)));
+  lines.change("dataplane.flow_label_hash", std::string(word_of(kBoolWords, old.flow_label_hash)),
+               std::string(word_of(kBoolWords, now.flow_label_hash)));
   lines.optional("dataplane.drivers", drivers_text(old), drivers_text(now));
   lines.change("control.core", text_of(before.control.core), text_of(after.control.core));
   lines.change("control.api", before.control.api, after.control.api);
@@ -183,7 +185,8 @@ void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& ch
   const auto before = settings_of(changed.before), after = settings_of(changed.after);
   const auto set = [](const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); };
   for (std::size_t i = 0; i < before.size(); ++i)
-    lines.optional(what + std::string(".").append(before[i].first), set(before[i].second), set(after[i].second));
+    lines.optional(what + std::string(".").append(before[i].first), set(before[i].second),
+                   set(after[i].second));
   for_each_family([&]<class Address>() {
     describe_addresses(what + ".addresses", changed.before.addresses.of<Address>(),
                        changed.after.addresses.of<Address>(), lines);

@@ -68,7 +68,7 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
     : options_(options),
       reclaimer_(static_cast<unsigned>(options.workers)),
       features_(features),
-      writer_(tables_, reclaimer_, options.fib, options.flow_seed),
+      writer_(tables_, reclaimer_, options.fib, options.flow_hashing),
       interfaces_(writer_),
       next_hops_(writer_, interfaces_),
       ribs_{{writer_, next_hops_, FibId(0)}, {writer_, next_hops_, FibId(0)}},

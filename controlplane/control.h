@@ -43,7 +43,7 @@ struct ControlOptions {
   bool adaptive_idle = true;
   lpm::TableLimits fib;
   NeighborLimits neighbors;
-  std::uint32_t flow_seed = 0;
+  dataplane::FlowHashing flow_hashing;
   unsigned buffers = 4096;  // in the control thread's own pool
 };
 

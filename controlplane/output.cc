@@ -121,7 +121,7 @@ void Output::send_by_fib(rte_mbuf* m, FibId fib, Address destination) {
   if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(m);
   if (next_hop.kind() == NextHop::Kind::forward) return send_over(m, tables_.adjacency(next_hop.index()));
   if (next_hop.kind() == NextHop::Kind::group) {
-    const std::uint32_t hash = flow_hash<Address>(m, tables_.flow_seed());
+    const std::uint32_t hash = flow_hash<Address>(m, tables_.flow_hashing().seed);
     return send_over(m, tables_.adjacency(tables_.bucket(next_hop.bucket(hash))));
   }
   if (next_hop.kind() == NextHop::Kind::glean) {

@@ -184,7 +184,7 @@ Result<void> Router::Impl::start_control(const config::Config& config) {
   options.adaptive_idle = config.dataplane.idle == config::Idle::adaptive;
   options.fib.pages =
       config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent : lpm::Pages::automatic;
-  options.flow_seed = std::random_device{}();
+  options.flow_hashing = {std::random_device{}(), config.dataplane.flow_label_hash};
   auto made = Control::make(options, dataplane::router_features());
   if (!made) return Error{made.error()};
   control = std::move(*made);

@@ -22,6 +22,12 @@ constexpr std::uint32_t mix(std::uint32_t h) {
   return h ^ (h >> 16);
 }
 
+// How the flows of a router are hashed: fixed at its start.
+struct FlowHashing {
+  std::uint32_t seed = 0;   // differs between routers, so that two in a row do not polarise
+  bool flow_label = false;  // IPv6: addresses and flow label instead, where there is one (RFC 6438 3)
+};
+
 // 5-tuple; a fragment, which may lack the ports, by addresses and protocol alone, the first one too: all
 // fragments of a datagram stay together. `seed` differs between routers.
 inline std::uint32_t ipv4_flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std::uint32_t seed) {
@@ -39,12 +45,24 @@ inline std::uint32_t ipv4_flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std
   return mix(crc32c(crc32c(seed, addresses), rest));
 }
 
-// The same of IPv6, with the ports behind at most kMaxChain extension headers that lie in the first segment.
-inline std::uint32_t ipv6_flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, std::uint32_t seed) {
-  constexpr unsigned kMaxChain = 4;
-  constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestination = 60;
+inline std::uint32_t ipv6_addresses_hash(const wire::Ipv6& ip, std::uint32_t seed, std::uint64_t rest) {
   std::uint64_t words[4];
   std::memcpy(words, &ip.source, sizeof words);
+  for (const std::uint64_t word : words) seed = crc32c(seed, word);
+  return mix(crc32c(seed, rest));
+}
+
+// Of a packet whose sender labelled its flow; nothing else is looked at (RFC 6437 5).
+inline std::uint32_t flow_label(const wire::Ipv6& ip) {
+  return ip.version_class_label.host() & 0xfffff;
+}
+
+// The same of IPv6, with the ports behind at most kMaxChain extension headers that lie in the first segment.
+inline std::uint32_t ipv6_flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, FlowHashing hashing) {
+  const std::uint32_t label = flow_label(ip);
+  if (hashing.flow_label && label != 0) return ipv6_addresses_hash(ip, hashing.seed, label);
+  constexpr unsigned kMaxChain = 4;
+  constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestination = 60;
   std::uint8_t next = ip.next_header;
   const unsigned end = rte_pktmbuf_data_len(m);
   unsigned at = sizeof(wire::Ethernet) + sizeof ip;
@@ -64,9 +82,7 @@ inline std::uint32_t ipv6_flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, std
     std::memcpy(&ports, rte_pktmbuf_mtod_offset(m, const char*, at), 4);
     rest |= std::uint64_t{ports} << 32;
   }
-  std::uint32_t crc = seed;
-  for (const std::uint64_t word : words) crc = crc32c(crc, word);
-  return mix(crc32c(crc, rest));
+  return ipv6_addresses_hash(ip, hashing.seed, rest);
 }
 
 }  // namespace millrace::dataplane

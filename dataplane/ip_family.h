@@ -31,8 +31,8 @@ struct Ipv4Family {
   }
   static bool has_link_scope(const wire::Ipv4& ip) { return is_link_local(ip); }
   static bool may_fragment(const wire::Ipv4& ip) { return !ip.dont_fragment(); }
-  static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std::uint32_t seed) {
-    return ipv4_flow_hash(m, ip, seed);
+  static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, FlowHashing hashing) {
+    return ipv4_flow_hash(m, ip, hashing.seed);
   }
   // 5.3.1 and RFC 1624: TTL down by one, checksum by the difference.
   static void hop(wire::Ipv4& ip) {
@@ -63,8 +63,8 @@ struct Ipv6Family {
   }
   static bool has_link_scope(const wire::Ipv6& ip) { return has_link_scope_ipv6(ip); }
   static bool may_fragment(const wire::Ipv6& /*ip*/) { return false; }
-  static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, std::uint32_t seed) {
-    return ipv6_flow_hash(m, ip, seed);
+  static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, FlowHashing hashing) {
+    return ipv6_flow_hash(m, ip, hashing);
   }
   static void hop(wire::Ipv6& ip) { ip.hop_limit = static_cast<std::uint8_t>(ip.hop_limit - 1); }
   static PuntClass local_class(const rte_mbuf* m, const wire::Ipv6& ip) {

@@ -94,7 +94,7 @@ class IpBurst {
       NextHop next_hop = tables_.next_hop(next_hops()[i]);
       if (next_hop.kind() == NextHop::Kind::group) [[unlikely]] {
         const Header& ip = *Family::header(packets_[i]);
-        const std::uint32_t hash = Family::flow_hash(packets_[i], ip, tables_.flow_seed());
+        const std::uint32_t hash = Family::flow_hash(packets_[i], ip, tables_.flow_hashing());
         next_hop = NextHop::forward(AdjacencyId(tables_.bucket(next_hop.bucket(hash))));
       }
       chosen()[i] = next_hop;

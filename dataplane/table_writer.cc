@@ -3,12 +3,12 @@
 namespace millrace::dataplane {
 
 TableWriter::TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::TableLimits limits,
-                         std::uint32_t flow_seed)
+                         FlowHashing flow_hashing)
     : tables_(tables), reclaimer_(reclaimer) {
   fibs_[0].ipv4 = std::make_unique<lpm::Ipv4Table>(reclaimer, limits);
   fibs_[0].ipv6 = std::make_unique<lpm::Ipv6Table>(reclaimer, limits);
   tables_.fibs_[0] = {&fibs_[0].ipv4->published(), &fibs_[0].ipv6->published()};
-  tables_.flow_seed_ = flow_seed;
+  tables_.flow_hashing_ = flow_hashing;
 }
 
 TableWriter::~TableWriter() {

@@ -45,7 +45,7 @@ class IdPool {
 class TableWriter {
  public:
   // One FIB (FibId 0) is there from the start. Throws std::bad_alloc without address space.
-  TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::TableLimits limits, std::uint32_t flow_seed);
+  TableWriter(Tables& tables, lpm::Reclaimer& reclaimer, lpm::TableLimits limits, FlowHashing flow_hashing);
   ~TableWriter();  // workers are gone by then
 
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }

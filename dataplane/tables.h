@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "dataplane/feature.h"
+#include "dataplane/flow_hash.h"
 #include "dataplane/next_hop.h"
 #include "dataplane/vlan.h"
 #include "lpm/lookup.h"
@@ -125,7 +126,7 @@ class Tables {
   [[nodiscard]] const OwnAddresses<Address>& own_addresses() const {
     return *own_addresses_.of<Address>().load(std::memory_order_acquire);
   }
-  [[nodiscard]] std::uint32_t flow_seed() const { return flow_seed_; }
+  [[nodiscard]] FlowHashing flow_hashing() const { return flow_hashing_; }
 
  private:
   friend class TableWriter;  // dataplane/table_writer.h: the only way to change anything here
@@ -143,8 +144,7 @@ class Tables {
   lpm::PageMemory buckets_;
   PerFamily<PublishedAddresses> own_addresses_{&OwnAddresses<Ipv4Address>::none(),
                                                &OwnAddresses<Ipv6Address>::none()};
-  std::uint32_t flow_seed_ =
-      0;  // fixed at start; differs between routers, so that two in a row do not polarise
+  FlowHashing flow_hashing_;  // fixed at start
 };
 
 }  // namespace millrace::dataplane

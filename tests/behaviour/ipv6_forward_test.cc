@@ -259,6 +259,25 @@ TEST_F(Ipv6Paths, Rfc2992_PortsBehindExtensionHeadersSpreadFlows) {
   EXPECT_EQ(ways, (std::set<std::string>{"b", "c"})) << "rule 13";
 }
 
+TEST_F(Ipv6Paths, Rfc6438_LabelsTellFlowsApartWhereTheKnobIsOn) {
+  for (const bool by_label : {false, true}) {
+    start(kThreeWays, {.flow_label = by_label});
+    std::set<std::string> of_ports, of_labels, without;
+    for (unsigned n = 0; n < 64; ++n) {
+      Ipv6Packet packet = flow(n);
+      without.insert(way_of(packet));
+      packet.flow_label = 0x12345;
+      of_ports.insert(way_of(packet));
+      Ipv6Packet labelled = flow(0);
+      labelled.flow_label = 0x10000 + n;
+      of_labels.insert(way_of(labelled));
+    }
+    EXPECT_EQ(of_ports.size(), by_label ? 1U : 2U) << "rule 13: one label is one flow";
+    EXPECT_EQ(of_labels.size(), by_label ? 2U : 1U) << "rule 13: many labels are many flows";
+    EXPECT_EQ(without.size(), 2U) << "rule 13: without a label the ports count";
+  }
+}
+
 TEST_F(Ipv6Paths, Rfc2992_ALostMembersFlowsMoveAndNoOthers) {
   start(kThreeWays);
   std::vector<std::string> before;

@@ -144,7 +144,7 @@ Lab::Lab(const std::string& yaml, const LabOptions& options) : options_(options)
   control_options.workers = options.workers;
   control_options.fib = {4096, lpm::Pages::normal};
   control_options.neighbors = options.neighbors;
-  control_options.flow_seed = options.flow_seed;
+  control_options.flow_hashing = {options.flow_seed, options.flow_label};
   control_options.buffers = options.control_buffers;
   control_options.adaptive_idle = options.adaptive_idle;
   auto made = Control::make(control_options, options.features);

@@ -61,6 +61,7 @@ struct LabOptions {
   unsigned rx_ring = 4096;
   unsigned tx_ring = 2048;
   std::uint32_t flow_seed = 1;
+  bool flow_label = false;
   unsigned control_buffers = 4096;
   bool adaptive_idle = true;
   NeighborLimits neighbors{};

@@ -79,8 +79,7 @@ std::string as_line(const RouteRequest& request) {
   if (request.route.via.empty())
     return prefix + " " + std::string(kTypes[static_cast<std::size_t>(request.route.type)]);
   std::string line = prefix + " via";
-  for (const auto& hop : request.route.via)
-    line += " " + hop.to_string();
+  for (const auto& hop : request.route.via) line += " " + hop.to_string();
   return line;
 }
 

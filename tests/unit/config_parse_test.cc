@@ -83,7 +83,7 @@ TEST(ConfigParse, RefusesAWrongShapeOrAnUnknownKey) {
       {"control: {}\nroutes: []\ncontrol: {}", 3, 1, "duplicate key 'control'", "line 1"},
       {"control: {core: 1,\n  core: 1}", 2, 3, "duplicate key 'core'", "line 1"},
       {"dataplane: [1]", 1, 12,
-       "dataplane must be a mapping of workers, hugepages, memory, idle, drivers, not a "
+       "dataplane must be a mapping of workers, hugepages, memory, idle, flow_label_hash, drivers, not a "
        "list",
        ""},
       {"control: 5", 1, 10, "control must be a mapping of core, api", ""},
@@ -553,6 +553,7 @@ dataplane:
   hugepages: 2M
   memory: 512M
   idle: poll
+  flow_label_hash: true
   drivers: [/opt/a.so, /opt/b.so]
 control:
   core: 1
@@ -580,11 +581,9 @@ neighbors:
 )");
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   Config expected;
-  expected.dataplane = {std::vector<unsigned>{2, 3},
-                        Hugepages::size_2m,
-                        std::uint64_t{512} << 20,
-                        Idle::poll,
-                        {"/opt/a.so", "/opt/b.so"}};
+  expected.dataplane = {
+      std::vector<unsigned>{2, 3}, Hugepages::size_2m, std::uint64_t{512} << 20, Idle::poll, true,
+      {"/opt/a.so", "/opt/b.so"}};
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
   const Ipv4Address next_hop(198, 51, 100, 2);
   const Ipv6Address gateway = *Ipv6Address::parse("2001:db8:0:1::1");

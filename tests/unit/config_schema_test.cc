@@ -160,7 +160,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 17);
+  EXPECT_EQ(defaults, 18);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

@@ -54,7 +54,7 @@ class TableFixture : public testing::Test {
 
   lpm::Reclaimer reclaimer_{1};
   dataplane::Tables tables_;
-  dataplane::TableWriter writer_{tables_, reclaimer_, {kGroups, lpm::Pages::normal}, 0};
+  dataplane::TableWriter writer_{tables_, reclaimer_, {kGroups, lpm::Pages::normal}, {}};
   Interfaces interfaces_{writer_};
   NextHops next_hops_{writer_, interfaces_};
   Interface* wan_ = nullptr;
