@@ -2,9 +2,10 @@
 // together and answered, whatever else comes is bounded and goes. The fixture checks that all buffers are
 // back.
 #include <algorithm>
-#include <numeric>
+#include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cases6.h"
@@ -116,7 +117,7 @@ class Reassembly : public TwoLinksTest, public ::testing::WithParamInterface<boo
   std::map<DropReason, std::uint64_t> seen_;
 };
 INSTANTIATE_TEST_SUITE_P(Families, Reassembly, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Ipv6" : "Ipv4"; });
+                         [](const auto& family) { return family.param ? "Ipv6" : "Ipv4"; });
 
 TEST_P(Reassembly, EverySplitInTwoInBothOrders) {
   const Echo whole = echo(121);
