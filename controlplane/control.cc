@@ -77,7 +77,7 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
       arp_(output_, neighbors_),
       nd_(interfaces_, output_, neighbors_),
       icmp_(output_, icmp_limits_),
-      icmp6_(nd_, output_, icmp_limits_),
+      icmp6_(tables_, nd_, output_, icmp_limits_),
       local_(icmp_, icmp6_, nd_) {}
 
 Result<void> Control::make_rings_and_workers() {

@@ -70,7 +70,7 @@ class Walk {
   bool pass_fragment(std::size_t at) {
     wire::Ipv6Fragment fragment;
     std::memcpy(&fragment, &bytes_[at], sizeof fragment);
-    if (fragment.offset() == 0 && !fragment.more()) return true;
+    if (fragment.offset() == 0 && !fragment.more()) return chain_.atomic_fragment = true;
     chain_.later_fragment |= fragment.offset() != 0;
     return use_ == ChainUse::look && !chain_.later_fragment;
   }

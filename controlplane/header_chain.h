@@ -12,10 +12,11 @@ namespace millrace::controlplane {
 
 // Places are counted from the IPv6 header on.
 struct HeaderChain {
-  std::uint8_t protocol = 0;    // what the headers lead to, or a fragment header
-  std::uint16_t at = 0;         // where that begins
-  std::uint16_t named_at = 0;   // the byte that names it
-  bool later_fragment = false;  // what stands there is the middle of something
+  std::uint8_t protocol = 0;     // what the headers lead to, or a fragment header
+  std::uint16_t at = 0;          // where that begins
+  std::uint16_t named_at = 0;    // the byte that names it
+  bool later_fragment = false;   // what stands there is the middle of something
+  bool atomic_fragment = false;  // a fragment header was passed that takes no part in a datagram (RFC 6946)
   std::optional<dataplane::DropReason> problem;
   std::uint16_t pointer = 0;  // of the parameter problem, if `problem` is one
 };

@@ -111,11 +111,19 @@ void Icmp6::echo_reply(rte_mbuf* m, const Interface& ingress, std::uint16_t at, 
   output_.send_packet(m, ingress);
 }
 
+// RFC 4443 2.2: the address that the packet was for, if it is ours; else one that faces the sender.
+std::optional<Ipv6Address> Icmp6::error_source(const wire::Ipv6& original, const Interface& ingress) const {
+  const Ipv6Address asked(original.destination);
+  const bool is_own = ingress.has_address(asked) || tables_.own_addresses<Ipv6Address>().contains(asked);
+  if (!is_own) return nd_.source_for(ingress, Ipv6Address(original.source));
+  return nd_.may_answer(asked, ingress.id) ? std::optional(asked) : std::nullopt;
+}
+
 void Icmp6::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason) {
   const auto& what = dataplane::info(reason).error6;
   if (!what) return;  // not in this family
   const wire::Ipv6* original = dataplane::ipv6(m);
-  const auto source = nd_.source_for(ingress, Ipv6Address(original->source));
+  const auto source = error_source(*original, ingress);
   if (!limits_.allow(source && may_answer(m, *what))) return;
   const std::uint32_t quote = std::min<std::uint32_t>(m->pkt_len - kL2, wire::kIpv6MinMtu - kHeaders);
   rte_mbuf* error = output_.allocate(static_cast<std::uint16_t>(kHeaders + quote));

@@ -17,7 +17,8 @@ namespace millrace::controlplane {
 
 class Icmp6 {
  public:
-  Icmp6(const Nd& nd, Output& output, IcmpLimits& limits) : nd_(nd), output_(output), limits_(limits) {}
+  Icmp6(const dataplane::Tables& tables, const Nd& nd, Output& output, IcmpLimits& limits)
+      : tables_(tables), nd_(nd), output_(output), limits_(limits) {}
 
   // A message, `at` bytes behind the Ethernet header of a whole packet to us. Takes the buffer if it has no
   // reason to drop it; else the caller drops it with that reason.
@@ -27,8 +28,11 @@ class Icmp6 {
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
 
  private:
+  [[nodiscard]] std::optional<Ipv6Address> error_source(const wire::Ipv6& original,
+                                                        const Interface& ingress) const;
   void echo_reply(rte_mbuf* m, const Interface& ingress, std::uint16_t at, Ipv6Address from);
 
+  const dataplane::Tables& tables_;
   const Nd& nd_;
   Output& output_;
   IcmpLimits& limits_;

@@ -33,6 +33,14 @@ bool is_joined(const Interface& on, Ipv6Address group) {
   return false;
 }
 
+bool carries_nd(const rte_mbuf* m, const HeaderChain& chain) {
+  if (chain.problem || chain.protocol != wire::kProtocolIcmpv6) return false;
+  std::uint8_t type = 0;
+  copy_out(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + chain.at,
+           std::as_writable_bytes(std::span(&type, 1)));
+  return wire::is_nd(type);
+}
+
 }  // namespace
 
 void Local::set_drop(Reassembly::Drop drop) {
@@ -71,24 +79,17 @@ void Local::take_ipv6(rte_mbuf* m, const Interface& ingress) {
 std::optional<DropReason> Local::dispatch(rte_mbuf* m, const Interface& ingress, const HeaderChain& chain,
                                           bool was_whole) {
   dataplane::meta(m).pointer = chain.problem ? chain.pointer : chain.named_at;
-  if (chain.problem) return chain.problem;
-  if (chain.protocol == wire::kProtocolIcmpv6) return to_icmp6(m, ingress, chain.at, was_whole);
+  // Neighbour discovery is never in fragments (RFC 6980 5), and may be about an address that is tentative.
+  if (carries_nd(m, chain)) {
+    const bool in_fragments = !was_whole || chain.atomic_fragment;
+    return in_fragments ? DropReason::nd_ignored : nd_.handle(m, ingress, chain.at);
+  }
   const Ipv6Address destination(dataplane::ipv6(m)->destination);
   if (!nd_.may_answer(destination, ingress.id)) return DropReason::local_tentative;
+  if (chain.problem) return chain.problem;
+  if (chain.protocol == wire::kProtocolIcmpv6) return icmp6_.deliver(m, ingress, chain.at);
   if (chain.protocol == wire::kNoNextHeader) return DropReason::local_no_payload;
   return has_ports(chain.protocol) ? DropReason::local_no_port : DropReason::local_no_protocol;
-}
-
-// Neighbour discovery is never in fragments (RFC 6980 5), and may be about an address that is tentative.
-std::optional<DropReason> Local::to_icmp6(rte_mbuf* m, const Interface& ingress, std::uint16_t at,
-                                          bool was_whole) {
-  std::uint8_t type = 0;
-  copy_out(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + at,
-           std::as_writable_bytes(std::span(&type, 1)));
-  if (wire::is_nd(type)) return was_whole ? nd_.handle(m, ingress, at) : DropReason::nd_ignored;
-  const Ipv6Address destination(dataplane::ipv6(m)->destination);
-  if (!nd_.may_answer(destination, ingress.id)) return DropReason::local_tentative;
-  return icmp6_.deliver(m, ingress, at);
 }
 
 }  // namespace millrace::controlplane

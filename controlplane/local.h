@@ -32,7 +32,6 @@ class Local {
   void take_ipv4(rte_mbuf* m, const Interface& ingress);
   void take_ipv6(rte_mbuf* m, const Interface& ingress);
   Reason dispatch(rte_mbuf* m, const Interface& ingress, const HeaderChain& chain, bool was_whole);
-  Reason to_icmp6(rte_mbuf* m, const Interface& ingress, std::uint16_t at, bool was_whole);
 
   Icmp& icmp_;
   Icmp6& icmp6_;

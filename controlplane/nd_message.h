@@ -36,6 +36,7 @@ class NdBytes {
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
   }
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  friend bool operator==(const NdBytes&, const NdBytes&) = default;
 
  private:
   std::vector<std::byte> bytes_;

@@ -7,6 +7,12 @@
 //                             unanswered v                                        v v
 //                           failed: 3/1 for what waits; a wanted one is asked again every 10 s, others go
 //
+// The delay state of RFC 4861 7.3.3 is not there, on purpose. It spares a probe to a neighbour that upper
+// layers confirm within 5 s of its first use; a router hears no upper layer of what it forwards, and would
+// probe in any case. Whether a stale neighbour is in use is asked every `used_check_ns` (the same 5 s): its
+// first probe comes 0 to 5 s after its first use, not 5 s after it. While it is probed its packets go on as
+// before.
+//
 // Control thread only. Supported: RFC 1812 3.3.2, RFC 1122 2.3.2, RFC 4861 7.2.2 and 7.3.
 #pragma once
 

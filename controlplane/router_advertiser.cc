@@ -1,8 +1,7 @@
 #include "controlplane/router_advertiser.h"
 
 #include <algorithm>
-
-#include "controlplane/nd_message.h"
+#include <utility>
 
 namespace millrace::controlplane {
 namespace {
@@ -55,6 +54,9 @@ void RouterAdvertiser::sync(const Interface& interface) {
   const bool wanted = interface.up && interface.config.router_advertisements;
   if (wanted) {
     Entry& entry = entries_[interface.id];
+    NdBytes news = advertisement(interface, kLifetimeS);
+    if (news == entry.news) return;
+    entry.news = std::move(news);
     entry.initial_left = kInitial;  // other prefixes are news as well
     entry.next_ns = std::max(now_ns_, entry.last_ns.value_or(0) + (entry.last_ns ? kMinDelayNs : 0));
   } else if (at != entries_.end()) {

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "controlplane/interfaces.h"
+#include "controlplane/nd_message.h"
 
 namespace millrace::controlplane {
 
@@ -25,7 +26,8 @@ class RouterAdvertiser {
       : interfaces_(interfaces), send_(std::move(send)) {}
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
 
-  // Begins, goes on with other addresses, or ends, as the interface's configuration and state say.
+  // Begins, goes on with other addresses, or ends, as the interface's configuration and state say. What does
+  // not change what is advertised is no news to hosts.
   void sync(const Interface& interface);
   void stop(InterfaceId interface) { entries_.erase(interface); }
   // A host asks. False if nothing is advertised on the interface.
@@ -34,6 +36,7 @@ class RouterAdvertiser {
 
  private:
   struct Entry {
+    NdBytes news;  // what the initial advertisements told, or are telling
     unsigned initial_left = 0;
     std::uint64_t next_ns = 0;
     std::optional<std::uint64_t> last_ns;

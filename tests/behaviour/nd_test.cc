@@ -301,6 +301,28 @@ TEST_F(Nd, Rfc4862_5_4_AnAddressIsProbedForBeforeItIsUsed) {
           sent("b", tells("2001:db8:2::1", "2001:db8:2::2"))});
 }
 
+TEST_F(Nd, Rfc6980_5_NothingInFragmentsIsTaken) {
+  const Message ask = asks("2001:db8:2::1");
+  const Bytes whole = slice(from_b(ask), kEthernet + 40, 32);
+  const auto fragment = [&](unsigned offset, bool more, const Bytes& part) {
+    Bytes header = {58, 0, 0, 0, 0, 0, 0, 7};
+    put16(header, 2, offset | (more ? 1 : 0));
+    return frame(group_mac(ask.destination), kHostB,
+                 Ipv6Packet{.source = ask.source,
+                            .destination = ask.destination,
+                            .hop_limit = 255,
+                            .next_header = 44,
+                            .payload = join(header, part)});
+  };
+  verify(*lab_, "b",
+         {{"rule 28: a fragment header around a whole message", fragment(0, false, whole),
+           dropped(DropReason::nd_ignored)},
+          {"rule 28: the first fragment waits", fragment(0, true, slice(whole, 0, 24)), {}},
+          {"rule 28: put together, ignored", fragment(24, false, slice(whole, 24, 8)),
+           dropped(DropReason::nd_ignored)}});
+  EXPECT_EQ(entry("2001:db8:2::2"), nullptr) << "rule 28: and nothing is learnt";
+}
+
 TEST_F(Nd, Rfc4862_5_4_AnAddressThatSomebodyHasIsNotUsed) {
   const Message taken[] = {
       {.type = kNa,
@@ -366,6 +388,31 @@ TEST_F(Nd, Rfc4861_6_2_RoutersAreAdvertisedWhereTheKnobIsOn) {
   EXPECT_TRUE(same(frame_of(group_mac(ip6("ff02::1")), lab_->mac("b"), ra), frames.front()));
   expect_frames({}, lab_->received("a"));
   lab_->must_apply(kOneLink);
+}
+
+// RFC 4861 6.2.4: only what is news to hosts begins the quick ones again.
+TEST_F(Nd, Rfc4861_6_2_4_AConfigurationThatChangesNoAdvertisementSendsNone) {
+  std::string yaml = kOneLink;
+  yaml.insert(yaml.find("{device: @b") + 1, "router_advertisements: true, ");
+  lab_->reset(yaml);
+  lab_->advance(60);  // the quick ones are through
+  lab_->settle();
+  const auto advertised = [&] {
+    lab_->advance(40);
+    std::vector<Bytes> frames = lab_->received("b");
+    std::erase_if(frames, [](const Bytes& f) { return f[kEthernet + 40] != kRa; });
+    return frames.size();
+  };
+  std::string other = yaml;
+  other.insert(other.find("{device: @b") + 1, "urpf: loose, ");
+  ASSERT_TRUE(lab_->apply(other));
+  EXPECT_EQ(advertised(), 0U) << "rule 29: nothing in it for hosts";
+  other.insert(other.find("\"2001:db8:2::1/64\""), "\"2001:db8:3::1/64\", ");
+  ASSERT_TRUE(lab_->apply(other));
+  EXPECT_EQ(advertised(), 3U) << "rule 29: a new prefix";
+  lab_->set_link("b", false);
+  lab_->set_link("b", true);
+  EXPECT_EQ(advertised(), 3U) << "rule 29: a link that came up";
 }
 
 TEST_F(Nd, Rfc4861_6_2_5_AnAdvertiserThatEndsSaysSo) {
