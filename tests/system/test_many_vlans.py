@@ -20,7 +20,8 @@ LOOKED_AT = (1, 2, 255, 256, 500, 999, 1000)
 
 
 def resident(router):
-    return int(re.search(r"^VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{router.pid}/status").read_text(), re.MULTILINE).group(1)) << 10
+    status = pathlib.Path(f"/proc/{router.pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE).group(1)) << 10
 
 
 def has_ipv6(vlan):
