@@ -173,8 +173,9 @@ void Control::reopen(const std::vector<std::string>& closed) {
 
 void Control::restore_fixed_neighbors(const config::Config& config,
                                       const std::vector<std::string>& interfaces) {
+  const std::set<std::string> made(interfaces.begin(), interfaces.end());
   for (const auto& [key, mac] : config.neighbors) {
-    if (std::find(interfaces.begin(), interfaces.end(), key.interface) == interfaces.end()) continue;
+    if (!made.contains(key.interface)) continue;
     if (const Interface* on = interfaces_.find(key.interface))
       neighbors_.set_fixed({on->id, key.address}, mac);
   }
@@ -271,14 +272,10 @@ void Control::publish_parents(const std::vector<std::string>& vlans) {
 // Interfaces go, and the VLANs on them. They are out of the tables at once. A port is closed a grace period
 // after no plan names it any more, its buffers go when all are back.
 void Control::remove_interfaces(const std::vector<std::string>& names) {
+  const std::set<std::string> named(names.begin(), names.end());
   std::vector<Interface*> going;
-  for (const std::string& name : names) {
-    if (Interface* interface = interfaces_.find(name)) going.push_back(interface);
-  }
-  interfaces_.visit([&](Interface& other) {
-    const bool named = std::ranges::find(names, other.name) != names.end();
-    const bool on_one = std::ranges::find(names, other.config.parent) != names.end();
-    if (on_one && !named) going.push_back(&other);
+  interfaces_.visit([&](Interface& each) {
+    if (named.contains(each.name) || named.contains(each.config.parent)) going.push_back(&each);
   });
   if (going.empty()) return;
   for (Interface* interface : going) interface->up = false;

@@ -12,7 +12,6 @@ constexpr std::uint64_t kWaitNs = 1'000'000'000;  // RFC 4861 10: RetransTimer, 
 void Dad::begin(const Interface& interface, Ipv6Address address) {
   const auto [at, is_new] = entries_.try_emplace({address, interface.id});
   if (!is_new) return;
-  at->second.deadline_ns = now_ns_ + kWaitNs;
   hooks_.probe(interface, address);
 }
 
@@ -41,7 +40,9 @@ void Dad::conflict(const Interface& interface, Ipv6Address address) {
 
 void Dad::tick() {
   for (auto& [key, entry] : entries_) {
-    if (entry.state != State::tentative || entry.deadline_ns > now_ns_) continue;
+    if (entry.state != State::tentative) continue;
+    if (entry.deadline_ns == 0) entry.deadline_ns = now_ns_ + kWaitNs;
+    if (entry.deadline_ns > now_ns_) continue;
     entry.state = State::preferred;
     if (const Interface* on = interfaces_.find(key.second)) hooks_.unique(*on, key.first);
   }

@@ -24,7 +24,8 @@ namespace {
 constexpr unsigned kCache = 256;
 constexpr std::uint16_t kDescriptors = 1024;
 // Frames may carry two VLAN tags and the CRC beside the MTU.
-constexpr std::uint16_t kL2Overhead = sizeof(wire::Ethernet) + 2 * 4 + 4;
+constexpr std::uint16_t kTwoTags = 2 * 4;
+constexpr std::uint16_t kL2Overhead = sizeof(wire::Ethernet) + kTwoTags + 4;
 
 Error dpdk_error(const std::string& what, int code) {
   return Error{what + ": " + rte_strerror(code < 0 ? -code : code)};
@@ -40,6 +41,19 @@ bool kernel_carrier(unsigned index) {
       if_indextoname(index, request.ifr_name) != nullptr && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
   close(fd);
   return exists && (request.ifr_flags & IFF_RUNNING) != 0;
+}
+
+// A kernel interface sends one tag of 802.1Q beside its MTU, and no other. If it cannot have more it stays as
+// it is.
+void give_room_for_tags(unsigned index, std::uint16_t mtu) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  if (fd < 0) return;
+  if (if_indextoname(index, request.ifr_name) != nullptr) {
+    request.ifr_mtu = mtu + kTwoTags;
+    static_cast<void>(ioctl(fd, SIOCSIFMTU, &request));
+  }
+  close(fd);
 }
 
 // net_af_packet copies frames through slots of a fixed size (devarg framesz, 2,048 bytes unless said), of
@@ -213,6 +227,7 @@ Result<void> Port::set_mtu(std::uint16_t mtu) {
                  " (a larger framesz in `device` holds more)"};
   }
   const int error = rte_eth_dev_set_mtu(id_, mtu);
+  if (error == 0 && driver_ == "net_af_packet") give_room_for_tags(kernel_interface_, mtu);
   // A virtual port may have no MTU of its own to set, or know a smaller one than what its other side takes.
   if (error == 0 || error == -ENOTSUP || bus_ == "vdev") return {};
   return dpdk_error("MTU " + std::to_string(mtu) + " is refused by the port", error);

@@ -1,17 +1,28 @@
 #!/usr/bin/env bash
 # Millrace between two kernel hosts in network namespaces: ping, traceroute and iperf3 cross it.
-#   scripts/demo.sh [--keep]
+#   scripts/demo.sh [--ipv6] [--keep]
 # Needs no special NIC and no hugepages. Everything it makes is gone at the end, or on Ctrl-C.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-keep=false
-case ${1:-} in
-  '') ;;
-  --keep) keep=true ;;
-  -h | --help) say "usage: scripts/demo.sh [--keep]   --keep leaves it running until Ctrl-C"; exit 0 ;;
-  *) say "usage: scripts/demo.sh [--keep]" >&2; exit 2 ;;
-esac
+usage='usage: scripts/demo.sh [--ipv6] [--keep]'
+keep=false family=4
+for option; do
+  case $option in
+    --keep) keep=true ;;
+    --ipv6) family=6 ;;
+    -h | --help) say "$usage   --ipv6: without IPv4; --keep leaves it running until Ctrl-C"; exit 0 ;;
+    *) say "$usage" >&2; exit 2 ;;
+  esac
+done
 need_root "network namespaces need it"
+
+if ((family == 6)); then
+  left_net=2001:db8:1:: right_net=2001:db8:2:: length=64 default=::/0
+  target=2001:db8:99::1 target_net=2001:db8:99::/48 blackhole=2001:db8:bad::/48
+else
+  left_net=192.0.2. right_net=198.51.100. length=24 default=0.0.0.0/0
+  target=203.0.113.1 target_net=203.0.113.0/24 blackhole=10.0.0.0/8
+fi
 
 left=mr-demo-$$-left right=mr-demo-$$-right router=mr-demo-$$-router
 directory=$(mktemp -d "${TMPDIR:-/tmp}/mr-demo-XXXXXX")
@@ -60,28 +71,34 @@ scripts/build.sh release || fail "the build did not succeed"
 
 heading "two hosts, Millrace between them"
 say "
-   ${bold}left${plain} 192.0.2.2 ──── 192.0.2.1 ${bold}millraced${plain} 198.51.100.1 ──── 198.51.100.2 ${bold}right${plain} (also 203.0.113.1)
+   ${bold}left${plain} ${left_net}2 ──── ${left_net}1 ${bold}millraced${plain} ${right_net}1 ──── ${right_net}2 ${bold}right${plain} (also $target)
 "
 add_namespace() {
   ip netns add "$1" || fail "cannot make a network namespace: is this a container without CAP_SYS_ADMIN?"
   namespaces+=("$1")
-  on "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
+  # In the router's, the kernel has no part in it.
+  [[ $family == 6 && $1 != "$router" ]] || on "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
   ip -n "$1" link set lo up
 }
 add_namespace "$router"
+own_address() {  # own_address NAMESPACE ADDRESS DEVICE
+  local -a options=()
+  ((family == 4)) || options=(nodad)
+  ip -n "$1" address add "$2" dev "$3" "${options[@]}"
+}
 add_host() {  # add_host NAMESPACE PORT ADDRESS GATEWAY
   add_namespace "$1"
   ip -n "$router" link add "$2" type veth peer name eth0 netns "$1"
   ip -n "$router" link set "$2" up
   # Millrace takes frames off the wire as they are: checksums and segments have to be real.
   on "$1" ethtool -K eth0 tx off gso off tso off >/dev/null
-  ip -n "$1" address add "$3" dev eth0
   ip -n "$1" link set eth0 up
-  ip -n "$1" route add default via "$4"
+  own_address "$1" "$3" eth0
+  ip -n "$1" route add "$default" via "$4"
 }
-add_host "$left" left 192.0.2.2/24 192.0.2.1
-add_host "$right" right 198.51.100.2/24 198.51.100.1
-ip -n "$right" address add 203.0.113.1/32 dev lo
+add_host "$left" left "${left_net}2/$length" "${left_net}1"
+add_host "$right" right "${right_net}2/$length" "${right_net}1"
+own_address "$right" "$target/$((family == 6 ? 128 : 32))" lo
 
 cat >"$directory/millrace.yaml" <<YAML
 dataplane:
@@ -95,13 +112,13 @@ control:
 interfaces:
   left:
     device: "net_af_packet,iface=left"
-    addresses: [192.0.2.1/24]
+    addresses: ["${left_net}1/$length"]
   right:
     device: "net_af_packet,iface=right"
-    addresses: [198.51.100.1/24]
+    addresses: ["${right_net}1/$length"]
 routes:
-  - { prefix: 203.0.113.0/24, via: 198.51.100.2 }
-  - { prefix: 10.0.0.0/8, type: blackhole }
+  - { prefix: "$target_net", via: "${right_net}2" }
+  - { prefix: "$blackhole", type: blackhole }
 YAML
 show cat millrace.yaml
 sed 's/^/  /' "$directory/millrace.yaml"
@@ -120,15 +137,18 @@ millrace status >/dev/null 2>&1 || fail "millraced does not answer on its socket
 run_on_left() { show "$*"; on "$left" "$@" 2>&1 | tee "$directory/output"; }
 
 heading "ping: left to right"
-# The first packets may wait for ARP.
-on "$left" ping -n -q -c 2 -i 0.2 -W 3 203.0.113.1 >/dev/null 2>&1 || true
-run_on_left ping -n -q -c 20 -i 0.1 203.0.113.1 || fail "ping did not get through"
+# The first packets may wait for ARP, and for the second in which IPv6 addresses are tried.
+for ((tries = 0; tries < 50; tries++)); do
+  on "$left" ping -n -q -c 1 -W 1 "$target" >/dev/null 2>&1 && break
+  sleep 0.2
+done
+run_on_left ping -n -q -c 20 -i 0.1 "$target" || fail "ping did not get through"
 grep -q ' 0% packet loss' "$directory/output" || fail "ping lost packets"
 
 heading "traceroute: Millrace is the hop"
-run_on_left traceroute -n -q 1 -w 3 -m 5 203.0.113.1 || fail "traceroute failed"
+run_on_left traceroute -n -q 1 -w 3 -m 5 "-$family" "$target" || fail "traceroute failed"
 hops=$(awk '$1 ~ /^[0-9]+$/ {print $2}' "$directory/output" | xargs)
-[[ $hops == "192.0.2.1 203.0.113.1" ]] || fail "the hops are '$hops', not Millrace (192.0.2.1) and the destination"
+[[ $hops == "${left_net}1 $target" ]] || fail "the hops are '$hops', not Millrace (${left_net}1) and the destination"
 
 heading "iperf3: TCP from left to right"
 ip netns exec "$right" iperf3 -s -1 >/dev/null 2>&1 &
@@ -137,7 +157,7 @@ for ((tries = 0; tries < 50; tries++)); do
   [[ -n $(on "$right" ss -Hltn 'sport = :5201') ]] && break
   sleep 0.1
 done
-run_on_left iperf3 -c 203.0.113.1 -t 4 --connect-timeout 3000 || fail "iperf3 failed"
+run_on_left iperf3 -c "$target" -t 4 --connect-timeout 3000 || fail "iperf3 failed"
 wait "$iperf" || true
 iperf=''
 

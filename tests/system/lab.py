@@ -75,6 +75,17 @@ class Namespace:
         self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
         self.ip("link", "set", "lo", "up")
 
+    def enable_ipv6(self, **settings):
+        """IPv6 on what is here, at once: no duplicate address detection, no solicitation, unless `settings` say so."""
+        chosen = {"accept_dad": 0, "accept_ra": 0, "router_solicitation_delay": 0, **settings, "disable_ipv6": 0}
+        devices = ["default", *(link["ifname"] for link in json.loads(self.ip("-j", "link", "show").stdout))]
+        for name, value in chosen.items():
+            self.run("sysctl", "-qw", *(f"net.ipv6.conf.{device}.{name}={value}" for device in devices))
+        self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
+
+    def add_address(self, device, address):
+        self.ip("address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+
     def ip(self, *words):
         return sh("ip", "-n", self.name, *words)
 
@@ -121,11 +132,11 @@ class Port:
     It is `eth0` of a namespace of its own or, where several ends share the namespace `netns`, called `name` there.
     """
 
-    def __init__(self, lab, name, mtu, netns=None):
+    def __init__(self, lab, name, mtu, netns=None, router_side=None):
         self.lab, self.name = lab, name
         self.device = name if netns else "eth0"
         self.netns = netns or lab.namespace(name)
-        router_side = lab.router_netns
+        router_side = router_side or lab.router_netns
         sh("ip", "-n", router_side.name, "link", "add", name, "mtu", mtu, "type", "veth", "peer", "name", self.device,
            "netns", self.netns.name)
         self.netns.ip("link", "set", self.device, "mtu", mtu)
@@ -150,14 +161,22 @@ class Port:
 
 
 class Host(Port):
-    """A kernel host with one address, and Millrace as its default gateway."""
+    """A kernel host with at most one address of a family, and a router as its default gateway.
 
-    def __init__(self, lab, name, address, gateway, mtu):
-        super().__init__(lab, name, mtu)
-        self.address = address.split("/")[0]
-        self.netns.ip("address", "add", address, "dev", "eth0")
-        if gateway:
-            self.netns.ip("route", "add", "default", "via", gateway)
+    The router is Millrace, or the kernel of the namespace `router_side`.
+    """
+
+    def __init__(self, lab, name, address=None, gateway=None, mtu=1500, ipv6=None, gateway6=None, router_side=None):
+        super().__init__(lab, name, mtu, router_side=router_side)
+        self.address = address and address.split("/")[0]
+        self.ipv6 = ipv6 and ipv6.split("/")[0]
+        if ipv6:
+            self.netns.enable_ipv6()
+        for own, via in ((address, gateway), (ipv6, gateway6)):
+            if own:
+                self.netns.add_address("eth0", own)
+            if via:
+                self.netns.ip("route", "add", "default", "via", via, "dev", "eth0")
 
     def run(self, *command, **options):
         return self.netns.run(*command, **options)
@@ -531,8 +550,8 @@ class Lab:
         self._namespaces.append(netns)
         return netns
 
-    def host(self, name, address, gateway=None, mtu=1500):
-        self._ports.append(Host(self, name, address, gateway, mtu))
+    def host(self, name, address=None, gateway=None, **settings):
+        self._ports.append(Host(self, name, address, gateway, **settings))
         return self._ports[-1]
 
     def wire(self, name, mtu=1500):
