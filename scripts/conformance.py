@@ -32,7 +32,8 @@ Made from `tests/conformance/rules.yaml` and the tests by `scripts/conformance.p
 
 What a router has to do, rule by rule, and the tests that show it: `tests/unit` and `tests/behaviour` in process,
 `tests/system` between hosts in network namespaces, `tests/fuzz` with whatever comes. [testing.md](testing.md) says how
-to run them, and how `scripts/mutate.sh` shows that they fail when the code is wrong.
+to run them, and how `scripts/mutate.sh` shows that they fail when the code is wrong. What tests of others say of the
+same rules: [ptf.md](ptf.md#cases-and-results).
 """
 
 

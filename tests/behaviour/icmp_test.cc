@@ -62,6 +62,22 @@ TEST_F(Icmp, EchoRequestInSegments) {
   }
 }
 
+TEST_F(Icmp, Rfc1122_3_3_2_AnEchoRequestInFragmentsIsAnsweredOnceItIsWhole) {
+  const Bytes message = icmp(8, 0, 0x00010002, pattern(1000));
+  Ipv4Packet first = to_us(1, slice(message, 0, 512)), last = to_us(1, slice(message, 512, message.size()));
+  first.flags_offset = kMf;
+  last.flags_offset = 512 / 8;
+  Case whole = echoes("", to_us(1, message), icmp(0, 0, 0x00010002, pattern(1000)));
+  const auto with = [&](const char* what, const Ipv4Packet& fragment) {
+    return Case{what, in(fragment), whole.expect};
+  };
+  verify(two(), "a",
+         {{"rule 19: the first half", in(first), {}},
+          with("rule 19: and the other one", last),
+          {"rule 19: the last half before", in(last), {}},
+          with("rule 19: the first one", first)});
+}
+
 TEST_F(Icmp, Rfc1812_4_3_3_6_SourceIsTheAddressThatWasAsked) {
   Ipv4Packet request = to_us(1, icmp(8, 0, 5, pattern(10)));
   request.destination = ip("10.0.2.1");

@@ -51,6 +51,10 @@ TEST_F(Ipv6Forwarding, Rfc8200_3_TheHeaderIsWhatItHasToBe) {
               whole,
               sent("b", forwarded6(whole, kHostB, two().mac("b"))),
               {.segments = {30}}},
+             {"rule 24: the same, and what the link added",
+              padded(whole),
+              sent("b", forwarded6(whole, kHostB, two().mac("b"))),
+              {.segments = {30}}},
          });
 }
 
@@ -118,6 +122,9 @@ TEST_F(Ipv6Forwarding, Rfc1812_5_3_4_FramesThatAreNotForUs) {
               dropped(DropReason::l2_broadcast)},
              {"a unicast packet in a multicast frame", frame(group, kHostA, Ipv6Packet{}),
               dropped(DropReason::l2_broadcast)},
+             {"a link-local destination in a broadcast frame",
+              frame(kBroadcastMac, kHostA, Ipv6Packet{.destination = ip6("fe80::2")}),
+              dropped(DropReason::l2_broadcast)},
              {"a frame to another MAC", frame(other, kHostA, Ipv6Packet{}), dropped(DropReason::not_our_mac)},
          });
 }
@@ -129,8 +136,8 @@ TEST_F(Ipv6Forwarding, Rfc8200_5_PacketsLongerThanTheMtuAreTooBig) {
              forwards("rule 25: as long as the MTU", of(1400)),
              refuses("rule 25: one byte more", of(1401), DropReason::fragmentation_needed,
                      {.type = 2, .rest = 1400}),
-             refuses("rule 25: as long as the MTU it came by", of(1500), DropReason::fragmentation_needed,
-                     {.type = 2, .rest = 1400}),
+             refuses("rules 25, 27: as long as the MTU it came by, and quoted in part", of(1500),
+                     DropReason::fragmentation_needed, {.type = 2, .rest = 1400}),
          });
 }
 
@@ -233,6 +240,34 @@ TEST_F(Ipv6Paths, Rfc2992_FlowsAreSpreadAndStay) {
   EXPECT_EQ(counts["b"] + counts["c"], 400U);
   EXPECT_GT(counts["b"], 140U) << "rule 13";
   EXPECT_GT(counts["c"], 140U) << "rule 13: and the neighbour is one of a /127 (rule 30, RFC 6164)";
+}
+
+TEST_F(Ipv6Paths, Rfc2992_EachHalfOfAnAddressCounts) {
+  start(kThreeWays);
+  const auto ways = [&](auto change) {
+    std::set<std::string> used;
+    for (std::uint64_t n = 0; n < 64; ++n) {
+      Ipv6Packet packet = flow(0);
+      change(packet, n);
+      used.insert(way_of(packet));
+    }
+    return used;
+  };
+  const std::set<std::string> both{"b", "c"};
+  constexpr std::uint64_t kSource = 0x20010db809000000, kTo = 0x20010db801000000;
+  EXPECT_EQ(ways([](Ipv6Packet& p, auto n) { p.source = Ipv6Address(kSource + n, 1); }), both) << "rule 13";
+  EXPECT_EQ(ways([](Ipv6Packet& p, auto n) { p.source = Ipv6Address(kSource, n); }), both) << "rule 13";
+  EXPECT_EQ(ways([](Ipv6Packet& p, auto n) { p.destination = Ipv6Address(kTo + n, 1); }), both) << "rule 13";
+  EXPECT_EQ(ways([](Ipv6Packet& p, auto n) { p.destination = Ipv6Address(kTo, n); }), both) << "rule 13";
+}
+
+// RFC 6164 5.1: a link of two has no address of all its routers.
+TEST_F(Ipv6Paths, Rfc6164_TheFirstAddressOfA127IsAHost) {
+  start(kThreeWays);
+  const MacAddress host = mac("02:00:00:00:03:02");
+  verify(
+      two(), "a",
+      forwards_frame("rule 30: to the first address", in({.destination = ip6("2001:db8:3::")}), host, "c"));
 }
 
 TEST_F(Ipv6Paths, Rfc2992_FragmentsOfADatagramStayTogether) {

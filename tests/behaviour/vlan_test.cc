@@ -124,10 +124,14 @@ TEST_F(Vlan, AFrameOfNoVlanOfOursIsDroppedAtThePort) {
   is_dropped("another VLAN", tagged(plain, 101), "b", DropReason::unknown_vlan);
   is_dropped("VLAN 4095", tagged(plain, 4095), "b", DropReason::unknown_vlan);
   is_dropped("another customer", tagged(plain, {{0x88a8, 100}, {0x8100, 8}}), "b", DropReason::unknown_vlan);
+  is_dropped("a customer before the one there is", tagged(plain, {{0x88a8, 100}, {0x8100, 6}}), "b",
+             DropReason::unknown_vlan);
   is_dropped("of a VLAN without customers", tagged(plain, {{0x88a8, 200}, {0x8100, 7}}), "b",
              DropReason::unknown_vlan);
   is_dropped("three VLANs", tagged(plain, {{0x88a8, 100}, {0x8100, 7}, {0x8100, 9}}), "b",
              DropReason::unknown_vlan);
+  is_dropped("three VLANs, the last one a customer's",
+             tagged(plain, {{0x88a8, 100}, {0x8100, 9}, {0x8100, 7}}), "b", DropReason::unknown_vlan);
   const Tag nothing{0x8100, 0};
   is_dropped("tags without end", tagged(plain, {nothing, nothing, nothing, nothing, nothing}), "b",
              DropReason::unknown_vlan);

@@ -229,7 +229,7 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
       {"interfaces:\n  wan0: {device: net_null, addresses: [\"2001:db8::/126\"]}", 2, 40,
        "its subnet's router anycast address", ""},  // RFC 4291 2.6.1
       {"interfaces:\n  wan0: {device: net_null, mtu: 1279, addresses: [\"2001:db8::1/64\"]}", 2, 33,
-       "an interface with IPv6 addresses needs an mtu of 1280 at least", ""},  // RFC 8200 5
+       "an interface with IPv6 addresses needs an mtu of 1280 at least", ""},  // rule 25, RFC 8200 5
       {"interfaces:\n  9lan: {device: net_null}", 2, 3, "'9lan' cannot be an interface's name",
        "1 to 15 letters"},
       {"interfaces:\n  abcdefghijklmnop: {device: net_null}", 2, 3, "cannot be an interface's name",
