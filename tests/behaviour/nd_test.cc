@@ -421,7 +421,7 @@ TEST_F(Nd, Rfc4861_6_2_4_AConfigurationThatChangesNoAdvertisementSendsNone) {
     return frames.size();
   };
   std::string other = yaml;
-  other.insert(other.find("{device: @b") + 1, "urpf: loose, ");
+  other.insert(other.find("device: @b"), "urpf: loose, ");
   ASSERT_TRUE(lab_->apply(other));
   EXPECT_EQ(advertised(), 0U) << "rule 29: nothing in it for hosts";
   other.insert(other.find("\"2001:db8:2::1/64\""), "\"2001:db8:3::1/64\", ");
