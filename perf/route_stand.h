@@ -88,7 +88,7 @@ class RouteStand {
   lpm::Reclaimer reclaimer_{1};
   dataplane::Tables tables_;
   dataplane::TableWriter writer_{
-      tables_, reclaimer_, {lpm::TableLimits{}.max_groups, lpm::Pages::transparent}, 0};
+      tables_, reclaimer_, {lpm::TableLimits{}.max_groups, lpm::Pages::transparent}, {}};
   controlplane::Interfaces interfaces_{writer_};
   controlplane::NextHops next_hops_{writer_, interfaces_};
   controlplane::Interface* first_ = nullptr;

@@ -110,7 +110,7 @@ template <class Address, class Prefix>
 class MillraceRib final : public Subject<Address> {
  public:
   explicit MillraceRib(const Sizing& sizing)
-      : writer_(tables_, reclaimer_, {sizing.groups_unshared, lpm::Pages::automatic}, 0) {
+      : writer_(tables_, reclaimer_, {sizing.groups_unshared, lpm::Pages::automatic}, {}) {
     for (std::uint32_t i = 0; i <= sizing.max_id; ++i) {
       const auto id = next_hops_.acquire(controlplane::NextHopSpec::via({Ipv4Address(0x0a000000 + i)}));
       if (!id) throw std::runtime_error(id.error());
