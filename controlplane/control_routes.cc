@@ -99,7 +99,7 @@ void Control::sync_connected_of() {
 
 template <class Prefix>
 Result<RouteOutcome> Control::add(Prefix prefix, const RouteSpec& spec) {
-  const auto outcome = rib<Prefix>().add(prefix, spec);
+  auto outcome = rib<Prefix>().add(prefix, spec);
   if (outcome && *outcome == RouteOutcome::added) route_changed(prefix);
   return outcome;
 }
