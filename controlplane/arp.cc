@@ -9,8 +9,6 @@ using State = Neighbors::State;
 
 namespace {
 
-constexpr MacAddress kBroadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
-
 bool is_valid(const wire::Arp& arp) {
   const std::uint16_t operation = arp.operation.host();
   return arp.hardware_type.host() == 1 && arp.protocol_type.host() == wire::kEtherTypeIpv4 &&
@@ -25,13 +23,13 @@ void Arp::ask(const Interface& on, const IpAddress& target, std::optional<MacAdd
   const auto address = target.as<Ipv4Address>();
   const auto sender = on.source_for(address);
   if (!sender) return;
-  send(on, wire::kArpRequest, *sender, {}, address, last.value_or(kBroadcast));
+  send(on, wire::kArpRequest, *sender, {}, address, last.value_or(kBroadcastMac));
   ++neighbors_.count().requests_sent;
 }
 
 void Arp::announce(const Interface& interface) {
   for (const auto& own : interface.config.addresses.ipv4) {
-    send(interface, wire::kArpRequest, own.address, {}, own.address, kBroadcast);
+    send(interface, wire::kArpRequest, own.address, {}, own.address, kBroadcastMac);
   }
 }
 

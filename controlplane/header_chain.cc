@@ -24,11 +24,6 @@ constexpr std::uint8_t kPad1 = 0;
 constexpr std::uint8_t kPadN = 1;
 constexpr std::uint8_t kRouterAlert = 5;  // RFC 2711: has come to who is to look at it
 
-bool is_extension(std::uint8_t protocol) {
-  return protocol == wire::kHopByHop || protocol == wire::kRouting || protocol == wire::kFragment ||
-         protocol == wire::kDestinationOptions;
-}
-
 class Walk {
  public:
   Walk(rte_mbuf* m, ChainUse use) : use_(use) {
@@ -42,7 +37,7 @@ class Walk {
   }
 
   HeaderChain run() {
-    for (unsigned headers = 0; is_extension(chain_.protocol); ++headers) {
+    for (unsigned headers = 0; wire::is_extension(chain_.protocol); ++headers) {
       if (headers == kMaxHeaders) return fail(DropReason::local_headers_invalid);
       if (!step()) break;
     }

@@ -1,8 +1,10 @@
 #include "controlplane/local.h"
 
+#include <algorithm>
 #include <span>
 
 #include "controlplane/packet_bytes.h"
+#include "dataplane/ipv6_validate.h"
 #include "dataplane/packet.h"
 #include "net/wire6.h"
 
@@ -16,21 +18,12 @@ constexpr bool has_ports(std::uint8_t protocol) {
   return protocol == wire::kProtocolUdp || protocol == wire::kProtocolTcp;
 }
 
-// The groups of RFC 4291 2.7.1 and 2.8 that a router is in on every interface, and those of its addresses.
+// The groups that workers let through, but of the solicited-node ones those of its addresses alone.
 bool is_joined(const Interface& on, Ipv6Address group) {
-  constexpr Ipv6Address kFixed[] = {wire::kAllNodes,
-                                    wire::kAllRouters,
-                                    {0xff01'0000'0000'0000, 1},
-                                    {0xff01'0000'0000'0000, 2},
-                                    {0xff05'0000'0000'0000, 2}};
-  for (const Ipv6Address fixed : kFixed) {
-    if (group == fixed) return true;
-  }
+  if (!dataplane::is_solicited_node(group)) return dataplane::is_router_group(group);
   if (const auto own = on.link_local(); own && own->solicited_node() == group) return true;
-  for (const auto& own : on.config.addresses.ipv6) {
-    if (own.address.solicited_node() == group) return true;
-  }
-  return false;
+  return std::ranges::any_of(on.config.addresses.ipv6,
+                             [&](const auto& own) { return own.address.solicited_node() == group; });
 }
 
 bool carries_nd(const rte_mbuf* m, const HeaderChain& chain) {

@@ -5,48 +5,26 @@
 #include <cstring>
 
 #include "controlplane/packet_bytes.h"
-#include "dataplane/flow_hash.h"
-#include "net/checksum.h"
+#include "dataplane/ip_family.h"
 #include "net/wire6.h"
 
 namespace millrace::controlplane {
 
 using dataplane::DropReason;
+using dataplane::Ipv4Family;
+using dataplane::Ipv6Family;
 using dataplane::NextHop;
 using dataplane::TxPath;
 
 namespace {
 
-// All packets of a flow take one path. What we send ourselves is told apart by addresses and protocol.
-template <class Address>
-std::uint32_t flow_hash(rte_mbuf* m, std::uint32_t seed) {
-  if constexpr (std::is_same_v<Address, Ipv4Address>) {
-    return dataplane::ipv4_flow_hash(m, *dataplane::ipv4(m), seed);
-  } else {
-    const wire::Ipv6* ip = dataplane::ipv6(m);
-    std::uint32_t crc = dataplane::crc32c(seed, ip->next_header);
-    for (const Ipv6Address address : {Ipv6Address(ip->source), Ipv6Address(ip->destination)}) {
-      crc = dataplane::crc32c(dataplane::crc32c(crc, address.high()), address.low());
-    }
-    return dataplane::mix(crc);
-  }
-}
-
 std::uint32_t ip_length(rte_mbuf* m) {
-  if (!is_ipv6(m)) return dataplane::ipv4(m)->total_length.host();
-  return static_cast<std::uint32_t>(sizeof(wire::Ipv6)) + dataplane::ipv6(m)->payload_length.host();
+  return is_ipv6(m) ? Ipv6Family::length(*dataplane::ipv6(m)) : Ipv4Family::length(*dataplane::ipv4(m));
 }
 
-// What a worker does to each packet that it forwards (RFC 1812 5.3.1, RFC 8200 3).
+// What a worker does to each packet that it forwards.
 void count_hop(rte_mbuf* m) {
-  if (is_ipv6(m)) {
-    wire::Ipv6* ip = dataplane::ipv6(m);
-    ip->hop_limit = static_cast<std::uint8_t>(ip->hop_limit - 1);
-    return;
-  }
-  wire::Ipv4* ip = dataplane::ipv4(m);
-  ip->ttl = static_cast<std::uint8_t>(ip->ttl - 1);
-  ip->checksum = Be16(checksum_after_ttl_decrement(ip->checksum.host()));
+  is_ipv6(m) ? Ipv6Family::hop(*dataplane::ipv6(m)) : Ipv4Family::hop(*dataplane::ipv4(m));
 }
 
 }  // namespace
@@ -108,20 +86,21 @@ void Output::hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring) {
 
 void Output::send_packet(rte_mbuf* m, const Interface& on) {
   const auto* ip = rte_pktmbuf_mtod(m, const wire::Ipv4*);
-  if (ip->version() == 4) return send_by_fib(m, on.fib, Ipv4Address(ip->destination));
+  if (ip->version() == 4) return send_by_fib<Ipv4Family>(m, on.fib, Ipv4Address(ip->destination));
   const Ipv6Address destination(rte_pktmbuf_mtod(m, const wire::Ipv6*)->destination);
   if (destination.is_link_local() || destination.is_multicast()) return send_on_link(m, on, destination);
-  send_by_fib(m, on.fib, destination);
+  send_by_fib<Ipv6Family>(m, on.fib, destination);
 }
 
-template <class Address>
-void Output::send_by_fib(rte_mbuf* m, FibId fib, Address destination) {
+template <class Family>
+void Output::send_by_fib(rte_mbuf* m, FibId fib, typename Family::Address destination) {
+  using Address = typename Family::Address;
   const NextHop next_hop = tables_.next_hop(tables_.fib<Address>(fib).lookup(destination));
   dataplane::meta(m).from_control = true;
   if (rte_pktmbuf_prepend(m, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(m);
   if (next_hop.kind() == NextHop::Kind::forward) return send_over(m, tables_.adjacency(next_hop.index()));
   if (next_hop.kind() == NextHop::Kind::group) {
-    const std::uint32_t hash = flow_hash<Address>(m, tables_.flow_hashing().seed);
+    const std::uint32_t hash = Family::flow_hash(m, *Family::header(m), tables_.flow_hashing());
     return send_over(m, tables_.adjacency(tables_.bucket(next_hop.bucket(hash))));
   }
   if (next_hop.kind() == NextHop::Kind::glean) {

@@ -62,8 +62,8 @@ class Output {
   }
 
  private:
-  template <class Address>
-  void send_by_fib(rte_mbuf* m, FibId fib, Address destination);
+  template <class Family>  // dataplane/ip_family.h
+  void send_by_fib(rte_mbuf* m, FibId fib, typename Family::Address destination);
   void send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency);
   void hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring);
   [[nodiscard]] dataplane::FragmentResult fragment(rte_mbuf* m, std::uint16_t mtu,

@@ -5,9 +5,9 @@
 //   received + originated + fragments_added = transmitted + punted + dropped
 //
 // received: frames from ports, each once: less those passed on to a VLAN's interface. originated: frames that
-// the control thread gave us to send. fragments_added: n
-// - 1 for a packet that left as n fragments. transmitted: frames that a port's queue took. punted: frames
-// given to the control thread to answer, learn from or resolve. dropped: the sum over all reasons.
+// the control thread gave us to send. fragments_added: n - 1 for a packet that left as n fragments.
+// transmitted: frames that a port's queue took. punted: frames given to the control thread to answer, learn
+// from or resolve. dropped: the sum over all reasons.
 #pragma once
 
 #include <array>

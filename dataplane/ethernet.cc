@@ -45,7 +45,7 @@ struct Class {
     tagged = tags.any();
     const InterfaceId vlan =
         in.vlans && tags.is_known ? in.vlans->find(tags.outer, tags.inner) : kNoInterface;
-    if (tagged && vlan != kNoInterface) return {Class::Kind::vlan, {}, vlan};
+    if (vlan != kNoInterface) return {Class::Kind::vlan, {}, vlan};
   }
   const wire::Ethernet* eth = ethernet(m);
   // 3. It is addressed to us: our MACs, those we joined, broadcast. Group frames are looked at, too: what is

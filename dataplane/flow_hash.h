@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "dataplane/packet.h"
+#include "net/wire6.h"
 
 namespace millrace::dataplane {
 
@@ -62,15 +63,13 @@ inline std::uint32_t ipv6_flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, Flo
   const std::uint32_t label = flow_label(ip);
   if (hashing.flow_label && label != 0) return ipv6_addresses_hash(ip, hashing.seed, label);
   constexpr unsigned kMaxChain = 4;
-  constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestination = 60;
   std::uint8_t next = ip.next_header;
   const unsigned end = rte_pktmbuf_data_len(m);
   unsigned at = sizeof(wire::Ethernet) + sizeof ip;
   bool fragment = false;
-  for (unsigned i = 0; i < kMaxChain && at + 8 <= end; ++i) {
+  for (unsigned i = 0; i < kMaxChain && at + 8 <= end && wire::is_extension(next); ++i) {
     const auto* header = rte_pktmbuf_mtod_offset(m, const std::uint8_t*, at);
-    fragment = next == kFragment;
-    if (!fragment && next != kHopByHop && next != kRouting && next != kDestination) break;
+    fragment = next == wire::kFragment;
     at += 8U * (header[1] + 1U);
     next = header[0];
     if (fragment) break;  // what follows it is the datagram's, not the packet's

@@ -42,7 +42,7 @@ struct Ipv4Family {
     std::memcpy(&ip.ttl, &word, sizeof word);
   }
   static PuntClass local_class(const rte_mbuf* /*m*/, const wire::Ipv4& /*ip*/) { return PuntClass::local; }
-  // Whether a packet of link scope is for the router itself: `is_own` says what the FIB has for it.
+  // Whether a packet of link scope is for the router itself, whatever the FIB has for it.
   static bool is_for_link(const wire::Ipv4& /*ip*/, const InterfaceView& /*in*/) { return false; }
 };
 

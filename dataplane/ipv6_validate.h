@@ -9,7 +9,7 @@
 #include "dataplane/feature.h"
 #include "dataplane/packet.h"
 #include "dataplane/tables.h"
-#include "net/wire.h"
+#include "net/wire6.h"
 
 namespace millrace::dataplane {
 
@@ -28,12 +28,12 @@ inline bool is_plain_ipv6(const rte_mbuf* m, const wire::Ipv6& ip, const OwnAddr
          is_plainly_unicast(ip.destination) && !own.contains(Ipv6Address(ip.source));
 }
 
-// RFC 4861 4: types 133 to 137 of ICMPv6, which never are behind an extension header that we walk for it.
+// RFC 4861 4: messages of ICMPv6, which never are behind an extension header that we walk for it.
 inline bool is_neighbor_discovery(const rte_mbuf* m, const wire::Ipv6& ip) {
   constexpr std::uint16_t kAt = sizeof(wire::Ethernet) + sizeof(wire::Ipv6);
   if (ip.next_header != wire::kProtocolIcmpv6 || rte_pktmbuf_data_len(m) <= kAt) return false;
   const std::uint8_t type = *rte_pktmbuf_mtod_offset(m, const std::uint8_t*, kAt);
-  return type >= 133 && type <= 137;
+  return wire::is_nd(type);
 }
 
 // `m` holds an Ethernet header and at least `type` says IPv6. After go_on the IPv6 header lies in the first
@@ -74,12 +74,17 @@ inline bool has_link_scope_ipv6(const wire::Ipv6& ip) {
          destination.is_multicast();
 }
 
+// ff02::1:ff00:0/104
+inline bool is_solicited_node(const Ipv6Address& group) {
+  return group.high() == 0xff02ULL << 48 && (group.low() >> 24) == 0x1ff;
+}
+
 // Groups that a router is in: all nodes and all routers (RFC 4291 2.7.1), and solicited-node groups, of which
 // the control thread knows its own.
 inline bool is_router_group(const Ipv6Address& group) {
   const std::uint64_t scope = group.high();
   constexpr std::uint64_t kInterface = 0xff01ULL << 48, kLink = 0xff02ULL << 48, kSite = 0xff05ULL << 48;
-  if (scope == kLink && (group.low() >> 24) == 0x1ff) return true;
+  if (is_solicited_node(group)) return true;
   if (group.low() == 2) return scope == kInterface || scope == kLink || scope == kSite;
   return group.low() == 1 && (scope == kInterface || scope == kLink);
 }

@@ -1,7 +1,7 @@
 // A worker: one pinned core that polls its receive queues and runs every packet to completion.
 //
-//   step():  rx burst -> receive() -> ipv4_burst(), ipv6_burst() -> transmit() ... flush   (one loop;
-//   quiescent once)
+//   step(), one loop:  rx burst -> receive() -> ipv4_burst(), ipv6_burst() -> transmit() ... flush
+//                      (quiescent once)
 //
 // It shares nothing that it writes but its punt rings (one producer: it) and the counters that others read.
 // It does not allocate from the heap, lock, log or throw. System calls: the port drivers' own, the nap of

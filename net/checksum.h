@@ -72,19 +72,12 @@ inline bool checksum_ok_20(const void* header) {
   return half >> 16 == 0xffff;
 }
 
-// The header checksum after the TTL went down by one (RFC 1624 §3, eqn. 3: HC' = ~(~HC + ~m + m')).
-// TTL is the high byte of its word m in network order, so m' = m - 0x0100, and ~m + m' = 0xfeff in one's
-// complement, whatever m is. Example: HC 0xfeff -> ~HC 0x0100; 0x0100 + 0xfeff = 0xffff; HC' = 0x0000.
-constexpr std::uint16_t checksum_after_ttl_decrement(std::uint16_t checksum_host) {
-  const std::uint32_t sum = static_cast<std::uint16_t>(~checksum_host) + 0xfeffU;
-  return static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16)));
-}
-static_assert(checksum_after_ttl_decrement(0xfeff) == 0x0000);
-
-// The same of TTL (at least 1), protocol and checksum together, as the four bytes lie in memory: the TTL is
-// the lowest byte, the checksum the upper half with its high byte first. By the equation HC' = HC + 0x0100
-// with the carry at the other end, and one more where HC is 0xfeff: in this order, one more in the upper
-// half, and one more again where that is 0xfffe or 0xffff.
+// TTL (at least 1), protocol and header checksum, as the four bytes lie in memory, after the TTL went down by
+// one: the TTL is the lowest byte, the checksum the upper half with its high byte first.
+//
+// RFC 1624 3, eqn. 3: HC' = ~(~HC + ~m + m'). The TTL is the high byte of its word m in network order, so m'
+// = m - 0x0100, and HC' = HC + 0x0100 with the carry at the other end, and one more where HC is 0xfeff: in
+// this order of bytes, one more in the upper half, and one more again where that is 0xfffe or 0xffff.
 constexpr std::uint32_t after_ttl_decrement(std::uint32_t ttl_protocol_checksum) {
   const std::uint32_t again = ttl_protocol_checksum >= 0xfffe'0000 ? 0x1'0000 : 0;
   return ttl_protocol_checksum + 0x1'0000 + again - 1;

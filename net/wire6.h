@@ -13,6 +13,12 @@ inline constexpr std::uint8_t kFragment = 44;
 inline constexpr std::uint8_t kNoNextHeader = 59;
 inline constexpr std::uint8_t kDestinationOptions = 60;
 
+// Those that we can pass: each begins with the next header, and but for a fragment header with its length.
+constexpr bool is_extension(std::uint8_t next_header) {
+  return next_header == kHopByHop || next_header == kRouting || next_header == kFragment ||
+         next_header == kDestinationOptions;
+}
+
 // RFC 8200 §4.5
 struct Ipv6Fragment {
   std::uint8_t next_header;

@@ -1,6 +1,7 @@
 // TTL and header checksum (RFC 1812 5.3.1, RFC 1624) against a naive oracle, for all values.
 #include "cases.h"
 #include "net/checksum.h"
+#include "tests/unit/ttl.h"
 
 namespace millrace::behaviour {
 namespace {
@@ -28,7 +29,8 @@ TEST(TtlChecksum, Rfc1624_EveryChecksumAndEveryTtl) {
     const std::uint32_t after = naive_sum_without_checksum(static_cast<std::uint8_t>(ttl - 1));
     unsigned wrong = 0;
     for (std::uint32_t id = 0; id < 0x10000; ++id) {
-      const std::uint16_t updated = checksum_after_ttl_decrement(complement_of_sum(before + id));
+      const std::uint16_t updated =
+          checksum_after_ttl_decrement(complement_of_sum(before + id), static_cast<std::uint8_t>(ttl));
       wrong += updated == complement_of_sum(after + id) ? 0 : 1;
     }
     EXPECT_EQ(wrong, 0U) << "rule 3: TTL " << ttl;

@@ -9,6 +9,7 @@
 
 #include "net/wire.h"
 #include "tests/unit/random.h"
+#include "tests/unit/ttl.h"
 
 namespace millrace {
 namespace {
@@ -150,11 +151,25 @@ TEST(TtlDecrement, EqualsRecomputationForEveryTtlAndChecksum) {
       store(after.data() + 4, static_cast<std::uint16_t>(id));
       const std::uint16_t old_checksum = naive_checksum(before);
       seen[old_checksum] = true;
-      wrong += checksum_after_ttl_decrement(old_checksum) != naive_checksum(after) ? 1 : 0;
+      wrong +=
+          checksum_after_ttl_decrement(old_checksum, static_cast<std::uint8_t>(ttl)) != naive_checksum(after)
+              ? 1
+              : 0;
     }
     ASSERT_EQ(wrong, 0U) << "TTL " << ttl;
   }
   for (std::uint32_t checksum = 0; checksum < 0xffff; ++checksum) EXPECT_TRUE(seen[checksum]) << checksum;
+}
+
+// Rule 3.
+TEST(TtlDecrement, ChangesTtlAndChecksumAlone) {
+  for (unsigned ttl = 1; ttl <= 255; ++ttl) {
+    for (const std::uint8_t high : {std::uint8_t{0}, std::uint8_t{0xfe}, std::uint8_t{0xff}}) {
+      const TtlWord after = decremented({static_cast<std::uint8_t>(ttl), 0xa5, high, 0xff});
+      EXPECT_EQ(after[0], ttl - 1);
+      EXPECT_EQ(after[1], 0xa5);
+    }
+  }
 }
 
 // A sender may write zero as 0xffff; what comes out must not be worse than what came in.
