@@ -237,28 +237,19 @@ Reach six_to_us(std::uint8_t next, const Bytes& headers) {
 // A neighbour solicitation to us, with a hop limit.
 Reach solicitation(const char* target, std::uint8_t hop_limit) {
   return raw([=](Lab& lab) {
-    Bytes body(16);
-    const auto bytes = ip6(target).bytes();
-    std::copy(bytes.begin(), bytes.end(), body.begin());
-    return frame(lab.mac("a"), kHostA,
-                 icmp6({.destination = ip6("2001:db8:1::1"), .hop_limit = hop_limit}, 135, 0, 0, body));
+    const Ipv6Packet packet{.destination = ip6("2001:db8:1::1"), .hop_limit = hop_limit};
+    return frame(lab.mac("a"), kHostA, icmp6(packet, 135, 0, 0, bytes_of(ip6(target))));
   });
 }
 
-Bytes fragment_header(std::uint16_t offset, bool more, std::uint32_t id) {
-  Bytes header = {59, 0, 0, 0, 0, 0, 0, 0};
-  put16(header, 2, offset | (more ? 1 : 0));
-  put32(header, 4, id);
-  return header;
-}
-
 void overlapping_fragments(Lab& lab) {
-  six_to_us(44, join(fragment_header(0, true, 7), pattern(16)))(lab);
-  six_to_us(44, join(fragment_header(8, true, 7), pattern(16)))(lab);
+  six_to_us(44, join(fragment_header(kNoNext, 0, true, 7), pattern(16)))(lab);
+  six_to_us(44, join(fragment_header(kNoNext, 8, true, 7), pattern(16)))(lab);
 }
 
 void many_fragments(Lab& lab) {
-  for (std::uint32_t i = 0; i < 70; ++i) six_to_us(44, join(fragment_header(0, true, i), pattern(16)))(lab);
+  for (std::uint32_t i = 0; i < 70; ++i)
+    six_to_us(44, join(fragment_header(kNoNext, 0, true, i), pattern(16)))(lab);
 }
 
 void a_fragment_alone(Lab& lab) {

@@ -8,15 +8,8 @@
 namespace millrace::behaviour {
 namespace {
 
-constexpr std::uint8_t kHopByHop = 0, kTcp = 6, kUdp = 17, kRouting = 43, kFragment = 44, kIcmp = 58,
-                       kNoNext = 59, kOptions = 60;
 constexpr std::uint8_t kRequest = 128, kReply = 129;
 const char* const kOwn = "2001:db8:1::1";
-
-MacAddress group_mac(Ipv6Address group) {
-  const auto b = group.bytes();
-  return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
-}
 
 // RFC 8200 4.2: an options header, filled up with Pad1.
 Bytes options(std::uint8_t next, const Bytes& body) {
@@ -134,13 +127,13 @@ TEST_F(Icmp6, Rfc4443_4_1_WhatIsNotAnEchoThatCanBeAnswered) {
   wrong.payload[2] ^= 1;
   Ipv6Packet short_one = icmp6({.destination = ip6(kOwn)}, kRequest, 0, 0, {});
   Ipv6Packet from_nobody{.source = ip6("::"), .destination = ip6("ff02::1")};
-  Ipv6Packet cut = to_us(kIcmp, slice(short_one.payload, 0, 7));
+  Ipv6Packet cut = to_us(kIcmp6, slice(short_one.payload, 0, 7));
   put16(cut.payload, 2, 0);
   put16(cut.payload, 2, checksum6(cut));
   verify(
       two(), "a",
       {silent("rule 27: a wrong checksum", wrong, DropReason::local_icmp_invalid),
-       silent("rule 27: no message", to_us(kIcmp, {}), DropReason::local_icmp_invalid),
+       silent("rule 27: no message", to_us(kIcmp6, {}), DropReason::local_icmp_invalid),
        silent("rule 27: 7 bytes", cut, DropReason::local_icmp_invalid),
        silent("rule 27: a code that echo has not",
               icmp6({.destination = ip6(kOwn)}, kRequest, 1, 0, pattern(8)), DropReason::local_icmp_ignored),
@@ -180,7 +173,7 @@ TEST_F(Icmp6, Rfc4443_3_1_NobodyListensAndNobodyKnows) {
 TEST_F(Icmp6, Rfc8200_4_UnknownNextHeadersAreNamed) {
   for (unsigned next = 1; next < 256; ++next) {
     const bool known = next == kTcp || next == kUdp || next == kRouting || next == kFragment ||
-                       next == kIcmp || next == kNoNext || next == kOptions;
+                       next == kIcmp6 || next == kNoNext || next == kDestination;
     if (known) continue;
     two().advance(0.1);  // the errors' rate limit
     verify(two(), "a",
@@ -188,9 +181,9 @@ TEST_F(Icmp6, Rfc8200_4_UnknownNextHeadersAreNamed) {
                 to_us(static_cast<std::uint8_t>(next), pattern(9)), DropReason::local_no_protocol,
                 {.type = 4, .code = 1, .rest = 6}));
   }
-  Ipv6Packet behind_options = to_us(kOptions, join(options(253, {}), pattern(8)));
-  Ipv6Packet hop_by_hop_second = to_us(kOptions, join(options(kHopByHop, {}), options(kIcmp, {})));
-  Ipv6Packet both = to_us(kHopByHop, join(options(kOptions, {}), options(253, Bytes(13))));
+  Ipv6Packet behind_options = to_us(kDestination, join(options(253, {}), pattern(8)));
+  Ipv6Packet hop_by_hop_second = to_us(kDestination, join(options(kHopByHop, {}), options(kIcmp6, {})));
+  Ipv6Packet both = to_us(kHopByHop, join(options(kDestination, {}), options(253, Bytes(13))));
   const auto unknown = [&](const char* what, const Ipv6Packet& packet, std::uint32_t pointer) {
     return told(what, packet, DropReason::local_no_protocol, {.type = 4, .code = 1, .rest = pointer});
   };
@@ -202,16 +195,16 @@ TEST_F(Icmp6, Rfc8200_4_UnknownNextHeadersAreNamed) {
 
 TEST_F(Icmp6, Rfc8200_4_2_OptionsThatNobodyKnowsSayWhatIsToBecomeOfThePacket) {
   const Bytes known = {1, 2, 0, 0};
-  for (const std::uint8_t header : {kHopByHop, kOptions}) {
+  for (const std::uint8_t header : {kHopByHop, kDestination}) {
     const std::string where = header == kHopByHop ? "hop-by-hop: " : "destination options: ";
     const auto with = [&](std::uint8_t option, const char* to = kOwn) {
-      return behind(header, options(kIcmp, {option, 2, 0xab, 0xcd}), to);
+      return behind(header, options(kIcmp6, {option, 2, 0xab, 0xcd}), to);
     };
     const Icmp6Error refused{.type = 4, .code = 2, .rest = 42};
     verify(
         two(), "a",
-        {echoes("rule 26: padding, " + where, behind(header, options(kIcmp, known))),
-         echoes("rule 26: a router alert, " + where, behind(header, options(kIcmp, {5, 2, 0, 0}))),
+        {echoes("rule 26: padding, " + where, behind(header, options(kIcmp6, known))),
+         echoes("rule 26: a router alert, " + where, behind(header, options(kIcmp6, {5, 2, 0, 0}))),
          echoes("rule 26: 00 is skipped, " + where, with(0x1e)),
          silent("rule 26: 01 is dropped, " + where, with(0x5e), DropReason::local_option_discard),
          told("rule 26: 10 is refused, " + where, with(0x9e), DropReason::local_option_refused, refused),
@@ -223,15 +216,15 @@ TEST_F(Icmp6, Rfc8200_4_2_OptionsThatNobodyKnowsSayWhatIsToBecomeOfThePacket) {
          silent("rule 26: 11 to a group is dropped, " + where, with(0xde, "ff02::1"),
                 DropReason::local_option_discard),
          told("rule 26: the pointer is that of the option, " + where,
-              behind(header, options(kIcmp, {0, 1, 1, 0, 0x9e, 0})), DropReason::local_option_refused,
+              behind(header, options(kIcmp6, {0, 1, 1, 0, 0x9e, 0})), DropReason::local_option_refused,
               {.type = 4, .code = 2, .rest = 46}),
          told("rule 26: the first that is refused counts, " + where,
-              behind(header, options(kIcmp, {0x1e, 0, 0x9e, 0, 0x5e, 0})), DropReason::local_option_refused,
+              behind(header, options(kIcmp6, {0x1e, 0, 0x9e, 0, 0x5e, 0})), DropReason::local_option_refused,
               {.type = 4, .code = 2, .rest = 44}),
-         silent("rule 26: an option past the end, " + where, behind(header, options(kIcmp, {0x1e, 5, 0})),
+         silent("rule 26: an option past the end, " + where, behind(header, options(kIcmp6, {0x1e, 5, 0})),
                 DropReason::local_headers_invalid),
          silent("rule 26: an option without a length, " + where,
-                behind(header, options(kIcmp, {1, 3, 0, 0, 0, 0x1e})), DropReason::local_headers_invalid)});
+                behind(header, options(kIcmp6, {1, 3, 0, 0, 0, 0x1e})), DropReason::local_headers_invalid)});
   }
 }
 
@@ -240,13 +233,13 @@ TEST_F(Icmp6, Rfc5095_3_RoutingHeaders) {
     const std::string of = ", type " + std::to_string(type);
     const auto t = static_cast<std::uint8_t>(type);
     verify(two(), "a",
-           {echoes("rule 26: no segments left" + of, behind(kRouting, routing(kIcmp, t, 0))),
-            told("rule 26: one segment left" + of, behind(kRouting, routing(kIcmp, t, 1)),
+           {echoes("rule 26: no segments left" + of, behind(kRouting, routing(kIcmp6, t, 0))),
+            told("rule 26: one segment left" + of, behind(kRouting, routing(kIcmp6, t, 1)),
                  DropReason::local_routing_header, {.type = 4, .rest = 42})});
   }
-  const Bytes second = join(options(kRouting, {}), routing(kIcmp, 0, 3));
+  const Bytes second = join(options(kRouting, {}), routing(kIcmp6, 0, 3));
   verify(two(), "a",
-         told("rule 26: behind other headers", behind(kOptions, second), DropReason::local_routing_header,
+         told("rule 26: behind other headers", behind(kDestination, second), DropReason::local_routing_header,
               {.type = 4, .rest = 50}));
 }
 
@@ -254,13 +247,15 @@ TEST_F(Icmp6, Rfc8200_4_HeadersAreBounded) {
   const auto chain = [&](unsigned count, std::size_t bytes) {
     Bytes headers;
     for (unsigned i = 0; i < count; ++i) {
-      headers = join(headers, options(i + 1 == count ? kIcmp : kOptions, Bytes(bytes - 2)));
+      headers = join(headers, options(i + 1 == count ? kIcmp6 : kDestination, Bytes(bytes - 2)));
     }
-    return behind(kOptions, headers);
+    return behind(kDestination, headers);
   };
-  Ipv6Packet long_header = behind(kOptions, options(kIcmp, {}));
+  Ipv6Packet long_header = behind(kDestination, options(kIcmp6, {}));
   long_header.payload[1] = 5;
-  const auto cut = [&](std::size_t length) { return to_us(kOptions, slice(options(kIcmp, {}), 0, length)); };
+  const auto cut = [&](std::size_t length) {
+    return to_us(kDestination, slice(options(kIcmp6, {}), 0, length));
+  };
   const DropReason invalid = DropReason::local_headers_invalid;
   verify(
       two(), "a",
@@ -313,14 +308,14 @@ TEST_F(Icmp6, Rfc4443_2_4_e_NoErrorAboutErrorsAndRedirects) {
     packet.payload = join(headers, error.payload);
     return packet;
   };
-  const Bytes first_fragment = {kIcmp, 0, 0, 1, 0, 0, 0, 9};
+  const Bytes first_fragment = {kIcmp6, 0, 0, 1, 0, 0, 0, 9};
   verify(two(), "a",
-         {silent("rule 27: an error behind options", within(kOptions, options(kIcmp, {})),
+         {silent("rule 27: an error behind options", within(kDestination, options(kIcmp6, {})),
                  DropReason::ttl_expired),
           silent("rule 27: an error in a first fragment", within(kFragment, first_fragment),
                  DropReason::ttl_expired),
           silent("rule 27: a message cut before its type",
-                 {.hop_limit = 1, .next_header = kIcmp, .payload = {}}, DropReason::ttl_expired)});
+                 {.hop_limit = 1, .next_header = kIcmp6, .payload = {}}, DropReason::ttl_expired)});
 }
 
 TEST_F(Icmp6, Rfc4443_2_4_e_NoErrorAboutGroups) {
@@ -331,7 +326,7 @@ TEST_F(Icmp6, Rfc4443_2_4_e_NoErrorAboutGroups) {
          {silent("rule 27: UDP to a group", to_group(kUdp, udp(1, 2)), DropReason::local_no_port),
           silent("rule 27: an unknown next header to a group", to_group(253, pattern(8)),
                  DropReason::local_no_protocol),
-          silent("rule 27: a routing header to a group", to_group(kRouting, routing(kIcmp, 0, 1)),
+          silent("rule 27: a routing header to a group", to_group(kRouting, routing(kIcmp6, 0, 1)),
                  DropReason::local_routing_header)});
 }
 
@@ -357,8 +352,8 @@ TEST_F(Icmp6, Rfc4862_5_4_ATentativeAddressSaysNothing) {
   two().set_link("a", false);
   two().set_link("a", true);
   two().settle();
-  const Ipv6Packet bad_option = behind(kOptions, options(kIcmp, {0x9e, 0}));
-  const Ipv6Packet segments = behind(kRouting, routing(kIcmp, 0, 1));
+  const Ipv6Packet bad_option = behind(kDestination, options(kIcmp6, {0x9e, 0}));
+  const Ipv6Packet segments = behind(kRouting, routing(kIcmp6, 0, 1));
   const DropReason tentative = DropReason::local_tentative;
   verify(two(), "a",
          {silent("rule 28: echo", request(), tentative),

@@ -9,18 +9,11 @@
 namespace millrace::behaviour {
 namespace {
 
-constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kNoNext = 59, kDestination = 60;
-
 class Ipv6Forwarding : public TwoLinksTest {};
 
 Bytes extension(std::uint8_t next, const Bytes& body) {
   Bytes header = {next, 0};
   return join(header, body);
-}
-Bytes fragment_header(std::uint8_t next, unsigned offset, bool more) {
-  Bytes header = {next, 0, 0, 0, 0, 0, 0x12, 0x34};
-  put16(header, 2, offset | (more ? 1 : 0));
-  return header;
 }
 
 TEST_F(Ipv6Forwarding, Rfc8200_3_TheHeaderIsWhatItHasToBe) {

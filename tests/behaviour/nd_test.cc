@@ -18,19 +18,9 @@ neighbors:
 constexpr std::uint8_t kRs = 133, kRa = 134, kNs = 135, kNa = 136, kRedirect = 137;
 constexpr std::uint32_t kR = 0x80000000, kS = 0x40000000, kO = 0x20000000;
 
-Bytes bytes_of(Ipv6Address address) {
-  const auto bytes = address.bytes();
-  return {bytes.begin(), bytes.end()};
-}
-
 // RFC 4861 4.6.1
 Bytes link_option(std::uint8_t type, const MacAddress& mac) {
   return join({type, 1}, Bytes(mac.bytes.begin(), mac.bytes.end()));
-}
-
-MacAddress group_mac(Ipv6Address group) {
-  const auto b = group.bytes();
-  return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
 }
 
 struct Message {

@@ -41,6 +41,23 @@ Ipv6Packet icmp6(Ipv6Packet packet, std::uint8_t type, std::uint8_t code, std::u
   return packet;
 }
 
+Bytes fragment_header(std::uint8_t next, std::size_t offset, bool more, std::uint32_t id) {
+  Bytes header = {next, 0, 0, 0, 0, 0, 0, 0};
+  put16(header, 2, static_cast<std::uint32_t>(offset) | (more ? 1 : 0));
+  put32(header, 4, id);
+  return header;
+}
+
+Bytes bytes_of(Ipv6Address address) {
+  const auto bytes = address.bytes();
+  return {bytes.begin(), bytes.end()};
+}
+
+MacAddress group_mac(Ipv6Address group) {
+  const auto b = group.bytes();
+  return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
+}
+
 Bytes forwarded6(const Bytes& frame, const MacAddress& to, const MacAddress& from) {
   Bytes ip = slice(frame, kEthernet, 40u + get16(frame, kEthernet + 4));
   --ip[7];

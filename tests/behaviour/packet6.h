@@ -37,6 +37,15 @@ std::uint16_t checksum6(const Ipv6Packet& packet);
 Ipv6Packet icmp6(Ipv6Packet packet, std::uint8_t type, std::uint8_t code, std::uint32_t rest,
                  const Bytes& data);
 
+// Next headers (RFC 8200 4), from the registry and not from the router.
+inline constexpr std::uint8_t kHopByHop = 0, kTcp = 6, kUdp = 17, kRouting = 43, kFragment = 44, kIcmp6 = 58,
+                              kNoNext = 59, kDestination = 60;
+// RFC 8200 4.5; `offset` in bytes.
+Bytes fragment_header(std::uint8_t next, std::size_t offset, bool more, std::uint32_t id = 0x1234);
+Bytes bytes_of(Ipv6Address address);
+// RFC 2464 7: the MAC of a group.
+MacAddress group_mac(Ipv6Address group);
+
 // What a router makes of the frame: new Ethernet addresses, hop limit less one, no padding.
 Bytes forwarded6(const Bytes& frame, const MacAddress& to, const MacAddress& from);
 

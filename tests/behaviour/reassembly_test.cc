@@ -13,8 +13,6 @@
 namespace millrace::behaviour {
 namespace {
 
-constexpr std::uint8_t kFragment = 44, kIcmp6 = 58;
-
 // A part of the payload of a datagram: bytes `from` to `to`, and whether more are said to follow.
 struct Part {
   std::size_t from;
@@ -45,12 +43,9 @@ class Echo {
       packet.payload = bytes;
       return frame(lab_.mac("a"), kHostA, packet);
     }
-    Bytes header = {kIcmp6, 0, 0, 0, 0, 0, 0, 0};
-    put16(header, 2, static_cast<std::uint32_t>(part.from) | (part.more ? 1 : 0));
-    put32(header, 4, id_);
     Ipv6Packet packet = six();
     packet.next_header = kFragment;
-    packet.payload = join(header, bytes);
+    packet.payload = join(fragment_header(kIcmp6, part.from, part.more, id_), bytes);
     return frame(lab_.mac("a"), kHostA, packet);
   }
   [[nodiscard]] Bytes reply() const {

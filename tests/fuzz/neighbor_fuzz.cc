@@ -20,6 +20,7 @@
 
 #include "tests/behaviour/lab.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/neighbor_limits.h"
 
 using namespace millrace;
 using behaviour::Bytes;
@@ -66,12 +67,7 @@ interfaces:
 
 behaviour::LabOptions options() {
   behaviour::LabOptions all;
-  all.neighbors.retry_ns = 200'000'000;
-  all.neighbors.reachable_ns = 500'000'000;
-  all.neighbors.used_check_ns = 200'000'000;
-  all.neighbors.forget_ns = 800'000'000;
-  all.neighbors.failed_retry_ns = 300'000'000;
-  all.neighbors.defend_ns = 400'000'000;
+  all.neighbors = fuzz::quick_neighbors();
   all.neighbors.queue = 2;
   all.neighbors.waiting = 8;
   all.neighbors.incomplete = 6;

@@ -19,6 +19,7 @@
 #include "net/wire.h"
 #include "tests/behaviour/lab.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/neighbor_limits.h"
 
 using namespace millrace;
 using behaviour::Bytes;
@@ -51,16 +52,10 @@ neighbors:
   - { address: 198.51.100.2, mac: "02:00:00:00:00:03", interface: small0 }
 )";
 
-// Everything about neighbours happens within seconds, so that one input does not live on in the next.
 Lab& lab() {
   static Lab* const kept = [] {
     behaviour::LabOptions options;
-    options.neighbors.retry_ns = 200'000'000;
-    options.neighbors.reachable_ns = 500'000'000;
-    options.neighbors.used_check_ns = 200'000'000;
-    options.neighbors.forget_ns = 800'000'000;
-    options.neighbors.failed_retry_ns = 300'000'000;
-    options.neighbors.defend_ns = 400'000'000;
+    options.neighbors = fuzz::quick_neighbors();
     options.neighbors.incomplete = 16;
     options.neighbors.total = 32;
     auto* made = new Lab(kConfig, options);
