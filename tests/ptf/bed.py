@@ -17,7 +17,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/system"))
 
-from lab import DAEMON, Lab, Port, sh  # noqa: E402
+from basics import DAEMON, sh  # noqa: E402
+from lab import Lab, Port  # noqa: E402
 
 PORTS = range(6)
 UPLINKS = [2, 3, 4, 5]  # the default route's next hops

@@ -11,7 +11,7 @@ import re
 from typing import Callable
 
 from bed import CHANGING, FLOWS, IPV4, IPV6, ROUTER_MAC, UPLINKS, own, peer
-from lab import wait_for
+from basics import wait_for
 
 
 def nothing(*_):

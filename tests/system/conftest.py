@@ -8,7 +8,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from lab import CLIENT, DAEMON, Lab  # noqa: E402
+from basics import CLIENT, DAEMON  # noqa: E402
+from lab import Lab  # noqa: E402
 
 # The quick files first; any other goes before the slow ones.
 QUICK = ["test_config_schema", "test_openapi", "test_cli", "test_forwarding", "test_arp"]

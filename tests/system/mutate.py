@@ -10,7 +10,8 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, fragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from lab import ROOT, internet_checksum
+from basics import ROOT
+from lab import internet_checksum
 
 HERE, THERE = "10.1.0.2", "10.2.0.2"  # a host where the frames come from, and a next hop behind the router
 

@@ -6,7 +6,8 @@ import json
 import pytest
 from scapy.layers.l2 import Ether
 
-from lab import Pinger, wait_for
+from basics import wait_for
+from lab import Pinger
 from packets import arp, arp_reply_from, from_to, udp
 
 HERE, THERE = "10.1.0.2", "10.2.0.2"

@@ -6,7 +6,7 @@ import time
 import pytest
 from scapy.layers.l2 import ARP, Ether
 
-from lab import wait_for
+from basics import wait_for
 from packets import BROADCAST, arp, arp_reply_from, arp_request_for, from_to, icmp_error, ip_of, is_ipv4, udp
 
 HERE, THERE = "10.1.0.2", "10.2.0.2"

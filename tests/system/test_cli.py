@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lab import CLIENT
+from basics import CLIENT
 from packets import udp
 
 HERE, THERE = "10.1.0.2", "10.2.0.2"

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from lab import DAEMON, ROOT
+from basics import DAEMON, ROOT
 
 SAMPLES = ROOT / "tests/data/config"
 GOOD = sorted((SAMPLES / "good").glob("*.yaml"))

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lab import DAEMON, wait_for
+from basics import DAEMON, wait_for
 from packets import udp
 
 

@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 import packets
-from lab import wait_for
+from basics import wait_for
 from packets import from_to, icmp_error, ip_of, udp, with_header
 
 # left, right and narrow are kernel hosts; in and out are wires whose far ends have static neighbours.

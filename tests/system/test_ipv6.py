@@ -7,7 +7,7 @@ import re
 import pytest
 
 import transfer
-from lab import wait_for
+from basics import wait_for
 
 LEFT, RIGHT = "2001:db8:1::2", "2001:db8:2::2"
 HERE, THERE = "2001:db8:1::1", "2001:db8:2::1"

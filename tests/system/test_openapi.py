@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from lab import ROOT
+from basics import ROOT
 from packets import udp
 
 DOCUMENT = yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from lab import BUILD, DAEMON, ROOT, wait_for
+from basics import BUILD, DAEMON, ROOT, wait_for
 
 KEPT = {"net_admin": 12, "net_raw": 13, "ipc_lock": 14, "net_bind_service": 10}  # linux/capability.h
 UNIT = ROOT / "packaging/millraced.service"

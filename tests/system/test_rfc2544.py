@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from lab import BUILD, ROOT
+from basics import BUILD, ROOT
 
 sys.path.insert(0, str(ROOT / "perf"))
 from rfc2544 import device as devices  # noqa: E402

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from lab import ROOT, wait_for
+from basics import ROOT, wait_for
 
 sys.path.insert(0, str(ROOT / "tests/soak"))
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 import transfer
-from lab import Port, wait_for
+from lab import Port
 from trunk import Trunk
 
 IPV4, IPV6 = 0x0800, 0x86DD

@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 
-from lab import sh
+from basics import sh
 
 _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_AUXDATA, _PACKET_OUTGOING = 263, 8, 4
