@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Millrace's prefix tables beside DPDK's: lookups, loads, changes, memory (docs/benchmarking.md).
 # Installs what is missing, builds, and reserves hugepages for the time of the run.
-source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'USAGE'
@@ -20,31 +20,12 @@ usage: perf/lpm.sh [OPTION...]
 USAGE
 }
 
-# Paths are the caller's, and common.sh has changed to the root of the project.
-arguments=()
-caller=$OLDPWD
-while [[ $# -gt 0 ]]; do
-  case $1 in
-    -h | --help) usage; exit 0 ;;
-    --json | --table4 | --table6 | --feed)
-      [[ $# -ge 2 ]] || die "$1 wants a file"
-      case $2 in /*) arguments+=("$1" "$2") ;; *) arguments+=("$1" "$caller/$2") ;; esac
-      shift 2
-      ;;
-    *) arguments+=("$1"); shift ;;
-  esac
-done
-
+if asks_for_help "$@"; then usage; exit 0; fi
+take_arguments "--json --table4 --table6 --feed" "$@"
 need_root "to reserve hugepages"
 scripts/setup.sh
-scripts/build.sh perf perf/lpm_bench >build-perf.log 2>&1 || { cat build-perf.log >&2; die "the build failed"; }
-rm -f build-perf.log
-
-trap 'exit 130' INT
-trap 'exit 143' TERM
-source perf/hugepages.sh
-borrow_hugepages 1536  # for DPDK's tables and for ours, twice while a load is measured
-
-build-perf/perf/lpm_bench --json build-perf/lpm.json \
+build_perf perf/lpm_bench
+# Pages for DPDK's tables and for ours, twice while a load is measured.
+with_hugepages 1536 build-perf/perf/lpm_bench --json build-perf/lpm.json \
   --table4 tests/data/v4-2024-prefix-nhidx.txt.gz --table6 tests/data/v6-2024-prefix-nhidx.txt.gz \
   --feed tests/data/feed20151023-v4-prefix-nexthop.txt.gz "${arguments[@]}"

@@ -11,6 +11,8 @@ import struct
 import subprocess
 import time
 
+import processes
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build-perf"
 DRIVER = BUILD / "perf/net_stamp/libnet_stamp.so"
@@ -121,12 +123,7 @@ class Subject:
         if self.process is None or self.process.poll() is not None:
             return
         self.go()
-        self.process.terminate()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        processes.end(self.process)
 
     def packets(self):
         return sum(totals(path)[1] for path in self.stats)

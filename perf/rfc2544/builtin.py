@@ -3,6 +3,8 @@
 import json
 import subprocess
 
+import processes
+
 from .trial import FCS, Engine, Failure, Latency, WayResult
 
 
@@ -82,10 +84,6 @@ class Builtin(Engine):
     def close(self):
         if self.process.poll() is None:
             self._ask(command="quit")
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            processes.reap(self.process)
         self.process.stdin.close()
         self.process.stdout.close()

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import time
 
+import processes
+
 from .trial import Failure
 
 MEMIF_RING_LOG2 = 14  # the longest there is: where cores are shared, rings hold what comes while a program waits for one
@@ -148,12 +150,7 @@ class Started(Device):
             return
         self.process.stdin.close()
         if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            processes.end(self.process)
 
 
 class Wire(Started):
