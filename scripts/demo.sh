@@ -1,28 +1,36 @@
 #!/usr/bin/env bash
 # Millrace between two kernel hosts in network namespaces: ping, traceroute and iperf3 cross it.
-#   scripts/demo.sh [--ipv6] [--keep]
+#   scripts/demo.sh [--ipv6 | --dual-stack] [--keep]
 # Needs no special NIC and no hugepages. Everything it makes is gone at the end, or on Ctrl-C.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-usage='usage: scripts/demo.sh [--ipv6] [--keep]'
-keep=false family=4
+usage='usage: scripts/demo.sh [--ipv6 | --dual-stack] [--keep]'
+keep=false families=(4)
 for option; do
   case $option in
     --keep) keep=true ;;
-    --ipv6) family=6 ;;
-    -h | --help) say "$usage   --ipv6: without IPv4; --keep leaves it running until Ctrl-C"; exit 0 ;;
+    --ipv6) families=(6) ;;
+    --dual-stack) families=(4 6) ;;
+    -h | --help)
+      say "$usage
+  --ipv6        IPv6 alone; without an option: IPv4 alone
+  --dual-stack  both
+  --keep        leaves it running until Ctrl-C
+Builds build/ first; with MILLRACE_BUILD=DIRECTORY it takes what is built there."
+      exit 0
+      ;;
     *) say "$usage" >&2; exit 2 ;;
   esac
 done
 need_root "network namespaces need it"
+build=${MILLRACE_BUILD:-build}
 
-if ((family == 6)); then
-  left_net=2001:db8:1:: right_net=2001:db8:2:: length=64 default=::/0
-  target=2001:db8:99::1 target_net=2001:db8:99::/48 blackhole=2001:db8:bad::/48
-else
-  left_net=192.0.2. right_net=198.51.100. length=24 default=0.0.0.0/0
-  target=203.0.113.1 target_net=203.0.113.0/24 blackhole=10.0.0.0/8
-fi
+# By family.
+declare -A length=([4]=24 [6]=64) whole=([4]=32 [6]=128)
+declare -A left_host=([4]=192.0.2.2 [6]=2001:db8:1::2) left_router=([4]=192.0.2.1 [6]=2001:db8:1::1)
+declare -A right_host=([4]=198.51.100.2 [6]=2001:db8:2::2) right_router=([4]=198.51.100.1 [6]=2001:db8:2::1)
+declare -A target=([4]=203.0.113.1 [6]=2001:db8:99::1) target_net=([4]=203.0.113.0/24 [6]=2001:db8:99::/48)
+declare -A blackhole=([4]=10.0.0.0/8 [6]=2001:db8:bad::/48)
 
 left=mr-demo-$$-left right=mr-demo-$$-right router=mr-demo-$$-router
 directory=$(mktemp -d "${TMPDIR:-/tmp}/mr-demo-XXXXXX")
@@ -59,46 +67,59 @@ fail() {
 
 show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; }
 on() { local namespace=$1; shift; ip netns exec "$namespace" "$@"; }
-millrace() { build/cli/millrace --socket "$socket" "$@"; }
+millrace() { "$build/cli/millrace" --socket "$socket" "$@"; }
 
 # --- set-up and build: nothing to do the second time
 
 heading "set-up and build"
 scripts/setup.sh
-scripts/build.sh release || fail "the build did not succeed"
+[[ -n ${MILLRACE_BUILD:-} ]] || scripts/build.sh release || fail "the build did not succeed"
 
 # --- two hosts, and a namespace for Millrace's ends of the cables
 
 heading "two hosts, Millrace between them"
-say "
-   ${bold}left${plain} ${left_net}2 ──── ${left_net}1 ${bold}millraced${plain} ${right_net}1 ──── ${right_net}2 ${bold}right${plain} (also $target)
-"
+say ""
+for v in "${families[@]}"; do
+  say "   ${bold}left${plain} ${left_host[$v]} ──── ${left_router[$v]} ${bold}millraced${plain}" \
+    "${right_router[$v]} ──── ${right_host[$v]} ${bold}right${plain} (also ${target[$v]})"
+done
+say ""
 add_namespace() {
   ip netns add "$1" || fail "cannot make a network namespace: is this a container without CAP_SYS_ADMIN?"
   namespaces+=("$1")
   # In the router's, the kernel has no part in it.
-  [[ $family == 6 && $1 != "$router" ]] || on "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
+  [[ " ${families[*]} " == *' 6 '* && $1 != "$router" ]] || on "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
   ip -n "$1" link set lo up
 }
 add_namespace "$router"
 own_address() {  # own_address NAMESPACE ADDRESS DEVICE
   local -a options=()
-  ((family == 4)) || options=(nodad)
+  [[ $2 != *:* ]] || options=(nodad)
   ip -n "$1" address add "$2" dev "$3" "${options[@]}"
 }
-add_host() {  # add_host NAMESPACE PORT ADDRESS GATEWAY
+add_host() {  # add_host NAMESPACE PORT
   add_namespace "$1"
   ip -n "$router" link add "$2" type veth peer name eth0 netns "$1"
   ip -n "$router" link set "$2" up
   # Millrace takes frames off the wire as they are: checksums and segments have to be real.
   on "$1" ethtool -K eth0 tx off gso off tso off >/dev/null
   ip -n "$1" link set eth0 up
-  own_address "$1" "$3" eth0
-  ip -n "$1" route add "$default" via "$4"
 }
-add_host "$left" left "${left_net}2/$length" "${left_net}1"
-add_host "$right" right "${right_net}2/$length" "${right_net}1"
-own_address "$right" "$target/$((family == 6 ? 128 : 32))" lo
+add_host "$left" left
+add_host "$right" right
+left_addresses='' right_addresses='' routes=''
+for v in "${families[@]}"; do
+  own_address "$left" "${left_host[$v]}/${length[$v]}" eth0
+  own_address "$right" "${right_host[$v]}/${length[$v]}" eth0
+  own_address "$right" "${target[$v]}/${whole[$v]}" lo
+  ip -n "$left" "-$v" route add default via "${left_router[$v]}"
+  ip -n "$right" "-$v" route add default via "${right_router[$v]}"
+  left_addresses+=${left_addresses:+, }"\"${left_router[$v]}/${length[$v]}\""
+  right_addresses+=${right_addresses:+, }"\"${right_router[$v]}/${length[$v]}\""
+  routes+="
+  - { prefix: \"${target_net[$v]}\", via: \"${right_host[$v]}\" }
+  - { prefix: \"${blackhole[$v]}\", type: blackhole }"
+done
 
 cat >"$directory/millrace.yaml" <<YAML
 dataplane:
@@ -112,18 +133,16 @@ control:
 interfaces:
   left:
     device: "net_af_packet,iface=left"
-    addresses: ["${left_net}1/$length"]
+    addresses: [$left_addresses]
   right:
     device: "net_af_packet,iface=right"
-    addresses: ["${right_net}1/$length"]
-routes:
-  - { prefix: "$target_net", via: "${right_net}2" }
-  - { prefix: "$blackhole", type: blackhole }
+    addresses: [$right_addresses]
+routes:$routes
 YAML
 show cat millrace.yaml
 sed 's/^/  /' "$directory/millrace.yaml"
 
-ip netns exec "$router" build/controlplane/millraced -c "$directory/millrace.yaml" >"$directory/log" 2>&1 &
+ip netns exec "$router" "$build/controlplane/millraced" -c "$directory/millrace.yaml" >"$directory/log" 2>&1 &
 daemon=$!
 for ((tries = 0; tries < 300; tries++)); do
   millrace status >/dev/null 2>&1 && break
@@ -136,30 +155,35 @@ millrace status >/dev/null 2>&1 || fail "millraced does not answer on its socket
 
 run_on_left() { show "$*"; on "$left" "$@" 2>&1 | tee "$directory/output"; }
 
-heading "ping: left to right"
-# The first packets may wait for ARP, and for the second in which IPv6 addresses are tried.
-for ((tries = 0; tries < 50; tries++)); do
-  on "$left" ping -n -q -c 1 -W 1 "$target" >/dev/null 2>&1 && break
-  sleep 0.2
-done
-run_on_left ping -n -q -c 20 -i 0.1 "$target" || fail "ping did not get through"
-grep -q ' 0% packet loss' "$directory/output" || fail "ping lost packets"
+cross() {  # cross FAMILY
+  local to=${target[$1]} hops
+  heading "IPv$1, ping: left to right"
+  # The first packets may wait for ARP, and for the second in which IPv6 addresses are tried.
+  for ((tries = 0; tries < 50; tries++)); do
+    on "$left" ping -n -q -c 1 -W 1 "$to" >/dev/null 2>&1 && break
+    sleep 0.2
+  done
+  run_on_left ping -n -q -c 20 -i 0.1 "$to" || fail "ping did not get through"
+  grep -q ' 0% packet loss' "$directory/output" || fail "ping lost packets"
 
-heading "traceroute: Millrace is the hop"
-run_on_left traceroute -n -q 1 -w 3 -m 5 "-$family" "$target" || fail "traceroute failed"
-hops=$(awk '$1 ~ /^[0-9]+$/ {print $2}' "$directory/output" | xargs)
-[[ $hops == "${left_net}1 $target" ]] || fail "the hops are '$hops', not Millrace (${left_net}1) and the destination"
+  heading "IPv$1, traceroute: Millrace is the hop"
+  run_on_left traceroute -n -q 1 -w 3 -m 5 "-$1" "$to" || fail "traceroute failed"
+  hops=$(awk '$1 ~ /^[0-9]+$/ {print $2}' "$directory/output" | xargs)
+  [[ $hops == "${left_router[$1]} $to" ]] ||
+    fail "the hops are '$hops', not Millrace (${left_router[$1]}) and the destination"
 
-heading "iperf3: TCP from left to right"
-ip netns exec "$right" iperf3 -s -1 >/dev/null 2>&1 &
-iperf=$!
-for ((tries = 0; tries < 50; tries++)); do
-  [[ -n $(on "$right" ss -Hltn 'sport = :5201') ]] && break
-  sleep 0.1
-done
-run_on_left iperf3 -c "$target" -t 4 --connect-timeout 3000 || fail "iperf3 failed"
-wait "$iperf" || true
-iperf=''
+  heading "IPv$1, iperf3: TCP from left to right"
+  ip netns exec "$right" iperf3 -s -1 >/dev/null 2>&1 &
+  iperf=$!
+  for ((tries = 0; tries < 50; tries++)); do
+    [[ -n $(on "$right" ss -Hltn 'sport = :5201') ]] && break
+    sleep 0.1
+  done
+  run_on_left iperf3 -c "$to" -t 4 --connect-timeout 3000 || fail "iperf3 failed"
+  wait "$iperf" || true
+  iperf=''
+}
+for v in "${families[@]}"; do cross "$v"; done
 
 # --- what Millrace says about it
 
@@ -203,8 +227,8 @@ if $keep; then
   heading "still running (Ctrl-C stops it and cleans up)"
   say "  the left host     ip netns exec $left bash
   the right host    ip netns exec $right bash
-  the router        build/cli/millrace --socket $socket status
-  configuration     $directory/millrace.yaml   (edit, then: build/cli/millrace --socket $socket apply FILE)
+  the router        $build/cli/millrace --socket $socket status
+  configuration     $directory/millrace.yaml   (edit, then: $build/cli/millrace --socket $socket apply FILE)
   log               $directory/log"
   # A signal ends the wait at once.
   while kill -0 "$daemon" 2>/dev/null; do sleep 1 & wait $! || true; done
