@@ -91,8 +91,9 @@ Result<void> Control::make_rings_and_workers() {
   }
   punt_rings_.resize(options_.workers);
   for (unsigned w = 0; w < options_.workers; ++w) {
-    dataplane::WorkerSetup setup{w,          &tables_, &features_,       reclaimer_.qsbr(),
-                                 &doorbell_, {},       rte_get_tsc_hz(), options_.adaptive_idle};
+    dataplane::WorkerSetup setup{w,           &tables_, &features_,       reclaimer_.qsbr(),
+                                 &doorbell_,  {},       rte_get_tsc_hz(), options_.adaptive_idle,
+                                 options_.isa};
     for (std::size_t c = 0; c < dataplane::kPuntClassCount; ++c) {
       auto ring = make_ring(kPuntRingSizes[c], numa_node_of(w));
       if (!ring) return Error{ring.error()};

@@ -44,7 +44,8 @@ struct ControlOptions {
   lpm::TableLimits fib;
   NeighborLimits neighbors;
   dataplane::FlowHashing flow_hashing;
-  unsigned buffers = 4096;  // in the control thread's own pool
+  unsigned buffers = 4096;         // in the control thread's own pool
+  lpm::Isa isa = lpm::best_isa();  // of the workers' packet steps
 };
 
 // What packets did, over all workers and interfaces (counters.h says what has to add up).

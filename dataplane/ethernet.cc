@@ -24,6 +24,10 @@ std::uint16_t type_of_straight(const rte_mbuf* m, std::uint64_t own_mac) {
   return straight ? type : std::uint16_t{0};
 }
 
+std::uint64_t all_of(unsigned count) {
+  return ~std::uint64_t{0} >> (64 - count);
+}
+
 struct Class {
   enum class Kind : std::uint8_t { ipv4, ipv6, arp, vlan, drop } kind;
   DropReason reason{};
@@ -68,7 +72,7 @@ struct Class {
 [[gnu::noinline]] void receive_vlans(Worker& worker, const InterfaceView& in, rte_mbuf** frames,
                                      const std::uint16_t* vlans, unsigned count) {
   static_assert(kBurst <= 64);
-  for (std::uint64_t left = ~std::uint64_t{0} >> (64 - count); left != 0;) {
+  for (std::uint64_t left = all_of(count); left != 0;) {
     const InterfaceId id(vlans[__builtin_ctzll(left)]);
     rte_mbuf* of_one[kBurst];
     unsigned n = 0;
@@ -97,32 +101,45 @@ struct Class {
 }  // namespace
 
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
-  rte_mbuf* ipv4[kBurst];
-  rte_mbuf* ipv6[kBurst];
+  IpBatch<Ipv4Family> ipv4;
+  IpBatch<Ipv6Family> ipv6;
   rte_mbuf* tagged[kBurst];
   std::uint16_t vlans[kBurst];
   unsigned ipv4_count = 0, ipv6_count = 0, tagged_count = 0;
   const std::uint64_t mac = in.mac.as_u48();
   constexpr std::uint16_t kIpv4 = Be16(wire::kEtherTypeIpv4).wire(),
                           kIpv6 = Be16(wire::kEtherTypeIpv6).wire();
+  std::uint64_t straight = 0;
+  if (worker.find_straight() != nullptr && in.ingress_features == 0) {
+    straight =
+        worker.find_straight()({in.mac, &worker.tables().own_addresses<Ipv4Address>()}, frames, count, ipv4);
+    if (straight == all_of(count)) [[likely]]
+      return ipv4_burst(worker, in, ipv4, count, straight);
+  }
+  std::uint64_t straight_ipv4 = 0;  // of places in the batch
   for (unsigned i = 0; i < count; ++i) {
     rte_mbuf* m = frames[i];
+    if ((straight >> i & 1) != 0) {
+      straight_ipv4 |= std::uint64_t{1} << ipv4_count;
+      ipv4.move(i, ipv4_count++);
+      continue;
+    }
     const std::uint16_t type = type_of_straight(m, mac);
     if (type == kIpv4) {
-      ipv4[ipv4_count++] = m;
+      ipv4.packets[ipv4_count++] = m;
       continue;
     }
     if (type == kIpv6) {
-      ipv6[ipv6_count++] = m;
+      ipv6.packets[ipv6_count++] = m;
       continue;
     }
     const Class c = classify(in, m);
     switch (c.kind) {
       case Class::Kind::ipv4:
-        ipv4[ipv4_count++] = m;
+        ipv4.packets[ipv4_count++] = m;
         break;
       case Class::Kind::ipv6:
-        ipv6[ipv6_count++] = m;
+        ipv6.packets[ipv6_count++] = m;
         break;
       case Class::Kind::arp:
         worker.punt(m, in.id, PuntClass::arp);
@@ -136,8 +153,8 @@ void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigne
         break;
     }
   }
-  if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count);
-  if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count);
+  if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count, straight_ipv4);
+  if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, 0);
   if (tagged_count != 0) [[unlikely]]
     receive_vlans(worker, in, tagged, vlans, tagged_count);
 }

@@ -34,13 +34,15 @@ struct Ipv4Family {
   static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, FlowHashing hashing) {
     return ipv4_flow_hash(m, ip, hashing.seed);
   }
-  // 5.3.1 and RFC 1624: TTL down by one, checksum by the difference.
-  static void hop(wire::Ipv4& ip) {
-    std::uint32_t word;
+  // 5.3.1 and RFC 1624: TTL down by one, checksum by the difference; the protocol lies between them.
+  using Hop = std::uint32_t;
+  static Hop after_hop(const wire::Ipv4& ip) {
+    Hop word;
     std::memcpy(&word, &ip.ttl, sizeof word);
-    word = after_ttl_decrement(word);
-    std::memcpy(&ip.ttl, &word, sizeof word);
+    return after_ttl_decrement(word);
   }
+  static void set_hop(wire::Ipv4& ip, Hop word) { std::memcpy(&ip.ttl, &word, sizeof word); }
+  static void hop(wire::Ipv4& ip) { set_hop(ip, after_hop(ip)); }
   static PuntClass local_class(const rte_mbuf* /*m*/, const wire::Ipv4& /*ip*/) { return PuntClass::local; }
   // Whether a packet of link scope is for the router itself, whatever the FIB has for it.
   static bool is_for_link(const wire::Ipv4& /*ip*/, const InterfaceView& /*in*/) { return false; }
@@ -66,7 +68,10 @@ struct Ipv6Family {
   static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, FlowHashing hashing) {
     return ipv6_flow_hash(m, ip, hashing);
   }
-  static void hop(wire::Ipv6& ip) { ip.hop_limit = static_cast<std::uint8_t>(ip.hop_limit - 1); }
+  using Hop = std::uint8_t;
+  static Hop after_hop(const wire::Ipv6& ip) { return static_cast<Hop>(ip.hop_limit - 1); }
+  static void set_hop(wire::Ipv6& ip, Hop limit) { ip.hop_limit = limit; }
+  static void hop(wire::Ipv6& ip) { set_hop(ip, after_hop(ip)); }
   static PuntClass local_class(const rte_mbuf* m, const wire::Ipv6& ip) {
     return is_neighbor_discovery(m, ip) ? PuntClass::nd : PuntClass::local;
   }

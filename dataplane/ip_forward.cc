@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "dataplane/fragment.h"
-#include "dataplane/ip_family.h"
+#include "dataplane/ip_batch.h"
 #include "dataplane/worker.h"
 
 namespace millrace::dataplane {
@@ -17,46 +17,47 @@ class IpBurst {
   using Address = typename Family::Address;
 
  public:
-  IpBurst(Worker& worker, const InterfaceView& in)
+  IpBurst(Worker& worker, const InterfaceView& in, IpBatch<Family>& batch)
       : worker_(worker),
         tables_(worker.tables()),
         in_(in),
         fib_(tables_.fib<Address>(in.fib)),
-        own_(tables_.own_addresses<Address>()) {}
+        own_(tables_.own_addresses<Address>()),
+        batch_(batch) {}
 
-  void run(rte_mbuf** packets, unsigned count) {
+  void run(unsigned count, std::uint64_t straight) {
     // 1. Which of them are packets that a router may forward or accept?
-    const unsigned valid = validate(packets, count);
+    const unsigned valid = validate(count, straight);
     if (valid == 0) return;
     // 2. Where do they go? All at once: the memory's latency is paid once for many.
-    fib_.lookup({destinations(), valid}, next_hops());
+    fib_.lookup({batch_.destinations(), valid}, next_hops());
     // 3. By which adjacency? They are in other lines of memory, asked for together.
     choose(valid);
     // 4. Each its way.
-    for (unsigned i = 0; i < valid; ++i) dispatch(i);
+    dispatch(valid);
   }
 
  private:
   // The steps of the family's validation, the ingress features, and the first touch of the FIB. Returns how
-  // many are left.
-  unsigned validate(rte_mbuf** packets, unsigned count) {
+  // many are left. Those of `straight` need none of it.
+  unsigned validate(unsigned count, std::uint64_t straight) {
     unsigned valid = 0;
     const bool has_features = in_.ingress_features != 0;
     for (unsigned i = 0; i < count; ++i) {
-      rte_mbuf* m = packets[i];
-      const Header* ip = Family::header(m);
-      const bool plain = !ethernet(m)->destination.is_group() && Family::is_plain(m, *ip, own_);
-      if (!plain || has_features) [[unlikely]] {
-        if (!may_go_on(m)) continue;
-        ip = Family::header(m);
+      if ((straight >> i & 1) != 0) [[likely]] {
+        batch_.move(i, valid);
       } else {
-        const auto end = static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + Family::length(*ip);
-        if (m->pkt_len != end) [[unlikely]]
-          cut_to(m, end);
+        rte_mbuf* m = batch_.packets[i];
+        const Header* ip = Family::header(m);
+        const bool plain = !ethernet(m)->destination.is_group() && Family::is_plain(m, *ip, own_);
+        if (!plain || has_features) [[unlikely]] {
+          if (!may_go_on(m)) continue;
+        } else {
+          cut_to(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + Family::length(*ip));
+        }
+        batch_.set(valid, m);
       }
-      packets_[valid] = m;
-      set_destination(valid, Family::destination(*ip));
-      fib_.prefetch(Address(destinations()[valid++]).value());
+      fib_.prefetch(Address(batch_.destinations()[valid++]).value());
     }
     return valid;
   }
@@ -90,23 +91,52 @@ class IpBurst {
 
   // 5.2.1.2: for us, or on to a next hop, or to the one of a group that the packet's flow takes.
   void choose(unsigned count) {
+    NextHopId last = next_hops()[0];
+    NextHop next_hop = chosen_by(last);
     for (unsigned i = 0; i < count; ++i) {
-      NextHop next_hop = tables_.next_hop(next_hops()[i]);
-      if (next_hop.kind() == NextHop::Kind::group) [[unlikely]] {
-        const Header& ip = *Family::header(packets_[i]);
-        const std::uint32_t hash = Family::flow_hash(packets_[i], ip, tables_.flow_hashing());
-        next_hop = NextHop::forward(AdjacencyId(tables_.bucket(next_hop.bucket(hash))));
+      if (next_hops()[i] != last) {
+        last = next_hops()[i];
+        next_hop = chosen_by(last);
       }
       chosen()[i] = next_hop;
-      if (next_hop.kind() == NextHop::Kind::forward) __builtin_prefetch(&tables_.adjacency(next_hop.index()));
+      if (next_hop.kind() == NextHop::Kind::group) [[unlikely]]
+        chosen()[i] = member(next_hop, batch_.packets[i]);
     }
   }
+  NextHop chosen_by(NextHopId id) const {
+    const NextHop next_hop = tables_.next_hop(id);
+    if (next_hop.kind() == NextHop::Kind::forward) __builtin_prefetch(&tables_.adjacency(next_hop.index()));
+    return next_hop;
+  }
+  NextHop member(NextHop group, rte_mbuf* m) const {
+    const std::uint32_t hash = Family::flow_hash(m, *Family::header(m), tables_.flow_hashing());
+    const std::uint32_t adjacency = tables_.bucket(group.bucket(hash));
+    __builtin_prefetch(&tables_.adjacency(adjacency));
+    return NextHop::forward(AdjacencyId(adjacency));
+  }
 
-  void dispatch(unsigned i) {
-    rte_mbuf* m = packets_[i];
-    const NextHop next_hop = chosen()[i];
-    if (next_hop.kind() == NextHop::Kind::forward) [[likely]]
-      return forward(m, tables_.adjacency(next_hop.index()));
+  void dispatch(unsigned count) {
+    for (unsigned i = 0; i < count;) {
+      const NextHop next_hop = chosen()[i];
+      if (next_hop.kind() == NextHop::Kind::forward) [[likely]] {
+        const Adjacency& adjacency = tables_.adjacency(next_hop.index());
+        const unsigned run = adjacency.flags == Adjacency::kComplete ? forward(i, count, adjacency) : 0;
+        i += run;
+        if (run != 0) [[likely]]
+          continue;
+        transmit(i);
+        forward_otherwise(batch_.packets[i], adjacency);
+      } else {
+        transmit(i);
+        deliver(batch_.packets[i], next_hop);
+      }
+      leaving_.first = ++i;
+    }
+    transmit(count);
+  }
+
+  // Not to an adjacency.
+  void deliver(rte_mbuf* m, NextHop next_hop) {
     if (next_hop.kind() == NextHop::Kind::local)
       return worker_.punt(m, in_.id, Family::local_class(m, *Family::header(m)));
     if (next_hop.kind() == NextHop::Kind::glean)
@@ -114,28 +144,54 @@ class IpBurst {
     drop(m, static_cast<DropReason>(next_hop.index()));
   }
 
-  void forward(rte_mbuf* m, const Adjacency& adjacency) {
-    const Header& ip = *Family::header(m);
-    // 5.3.1, RFC 8200 3: TTL, hop limit. Only packets that are not for us are asked.
-    if (Family::hops_left(ip) <= 1) [[unlikely]]
-      return drop(m, DropReason::ttl_expired);
-    const std::uint32_t length = Family::length(ip);
-    if (adjacency.flags != Adjacency::kComplete || length > adjacency.mtu) [[unlikely]]
-      return forward_otherwise(m, adjacency);
-    rewrite(m, adjacency);
-    count(adjacency, length);
-    worker_.transmit(m, adjacency);
+  // The packets from `first` on that have the same next hop and fit: how many.
+  unsigned forward(unsigned first, unsigned count, const Adjacency& adjacency) {
+    if (adjacency.interface != leaving_.interface) {
+      transmit(first);
+      leaving_ = {adjacency.interface, adjacency.port, first, 0};
+    }
+    const NextHop next_hop = chosen()[first];
+    const std::array<MacAddress, 2> macs = adjacency.macs;
+    const std::uint32_t mtu = adjacency.mtu;
+    std::uint64_t bytes = 0;
+    unsigned i = first;
+    do {
+      const std::uint32_t length = batch_.lengths[i];
+      if (length > mtu) [[unlikely]]
+        break;
+      std::byte* frame = batch_.frames[i];
+      std::memcpy(frame, &macs, sizeof macs);
+      Family::set_hop(*reinterpret_cast<Header*>(frame + sizeof(wire::Ethernet)), batch_.hops[i]);
+      bytes += length;
+    } while (++i < count && chosen()[i] == next_hop);
+    if (i == first) [[unlikely]]
+      return 0;
+    this->count(adjacency, i - first, bytes);
+    leaving_.bytes += bytes;
+    return i - first;
   }
 
-  // With features, without a MAC to send to, longer than the MTU, or into a VLAN.
+  // Gives the worker what is ready before `end`.
+  void transmit(unsigned end) {
+    const unsigned n = end - leaving_.first;
+    if (n == 0) return;
+    worker_.transmit(batch_.packets + leaving_.first, n, leaving_.port, leaving_.interface,
+                     leaving_.bytes + n * sizeof(wire::Ethernet));
+    leaving_.first = end;
+    leaving_.bytes = 0;
+  }
+
+  // The last hop, with features, without a MAC to send to, longer than the MTU, or into a VLAN.
   void forward_otherwise(rte_mbuf* m, const Adjacency& adjacency) {
+    // 5.3.1, RFC 8200 3: TTL, hop limit. Only packets that are not for us are asked.
+    if (Family::hops_left(*Family::header(m)) <= 1) return drop(m, DropReason::ttl_expired);
     if ((adjacency.flags & Adjacency::kEgressFeatures) != 0 && !egress_features(m, adjacency.interface))
       return;
     if (!adjacency.complete()) return unresolved(m, adjacency.interface, adjacency.address);
     const std::uint32_t length = Family::length(*Family::header(m));
     if (length > adjacency.mtu) return too_long(m, adjacency);
     rewrite(m, adjacency);
-    count(adjacency, length);
+    count(adjacency, 1, length);
     transmit_otherwise(m, adjacency);
   }
 
@@ -148,13 +204,11 @@ class IpBurst {
     worker_.transmit(m, adjacency);
   }
 
-  // The hop, and the L2 header: the adjacency's MACs, and the type of what the packet is (RFC 8950: the next
-  // hop of an IPv4 route may be of IPv6).
+  // The hop, and the adjacency's MACs. The type is that of the packet, as it came (RFC 8950: the next hop of
+  // an IPv4 route may be of IPv6).
   static void rewrite(rte_mbuf* m, const Adjacency& adjacency) {
     Family::hop(*Family::header(m));
-    wire::Ethernet* frame = ethernet(m);
-    std::memcpy(static_cast<void*>(frame), adjacency.macs.data(), sizeof adjacency.macs);
-    frame->type = Be16(Family::kEtherType);
+    std::memcpy(static_cast<void*>(ethernet(m)), &adjacency.macs, sizeof adjacency.macs);
   }
 
   // 4.2.2.7 and RFC 1191, RFC 8200 5: cut it up, or say how long it may be.
@@ -168,7 +222,7 @@ class IpBurst {
     const FragmentResult result = fragment_ipv4(m, adjacency.mtu, m->pool, fragments);
     if (result.count == 0) return drop(m, result.reason);
     worker_.count().fragments_added.add(result.count - 1);
-    count(adjacency, Family::length(*Family::header(m)));
+    count(adjacency, 1, Family::length(*Family::header(m)));
     for (unsigned i = 0; i < result.count; ++i) transmit_otherwise(fragments[i], adjacency);
     worker_.free_later(m);
   }
@@ -205,39 +259,46 @@ class IpBurst {
     return verdict.goes_on();
   }
 
-  void count(const Adjacency& adjacency, std::uint32_t bytes) {
+  void count(const Adjacency& adjacency, std::uint64_t packets, std::uint64_t bytes) {
     AdjacencyCounters& counters = worker_.count_adjacency(adjacency.counter);
-    counters.packets.add(1);
+    counters.packets.add(packets);
     counters.bytes.add(bytes);
   }
 
   void drop(rte_mbuf* m, DropReason reason) { worker_.drop(m, in_.id, reason); }
 
   // Arrays of a burst, whose places hold nothing until they are set.
-  using Batched = typename Family::Batched;
-  Batched* destinations() { return reinterpret_cast<Batched*>(destinations_); }
-  void set_destination(unsigned i, const Batched& to) { new (destinations() + i) Batched(to); }
   NextHopId* next_hops() { return reinterpret_cast<NextHopId*>(next_hops_); }
   NextHop* chosen() { return reinterpret_cast<NextHop*>(chosen_); }
+
+  // Packets in a row, from `first` on, that leave by one interface: the worker gets them together.
+  struct Leaving {
+    InterfaceId interface = kNoInterface;
+    PortId port;
+    unsigned first = 0;
+    std::uint64_t bytes = 0;  // of IP
+  };
 
   Worker& worker_;
   const Tables& tables_;
   const InterfaceView& in_;
   const lpm::Lookup<Address>& fib_;
   const OwnAddresses<Address>& own_;
-  rte_mbuf* packets_[kBurst];
-  alignas(64) std::byte destinations_[kBurst * sizeof(Batched)];
+  IpBatch<Family>& batch_;
+  Leaving leaving_;
   alignas(64) std::byte next_hops_[kBurst * sizeof(NextHopId)];
   alignas(64) std::byte chosen_[kBurst * sizeof(NextHop)];
 };
 
 }  // namespace
 
-void ipv4_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count) {
-  IpBurst<Ipv4Family>(worker, in).run(packets, count);
+void ipv4_burst(Worker& worker, const InterfaceView& in, IpBatch<Ipv4Family>& packets, unsigned count,
+                std::uint64_t straight) {
+  IpBurst<Ipv4Family>(worker, in, packets).run(count, straight);
 }
-void ipv6_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count) {
-  IpBurst<Ipv6Family>(worker, in).run(packets, count);
+void ipv6_burst(Worker& worker, const InterfaceView& in, IpBatch<Ipv6Family>& packets, unsigned count,
+                std::uint64_t straight) {
+  IpBurst<Ipv6Family>(worker, in, packets).run(count, straight);
 }
 
 }  // namespace millrace::dataplane

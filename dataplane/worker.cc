@@ -22,6 +22,7 @@ constexpr long kNapNs = 50'000;
 
 Worker::Worker(const WorkerSetup& setup)
     : setup_(setup),
+      find_straight_(dataplane::find_straight(setup.isa)),
       interface_counters_(kMaxInterfaces * sizeof(InterfaceCounters), lpm::Pages::normal),
       adjacency_counters_(kMaxAdjacencies * sizeof(AdjacencyCounters), lpm::Pages::normal) {
   for (std::size_t i = 0; i < kPuntClassCount; ++i) policers_[i] = Policer(kPuntRates[i], setup.tsc_hz);
@@ -160,19 +161,16 @@ void Worker::put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress) {
     return;
   }
   if (rte_pktmbuf_linearize(m) != 0) return drop(m, egress, DropReason::tx_segments);
-  enqueue(m, port, egress);
+  enqueue(&m, 1, port, egress, m->pkt_len);
 }
 
-// Adds up what left by one interface: mostly the whole buffer.
-void Worker::count_sent(const TxBuffer& buffer, unsigned sent) {
-  for (unsigned i = 0; i < sent;) {
-    const InterfaceId egress = buffer.egress[i];
-    const unsigned first = i;
-    std::uint64_t bytes = 0;
-    for (; i < sent && buffer.egress[i] == egress; ++i) bytes += buffer.bytes[i];
-    count(egress).tx_packets.add(i - first);
-    count(egress).tx_bytes.add(bytes);
-  }
+// Counts what left of a run, and drops the others.
+void Worker::settle(const TxRun& run, std::span<rte_mbuf*> unsent) {
+  std::uint64_t bytes = run.bytes;
+  for (rte_mbuf* m : unsent) bytes -= m->pkt_len;
+  count(run.egress).tx_packets.add(run.frames - unsent.size());
+  count(run.egress).tx_bytes.add(bytes);
+  for (rte_mbuf* m : unsent) drop(m, run.egress, DropReason::tx_queue_full);
 }
 
 void Worker::flush(PortId port) {
@@ -180,12 +178,14 @@ void Worker::flush(PortId port) {
   dirty_ports_ &= ~(std::uint64_t{1} << port.value());
   const std::uint16_t queue = current_->tx[port.value()].queue;
   const unsigned sent =
-      rte_eth_tx_burst(port.value(), queue, buffer.packets.data(), static_cast<std::uint16_t>(buffer.count));
-  count_sent(buffer, sent);
-  for (unsigned i = sent; i < buffer.count; ++i) {
-    drop(buffer.packets[i], buffer.egress[i], DropReason::tx_queue_full);
+      rte_eth_tx_burst(port.value(), queue, buffer.frames.data(), static_cast<std::uint16_t>(buffer.count));
+  unsigned first = 0;
+  for (const TxRun& run : std::span(buffer.runs).first(buffer.run_count)) {
+    const unsigned left = std::clamp(sent, first, first + run.frames) - first;
+    settle(run, std::span(buffer.frames).subspan(first + left, run.frames - left));
+    first += run.frames;
   }
-  buffer.count = 0;
+  buffer.count = buffer.run_count = 0;
 }
 
 void Worker::flush_all() {

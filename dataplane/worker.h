@@ -11,14 +11,18 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "dataplane/counters.h"
 #include "dataplane/feature.h"
+#include "dataplane/ip_batch.h"
 #include "dataplane/punt.h"
+#include "dataplane/straight.h"
 #include "dataplane/tables.h"
 #include "lpm/page_memory.h"
 #include "net/strong_id.h"
@@ -28,7 +32,6 @@ struct rte_rcu_qsbr;
 namespace millrace::dataplane {
 
 inline constexpr std::size_t kMaxPorts = 64;
-inline constexpr unsigned kBurst = 64;
 
 // How frames of one worker leave by one port: its own queue, or a ring to the worker that owns one.
 struct TxPath {
@@ -62,6 +65,7 @@ struct WorkerSetup {
   PuntRings punt_rings{};
   std::uint64_t tsc_hz = 1;
   bool adaptive_idle = true;
+  lpm::Isa isa = lpm::best_isa();
 };
 
 class Worker {
@@ -91,6 +95,7 @@ class Worker {
   // For packet steps.
   [[nodiscard]] const Tables& tables() const { return *setup_.tables; }
   [[nodiscard]] const FeatureTable& features() const { return *setup_.features; }
+  [[nodiscard]] FindStraight find_straight() const { return find_straight_; }
   [[nodiscard]] InterfaceCounters& count(InterfaceId id) {
     return interface_counters_.as<InterfaceCounters>()[id.value()];
   }
@@ -102,15 +107,30 @@ class Worker {
   void drop(rte_mbuf* m, InterfaceId ingress, DropReason reason);
   void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to);  // what the class needs is in meta(m)
   void transmit(rte_mbuf* m, const Adjacency& adjacency) { put(m, adjacency.port, adjacency.interface); }
+  // The same for several, of one segment each, that leave by one interface. `bytes` is the sum of their
+  // lengths.
+  void transmit(rte_mbuf** packets, unsigned count, PortId port, InterfaceId egress, std::uint64_t bytes) {
+    if (current_->tx[port.value()].max_segments == 0) [[unlikely]] {
+      for (unsigned i = 0; i < count; ++i) put(packets[i], port, egress);
+      return;
+    }
+    enqueue(packets, count, port, egress, bytes);
+  }
   // Frees at the end of the burst.
   void free_later(rte_mbuf* m);
 
  private:
+  // Frames in a row that leave by one interface. Counted here: a frame that left is the driver's.
+  struct TxRun {
+    InterfaceId egress = kNoInterface;
+    unsigned frames = 0;
+    std::uint64_t bytes = 0;
+  };
   struct alignas(64) TxBuffer {
     unsigned count = 0;
-    std::array<rte_mbuf*, kBurst> packets{};
-    std::array<InterfaceId, kBurst> egress{};
-    std::array<std::uint32_t, kBurst> bytes{};  // kept apart: a buffer that left is the driver's
+    unsigned run_count = 0;
+    std::array<rte_mbuf*, kBurst> frames{};
+    std::array<TxRun, kBurst> runs{};
   };
 
   bool poll(const WorkerPlan::RxQueue& rx);
@@ -119,26 +139,30 @@ class Worker {
   void put(rte_mbuf* m, PortId port, InterfaceId egress) {
     if (m->nb_segs > current_->tx[port.value()].max_segments) [[unlikely]]
       return put_otherwise(m, port, egress);
-    enqueue(m, port, egress);
+    enqueue(&m, 1, port, egress, m->pkt_len);
   }
-  void enqueue(rte_mbuf* m, PortId port, InterfaceId egress) {
+  void enqueue(rte_mbuf** frames, unsigned count, PortId port, InterfaceId egress, std::uint64_t bytes) {
     TxBuffer& buffer = tx_[port.value()];
+    if (buffer.count + count > kBurst) flush(port);
     dirty_ports_ |= std::uint64_t{1} << port.value();
-    const unsigned at = buffer.count;
-    buffer.packets[at] = m;
-    buffer.egress[at] = egress;
-    buffer.bytes[at] = m->pkt_len;
-    buffer.count = at + 1;
-    if (at + 1 == kBurst) flush(port);
+    std::copy_n(frames, count, buffer.frames.begin() + buffer.count);
+    buffer.count += count;
+    if (buffer.run_count == 0 || buffer.runs[buffer.run_count - 1].egress != egress)
+      buffer.runs[buffer.run_count++] = {egress, 0, 0};
+    TxRun& run = buffer.runs[buffer.run_count - 1];
+    run.frames += count;
+    run.bytes += bytes;
+    if (buffer.count == kBurst) flush(port);
   }
   void put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress);
-  void count_sent(const TxBuffer& buffer, unsigned sent);
+  void settle(const TxRun& run, std::span<rte_mbuf*> unsent);
   void flush(PortId port);
   void flush_all();
   bool hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to);
   void idle();
 
   WorkerSetup setup_;
+  FindStraight find_straight_;
   std::atomic<const WorkerPlan*> plan_{nullptr};
   std::atomic<bool> stop_{false};
 
@@ -161,7 +185,11 @@ static_assert(kMaxPorts <= 64, "one bit a port in dirty_ports_");
 // The packet steps (ethernet.cc, ip_forward.cc). `frames` came on `in`; each ends transmitted, punted or
 // dropped.
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count);
-void ipv4_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count);
-void ipv6_burst(Worker& worker, const InterfaceView& in, rte_mbuf** packets, unsigned count);
+// `straight` has a bit for each place of the batch that is set already: what find_straight() says of it is
+// true. The others hold but the packet.
+void ipv4_burst(Worker& worker, const InterfaceView& in, IpBatch<Ipv4Family>& packets, unsigned count,
+                std::uint64_t straight);
+void ipv6_burst(Worker& worker, const InterfaceView& in, IpBatch<Ipv6Family>& packets, unsigned count,
+                std::uint64_t straight);
 
 }  // namespace millrace::dataplane

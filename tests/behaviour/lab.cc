@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <stdexcept>
 #include <thread>
 
@@ -147,6 +148,8 @@ Lab::Lab(const std::string& yaml, const LabOptions& options) : options_(options)
   control_options.flow_hashing = {options.flow_seed, options.flow_label};
   control_options.buffers = options.control_buffers;
   control_options.adaptive_idle = options.adaptive_idle;
+  if (const char* isa = std::getenv("MILLRACE_LAB_ISA"); isa != nullptr && isa == lpm::name(lpm::Isa::scalar))
+    control_options.isa = lpm::Isa::scalar;
   auto made = Control::make(control_options, options.features);
   if (!made) throw std::runtime_error(made.error());
   control_ = std::move(*made);

@@ -1,0 +1,34 @@
+// The straight way in: what nearly every frame is, found out for many frames at once.
+//
+// A frame is straight if it is untagged, to the interface's own MAC, in one segment, and carries an IPv4
+// packet that is_plain_ipv4() and that has hops left. Of such a frame all is known that the later steps ask
+// for. A no says nothing of the frame: it goes the way of one by one.
+//
+// The form depends on the processor's instruction set; it is chosen when a worker is made.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+#include "dataplane/ip_batch.h"
+#include "dataplane/tables.h"
+#include "lpm/lookup.h"
+#include "net/mac.h"
+
+namespace millrace::dataplane {
+
+struct StraightSearch {
+  MacAddress mac;  // of the interface
+  const OwnAddresses<Ipv4Address>* own;
+};
+
+// Of up to kBurst frames: bit i is set if frame i is straight. Then place i of `batch` is set, and the frame
+// ends where the packet does.
+using FindStraight = std::uint64_t (*)(const StraightSearch& search, rte_mbuf** frames, unsigned count,
+                                       IpBatch<Ipv4Family>& batch);
+
+// Null where there is no such form.
+FindStraight find_straight(lpm::Isa isa);
+
+}  // namespace millrace::dataplane
