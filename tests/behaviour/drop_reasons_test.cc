@@ -272,6 +272,8 @@ std::vector<Row> local_rows() {
           {DropReason::reassembly_timeout, a_fragment_alone},
           {DropReason::reassembly_full, many_fragments},
           {DropReason::local_headers_invalid, six_to_us(60, {59, 9, 0, 0, 0, 0, 0, 0})},
+          {DropReason::local_headers_incomplete,
+           six_to_us(44, join(fragment_header(60, 0, true), {59, 1, 0, 0, 0, 0, 0, 0}))},
           {DropReason::local_routing_header, six_to_us(43, {59, 0, 0, 1, 0, 0, 0, 0})},
           {DropReason::local_option_discard, six_to_us(60, {59, 0, 0x40, 4, 0, 0, 0, 0})},
           {DropReason::local_option_refused, six_to_us(60, {59, 0, 0x80, 4, 0, 0, 0, 0})},
