@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "cases.h"
-#include "packet6.h"
+#include "tests/packets/packet6.h"
 
 namespace millrace::behaviour {
 namespace {
@@ -238,7 +238,7 @@ Reach six_to_us(std::uint8_t next, const Bytes& headers) {
 Reach solicitation(const char* target, std::uint8_t hop_limit) {
   return raw([=](Lab& lab) {
     const Ipv6Packet packet{.destination = ip6("2001:db8:1::1"), .hop_limit = hop_limit};
-    return frame(lab.mac("a"), kHostA, icmp6(packet, 135, 0, 0, bytes_of(ip6(target))));
+    return frame(lab.mac("a"), kHostA, icmp6(packet, 135, 0, 0, address_bytes(ip6(target))));
   });
 }
 

@@ -377,14 +377,6 @@ Ipv6Packet first_fragment(std::uint8_t next, const Bytes& held, const char* to =
           .payload = join(fragment_header(next, 0, true), held)};
 }
 
-// Destination options of `length` bytes, all of it padding, that name `next`.
-Bytes padding_header(std::uint8_t next, std::size_t length) {
-  Bytes header(length);
-  header[0] = next;
-  header[1] = static_cast<std::uint8_t>(length / 8 - 1);
-  return header;
-}
-
 // The first `held` bytes of a TCP header of `words` words.
 Bytes tcp_header(std::uint8_t words, std::size_t held) {
   Bytes header(60);
@@ -405,23 +397,24 @@ class FirstFragment6 : public TwoLinksTest {
 TEST_F(FirstFragment6, Rfc7112_5_WithoutAllHeadersIsRefusedWithCode3) {
   Ipv6Packet behind_options = first_fragment(kUdp, {});
   behind_options.next_header = kDestination;
-  behind_options.payload = join(padding_header(kFragment, 8), behind_options.payload);
+  behind_options.payload = join(options_header(kFragment, Bytes(6)), behind_options.payload);
   Ipv6Packet to_all = first_fragment(kUdp, {}, "ff02::1");
-  verify(
-      two(), "a",
-      {incomplete("UDP, nothing of it", first_fragment(kUdp, {})),
-       incomplete("behind options, too", behind_options),
-       incomplete("TCP, 16 bytes", first_fragment(kTcp, tcp_header(5, 16))),
-       incomplete("TCP with options, 24 of 28 bytes", first_fragment(kTcp, tcp_header(7, 24))),
-       incomplete("TCP whose length is less than any", first_fragment(kTcp, tcp_header(1, 16))),
-       incomplete("of a protocol unknown to us, nothing", first_fragment(253, {})),
-       incomplete("options cut short", first_fragment(kDestination, slice(padding_header(kUdp, 16), 0, 8))),
-       incomplete("options, and nothing behind them", first_fragment(kDestination, padding_header(kUdp, 8))),
-       incomplete("a routing header cut short", first_fragment(kRouting, {kUdp, 2, 0, 0, 0, 0, 0, 0})),
-       // RFC 4443 2.4 (e.1): this could be an error.
-       incomplete_silent("ICMPv6, nothing of it", first_fragment(kIcmp6, {})),
-       {"rule 26: to a group", frame(group_mac(to_all.destination), kHostA, to_all),
-        dropped(DropReason::local_headers_incomplete)}});
+  verify(two(), "a",
+         {incomplete("UDP, nothing of it", first_fragment(kUdp, {})),
+          incomplete("behind options, too", behind_options),
+          incomplete("TCP, 16 bytes", first_fragment(kTcp, tcp_header(5, 16))),
+          incomplete("TCP with options, 24 of 28 bytes", first_fragment(kTcp, tcp_header(7, 24))),
+          incomplete("TCP whose length is less than any", first_fragment(kTcp, tcp_header(1, 16))),
+          incomplete("of a protocol unknown to us, nothing", first_fragment(253, {})),
+          incomplete("options cut short",
+                     first_fragment(kDestination, slice(options_header(kUdp, Bytes(14)), 0, 8))),
+          incomplete("options, and nothing behind them",
+                     first_fragment(kDestination, options_header(kUdp, Bytes(6)))),
+          incomplete("a routing header cut short", first_fragment(kRouting, {kUdp, 2, 0, 0, 0, 0, 0, 0})),
+          // RFC 4443 2.4 (e.1): this could be an error.
+          incomplete_silent("ICMPv6, nothing of it", first_fragment(kIcmp6, {})),
+          {"rule 26: to a group", frame(group_mac(to_all.destination), kHostA, to_all),
+           dropped(DropReason::local_headers_incomplete)}});
 }
 
 TEST_F(FirstFragment6, Rfc7112_5_WithAllHeadersWaitsForTheRest) {
@@ -437,9 +430,9 @@ TEST_F(FirstFragment6, Rfc7112_5_WithAllHeadersWaitsForTheRest) {
                       {"TCP with options, 24 of 24 bytes", kTcp, tcp_header(6, 24)},
                       {"of a protocol unknown to us, something", 253, Bytes(8)},
                       {"no next header", kNoNext, Bytes(8)},
-                      {"options and no next header", kDestination, padding_header(kNoNext, 8)},
-                      {"options and UDP", kDestination, join(padding_header(kUdp, 8), Bytes(8))},
-                      {"more headers than we follow", kDestination, padding_header(kUdp, 264)},
+                      {"options and no next header", kDestination, options_header(kNoNext, Bytes(6))},
+                      {"options and UDP", kDestination, join(options_header(kUdp, Bytes(6)), Bytes(8))},
+                      {"more headers than we follow", kDestination, options_header(kUdp, Bytes(262))},
                       {"a later fragment has none", kTcp, Bytes(8), 8}};
   for (const Row& row : rows) {
     Ipv6Packet packet = first_fragment(row.next, row.held);
@@ -455,7 +448,7 @@ TEST_F(FirstFragment6, Rfc7112_5_WithAllHeadersWaitsForTheRest) {
 TEST_F(FirstFragment6, Rfc7112_5_InTransitPassesAsItIs) {
   Ipv6Packet packet = first_fragment(kUdp, {}, "2001:db8:2::2");
   verify(two(), "a", forwards("rule 26: in transit, without its headers", packet));
-  packet.payload = join(fragment_header(kDestination, 0, true), slice(padding_header(kUdp, 16), 0, 8));
+  packet.payload = join(fragment_header(kDestination, 0, true), slice(options_header(kUdp, Bytes(14)), 0, 8));
   verify(two(), "a", forwards("rule 26: in transit, options cut short", packet));
 }
 
