@@ -20,6 +20,10 @@ constexpr std::size_t kMaxBytes = 256;  // of all of them
 constexpr std::size_t kBegin = sizeof(wire::Ipv6);
 constexpr std::size_t kUnit = 8;
 
+constexpr std::size_t kUdpHeader = 8;
+constexpr std::size_t kTcpHeader = 20;      // without options
+constexpr std::size_t kTcpDataOffset = 12;  // its four high bits: the header's length in words of 4 bytes
+
 constexpr std::uint8_t kPad1 = 0;
 constexpr std::uint8_t kPadN = 1;
 constexpr std::uint8_t kRouterAlert = 5;  // RFC 2711: has come to who is to look at it
@@ -32,8 +36,8 @@ class Walk {
     chain_.protocol = ip->next_header;
     chain_.at = kBegin;
     chain_.named_at = offsetof(wire::Ipv6, next_header);
-    const std::size_t held = kBegin + ip->payload_length.host();
-    size_ = copy_out(m, sizeof(wire::Ethernet), std::span(bytes_).first(std::min(held, bytes_.size())));
+    held_ = kBegin + ip->payload_length.host();
+    size_ = copy_out(m, sizeof(wire::Ethernet), std::span(bytes_).first(std::min(held_, bytes_.size())));
   }
 
   HeaderChain run() {
@@ -50,16 +54,23 @@ class Walk {
     const std::size_t at = chain_.at;
     // RFC 8200 4.1: only first. Anywhere else it is a header that nobody knows.
     if (chain_.protocol == wire::kHopByHop && at != kBegin) return false;
-    if (at + kUnit > size_) return stop(DropReason::local_headers_invalid);
+    if (!reaches(at + kUnit)) return false;
     const bool is_fragment = chain_.protocol == wire::kFragment;
     const std::size_t length = is_fragment ? kUnit : (byte(at + 1) + 1) * kUnit;
-    if (at + length > size_) return stop(DropReason::local_headers_invalid);
+    if (!reaches(at + length)) return false;
     if (is_fragment && !pass_fragment(at)) return false;
     if (use_ == ChainUse::deliver && !obey(at, length)) return false;
     chain_.named_at = static_cast<std::uint16_t>(at);
     chain_.protocol = static_cast<std::uint8_t>(byte(at));
     chain_.at = static_cast<std::uint16_t>(at + length);
     return true;
+  }
+
+  // Whether the bytes before `end` are there and not too many.
+  bool reaches(std::size_t end) {
+    if (end <= size_) return true;
+    chain_.cut_short = end > held_;
+    return stop(DropReason::local_headers_invalid);
   }
 
   bool pass_fragment(std::size_t at) {
@@ -117,13 +128,40 @@ class Walk {
   bool to_group_ = false;
   HeaderChain chain_;
   std::array<std::byte, kBegin + kMaxBytes> bytes_;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0;  // of `bytes_`
+  std::size_t held_ = 0;  // by the packet
 };
+
+// Of the header of what the packet carries, as far as we know its protocol.
+std::size_t upper_header_length(const rte_mbuf* m, const HeaderChain& chain) {
+  switch (chain.protocol) {
+    case wire::kNoNextHeader:
+      return 0;
+    case wire::kProtocolIcmpv6:
+      return sizeof(wire::Icmp);
+    case wire::kProtocolUdp:
+      return kUdpHeader;
+    case wire::kProtocolTcp: {
+      std::array<std::byte, kTcpHeader> tcp{};
+      copy_out(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + chain.at, tcp);
+      const std::size_t words = std::to_integer<std::size_t>(tcp[kTcpDataOffset] >> 4);
+      return std::max(kTcpHeader, words * 4);
+    }
+    default:
+      return 1;
+  }
+}
 
 }  // namespace
 
 HeaderChain read_chain(rte_mbuf* m, ChainUse use) {
   return Walk(m, use).run();
+}
+
+bool holds_all_headers(rte_mbuf* m) {
+  const HeaderChain chain = read_chain(m, ChainUse::look);
+  if (chain.later_fragment || chain.problem) return !chain.cut_short;
+  return chain.at + upper_header_length(m, chain) <= kBegin + dataplane::ipv6(m)->payload_length.host();
 }
 
 }  // namespace millrace::controlplane

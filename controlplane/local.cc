@@ -62,6 +62,10 @@ void Local::take_ipv6(rte_mbuf* m, const Interface& ingress) {
   HeaderChain chain = read_chain(m, ChainUse::deliver);
   const bool was_whole = chain.problem || chain.protocol != wire::kFragment;
   if (!was_whole) {
+    if (!holds_all_headers(m)) {
+      dataplane::meta(m).pointer = 0;  // RFC 8200 4.5
+      return drop_(m, DropReason::local_headers_incomplete, true);
+    }
     m = reassembly_.add_ipv6(m, chain.at, chain.named_at);
     if (m == nullptr) return;
     chain = read_chain(m, ChainUse::deliver);

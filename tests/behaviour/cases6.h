@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cases.h"
-#include "packet6.h"
+#include "tests/packets/packet6.h"
 
 namespace millrace::behaviour {
 

@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "cases.h"
-#include "packet6.h"
+#include "tests/packets/packet6.h"
 
 namespace millrace::behaviour {
 namespace {
@@ -238,7 +238,7 @@ Reach six_to_us(std::uint8_t next, const Bytes& headers) {
 Reach solicitation(const char* target, std::uint8_t hop_limit) {
   return raw([=](Lab& lab) {
     const Ipv6Packet packet{.destination = ip6("2001:db8:1::1"), .hop_limit = hop_limit};
-    return frame(lab.mac("a"), kHostA, icmp6(packet, 135, 0, 0, bytes_of(ip6(target))));
+    return frame(lab.mac("a"), kHostA, icmp6(packet, 135, 0, 0, address_bytes(ip6(target))));
   });
 }
 
@@ -272,6 +272,8 @@ std::vector<Row> local_rows() {
           {DropReason::reassembly_timeout, a_fragment_alone},
           {DropReason::reassembly_full, many_fragments},
           {DropReason::local_headers_invalid, six_to_us(60, {59, 9, 0, 0, 0, 0, 0, 0})},
+          {DropReason::local_headers_incomplete,
+           six_to_us(44, join(fragment_header(60, 0, true), {59, 1, 0, 0, 0, 0, 0, 0}))},
           {DropReason::local_routing_header, six_to_us(43, {59, 0, 0, 1, 0, 0, 0, 0})},
           {DropReason::local_option_discard, six_to_us(60, {59, 0, 0x40, 4, 0, 0, 0, 0})},
           {DropReason::local_option_refused, six_to_us(60, {59, 0, 0x80, 4, 0, 0, 0, 0})},

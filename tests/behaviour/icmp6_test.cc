@@ -11,22 +11,6 @@ namespace {
 constexpr std::uint8_t kRequest = 128, kReply = 129;
 const char* const kOwn = "2001:db8:1::1";
 
-// RFC 8200 4.2: an options header, filled up with Pad1.
-Bytes options(std::uint8_t next, const Bytes& body) {
-  Bytes header = join({next, 0}, body);
-  header.resize((header.size() + 7) / 8 * 8);
-  header[1] = static_cast<std::uint8_t>(header.size() / 8 - 1);
-  return header;
-}
-Bytes routing(std::uint8_t next, std::uint8_t type, std::uint8_t segments_left) {
-  Bytes header(24);
-  header[0] = next;
-  header[1] = 2;
-  header[2] = type;
-  header[3] = segments_left;
-  return header;
-}
-
 class Icmp6 : public TwoLinksTest {
  protected:
   Ipv6Packet to_us(std::uint8_t next_header, const Bytes& payload, const char* destination = kOwn) {
@@ -181,9 +165,10 @@ TEST_F(Icmp6, Rfc8200_4_UnknownNextHeadersAreNamed) {
                 to_us(static_cast<std::uint8_t>(next), pattern(9)), DropReason::local_no_protocol,
                 {.type = 4, .code = 1, .rest = 6}));
   }
-  Ipv6Packet behind_options = to_us(kDestination, join(options(253, {}), pattern(8)));
-  Ipv6Packet hop_by_hop_second = to_us(kDestination, join(options(kHopByHop, {}), options(kIcmp6, {})));
-  Ipv6Packet both = to_us(kHopByHop, join(options(kDestination, {}), options(253, Bytes(13))));
+  Ipv6Packet behind_options = to_us(kDestination, join(options_header(253, {}), pattern(8)));
+  Ipv6Packet hop_by_hop_second =
+      to_us(kDestination, join(options_header(kHopByHop, {}), options_header(kIcmp6, {})));
+  Ipv6Packet both = to_us(kHopByHop, join(options_header(kDestination, {}), options_header(253, Bytes(13))));
   const auto unknown = [&](const char* what, const Ipv6Packet& packet, std::uint32_t pointer) {
     return told(what, packet, DropReason::local_no_protocol, {.type = 4, .code = 1, .rest = pointer});
   };
@@ -198,13 +183,13 @@ TEST_F(Icmp6, Rfc8200_4_2_OptionsThatNobodyKnowsSayWhatIsToBecomeOfThePacket) {
   for (const std::uint8_t header : {kHopByHop, kDestination}) {
     const std::string where = header == kHopByHop ? "hop-by-hop: " : "destination options: ";
     const auto with = [&](std::uint8_t option, const char* to = kOwn) {
-      return behind(header, options(kIcmp6, {option, 2, 0xab, 0xcd}), to);
+      return behind(header, options_header(kIcmp6, {option, 2, 0xab, 0xcd}), to);
     };
     const Icmp6Error refused{.type = 4, .code = 2, .rest = 42};
     verify(
         two(), "a",
-        {echoes("rule 26: padding, " + where, behind(header, options(kIcmp6, known))),
-         echoes("rule 26: a router alert, " + where, behind(header, options(kIcmp6, {5, 2, 0, 0}))),
+        {echoes("rule 26: padding, " + where, behind(header, options_header(kIcmp6, known))),
+         echoes("rule 26: a router alert, " + where, behind(header, options_header(kIcmp6, {5, 2, 0, 0}))),
          echoes("rule 26: 00 is skipped, " + where, with(0x1e)),
          silent("rule 26: 01 is dropped, " + where, with(0x5e), DropReason::local_option_discard),
          told("rule 26: 10 is refused, " + where, with(0x9e), DropReason::local_option_refused, refused),
@@ -216,15 +201,16 @@ TEST_F(Icmp6, Rfc8200_4_2_OptionsThatNobodyKnowsSayWhatIsToBecomeOfThePacket) {
          silent("rule 26: 11 to a group is dropped, " + where, with(0xde, "ff02::1"),
                 DropReason::local_option_discard),
          told("rule 26: the pointer is that of the option, " + where,
-              behind(header, options(kIcmp6, {0, 1, 1, 0, 0x9e, 0})), DropReason::local_option_refused,
+              behind(header, options_header(kIcmp6, {0, 1, 1, 0, 0x9e, 0})), DropReason::local_option_refused,
               {.type = 4, .code = 2, .rest = 46}),
          told("rule 26: the first that is refused counts, " + where,
-              behind(header, options(kIcmp6, {0x1e, 0, 0x9e, 0, 0x5e, 0})), DropReason::local_option_refused,
-              {.type = 4, .code = 2, .rest = 44}),
-         silent("rule 26: an option past the end, " + where, behind(header, options(kIcmp6, {0x1e, 5, 0})),
-                DropReason::local_headers_invalid),
+              behind(header, options_header(kIcmp6, {0x1e, 0, 0x9e, 0, 0x5e, 0})),
+              DropReason::local_option_refused, {.type = 4, .code = 2, .rest = 44}),
+         silent("rule 26: an option past the end, " + where,
+                behind(header, options_header(kIcmp6, {0x1e, 5, 0})), DropReason::local_headers_invalid),
          silent("rule 26: an option without a length, " + where,
-                behind(header, options(kIcmp6, {1, 3, 0, 0, 0, 0x1e})), DropReason::local_headers_invalid)});
+                behind(header, options_header(kIcmp6, {1, 3, 0, 0, 0, 0x1e})),
+                DropReason::local_headers_invalid)});
   }
 }
 
@@ -233,11 +219,11 @@ TEST_F(Icmp6, Rfc5095_3_RoutingHeaders) {
     const std::string of = ", type " + std::to_string(type);
     const auto t = static_cast<std::uint8_t>(type);
     verify(two(), "a",
-           {echoes("rule 26: no segments left" + of, behind(kRouting, routing(kIcmp6, t, 0))),
-            told("rule 26: one segment left" + of, behind(kRouting, routing(kIcmp6, t, 1)),
+           {echoes("rule 26: no segments left" + of, behind(kRouting, routing_header(kIcmp6, t, 0))),
+            told("rule 26: one segment left" + of, behind(kRouting, routing_header(kIcmp6, t, 1)),
                  DropReason::local_routing_header, {.type = 4, .rest = 42})});
   }
-  const Bytes second = join(options(kRouting, {}), routing(kIcmp6, 0, 3));
+  const Bytes second = join(options_header(kRouting, {}), routing_header(kIcmp6, 0, 3));
   verify(two(), "a",
          told("rule 26: behind other headers", behind(kDestination, second), DropReason::local_routing_header,
               {.type = 4, .rest = 50}));
@@ -247,14 +233,14 @@ TEST_F(Icmp6, Rfc8200_4_HeadersAreBounded) {
   const auto chain = [&](unsigned count, std::size_t bytes) {
     Bytes headers;
     for (unsigned i = 0; i < count; ++i) {
-      headers = join(headers, options(i + 1 == count ? kIcmp6 : kDestination, Bytes(bytes - 2)));
+      headers = join(headers, options_header(i + 1 == count ? kIcmp6 : kDestination, Bytes(bytes - 2)));
     }
     return behind(kDestination, headers);
   };
-  Ipv6Packet long_header = behind(kDestination, options(kIcmp6, {}));
+  Ipv6Packet long_header = behind(kDestination, options_header(kIcmp6, {}));
   long_header.payload[1] = 5;
   const auto cut = [&](std::size_t length) {
-    return to_us(kDestination, slice(options(kIcmp6, {}), 0, length));
+    return to_us(kDestination, slice(options_header(kIcmp6, {}), 0, length));
   };
   const DropReason invalid = DropReason::local_headers_invalid;
   verify(
@@ -310,7 +296,7 @@ TEST_F(Icmp6, Rfc4443_2_4_e_NoErrorAboutErrorsAndRedirects) {
   };
   const Bytes first_fragment = {kIcmp6, 0, 0, 1, 0, 0, 0, 9};
   verify(two(), "a",
-         {silent("rule 27: an error behind options", within(kDestination, options(kIcmp6, {})),
+         {silent("rule 27: an error behind options", within(kDestination, options_header(kIcmp6, {})),
                  DropReason::ttl_expired),
           silent("rule 27: an error in a first fragment", within(kFragment, first_fragment),
                  DropReason::ttl_expired),
@@ -326,7 +312,7 @@ TEST_F(Icmp6, Rfc4443_2_4_e_NoErrorAboutGroups) {
          {silent("rule 27: UDP to a group", to_group(kUdp, udp(1, 2)), DropReason::local_no_port),
           silent("rule 27: an unknown next header to a group", to_group(253, pattern(8)),
                  DropReason::local_no_protocol),
-          silent("rule 27: a routing header to a group", to_group(kRouting, routing(kIcmp6, 0, 1)),
+          silent("rule 27: a routing header to a group", to_group(kRouting, routing_header(kIcmp6, 0, 1)),
                  DropReason::local_routing_header)});
 }
 
@@ -352,8 +338,8 @@ TEST_F(Icmp6, Rfc4862_5_4_ATentativeAddressSaysNothing) {
   two().set_link("a", false);
   two().set_link("a", true);
   two().settle();
-  const Ipv6Packet bad_option = behind(kDestination, options(kIcmp6, {0x9e, 0}));
-  const Ipv6Packet segments = behind(kRouting, routing(kIcmp6, 0, 1));
+  const Ipv6Packet bad_option = behind(kDestination, options_header(kIcmp6, {0x9e, 0}));
+  const Ipv6Packet segments = behind(kRouting, routing_header(kIcmp6, 0, 1));
   const DropReason tentative = DropReason::local_tentative;
   verify(two(), "a",
          {silent("rule 28: echo", request(), tentative),

@@ -19,9 +19,11 @@
 
 #include "controlplane/control.h"
 #include "dataplane/urpf.h"
-#include "packet.h"
+#include "tests/packets/packet.h"
 
 namespace millrace::behaviour {
+
+using namespace packets;
 
 using controlplane::Accounting;
 using controlplane::Control;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "cases6.h"
+#include "tests/packets/nd_packet.h"
 
 namespace millrace::behaviour {
 namespace {
@@ -15,66 +16,40 @@ interfaces:
 neighbors:
   - {address: "2001:db8:1::2", mac: "02:00:00:00:01:02", interface: a}
 )";
-constexpr std::uint8_t kRs = 133, kRa = 134, kNs = 135, kNa = 136, kRedirect = 137;
-constexpr std::uint32_t kR = 0x80000000, kS = 0x40000000, kO = 0x20000000;
-
-// RFC 4861 4.6.1
-Bytes link_option(std::uint8_t type, const MacAddress& mac) {
-  return join({type, 1}, Bytes(mac.bytes.begin(), mac.bytes.end()));
-}
-
-struct Message {
-  std::uint8_t type = kNs;
-  Ipv6Address source;
-  Ipv6Address destination;
-  std::uint32_t flags = 0;
-  std::optional<Ipv6Address> target{};
-  Bytes options{};
-  std::uint8_t hop_limit = 255;
-  std::uint8_t code = 0;
-};
-
-Bytes frame_of(const MacAddress& to, const MacAddress& from, const Message& m) {
-  const Bytes body = join(m.target ? bytes_of(*m.target) : Bytes{}, m.options);
-  return frame(to, from,
-               icmp6({.source = m.source, .destination = m.destination, .hop_limit = m.hop_limit}, m.type,
-                     m.code, m.flags, body));
-}
-
 class Nd : public LabTest {
  protected:
   void SetUp() override { start(kOneLink); }
 
   // A solicitation of host B for an own address on b.
-  Message asks(const char* target) {
+  NdPacket asks(const char* target) {
     return {.source = ip6("2001:db8:2::2"),
             .destination = ip6(target).solicited_node(),
             .target = ip6(target),
             .options = link_option(1, kHostB)};
   }
-  Bytes from_b(const Message& m) {
-    return frame_of(m.destination.is_multicast() ? group_mac(m.destination) : lab_->mac("b"), kHostB, m);
+  Bytes from_b(const NdPacket& m) {
+    return frame(m.destination.is_multicast() ? group_mac(m.destination) : lab_->mac("b"), kHostB, m);
   }
   // What the router says of its address to host B.
   Bytes tells(const char* own, const char* to, std::uint32_t flags = kR | kS | kO) {
-    return frame_of(kHostB, lab_->mac("b"),
-                    {.type = kNa,
-                     .source = ip6(own),
-                     .destination = ip6(to),
-                     .flags = flags,
-                     .target = ip6(own),
-                     .options = link_option(2, lab_->mac("b"))});
+    return frame(kHostB, lab_->mac("b"),
+                 {.type = kNa,
+                  .source = ip6(own),
+                  .destination = ip6(to),
+                  .flags = flags,
+                  .target = ip6(own),
+                  .options = link_option(2, lab_->mac("b"))});
   }
   // What it asks on b.
   Bytes router_asks(const char* target, const char* source = "2001:db8:2::1") {
     const Ipv6Address group = ip6(target).solicited_node();
-    return frame_of(group_mac(group), lab_->mac("b"),
-                    {.source = ip6(source),
-                     .destination = group,
-                     .target = ip6(target),
-                     .options = link_option(1, lab_->mac("b"))});
+    return frame(group_mac(group), lab_->mac("b"),
+                 {.source = ip6(source),
+                  .destination = group,
+                  .target = ip6(target),
+                  .options = link_option(1, lab_->mac("b"))});
   }
-  Message answers(const char* target, const MacAddress& mac, std::uint32_t flags = kS | kO) {
+  NdPacket answers(const char* target, const MacAddress& mac, std::uint32_t flags = kS | kO) {
     return {.type = kNa,
             .source = ip6(target),
             .destination = ip6("2001:db8:2::1"),
@@ -113,7 +88,7 @@ TEST_F(Nd, Rfc4861_7_2_4_AnswersForItsOwnAddressesOnThatInterface) {
            dropped(DropReason::destination_multicast)}});
   EXPECT_EQ(entry("2001:db8:2::2")->mac, kHostB) << "rule 28: it learns who asks";
   EXPECT_EQ(entry("2001:db8:2::2")->state, Neighbors::State::stale);
-  Message unicast = asks("2001:db8:2::1");
+  NdPacket unicast = asks("2001:db8:2::1");
   unicast.destination = ip6("2001:db8:2::1");
   verify(*lab_, "b",
          {"rule 28: asked alone", from_b(unicast), sent("b", tells("2001:db8:2::1", "2001:db8:2::2"))});
@@ -125,11 +100,11 @@ TEST_F(Nd, Rfc4861_7_2_4_AnswersForItsOwnAddressesOnThatInterface) {
 
 // RFC 4861 7.1.1, 7.1.2, 6.1.1, 6.1.2, 8.1: discarded without a word.
 TEST_F(Nd, Rfc4861_7_1_MalformedMessagesAreDropped) {
-  const auto bad = [&](const std::string& what, const Message& m) {
+  const auto bad = [&](const std::string& what, const NdPacket& m) {
     return Case{"rule 28: " + what, from_b(m), dropped(DropReason::nd_invalid)};
   };
   const auto with = [&](auto change) {
-    Message m = asks("2001:db8:2::1");
+    NdPacket m = asks("2001:db8:2::1");
     change(m);
     return m;
   };
@@ -137,27 +112,27 @@ TEST_F(Nd, Rfc4861_7_1_MalformedMessagesAreDropped) {
   checksum[kEthernet + 40 + 2] ^= 1;
   verify(
       *lab_, "b",
-      {bad("hop limit 254: it came over a router", with([](Message& m) { m.hop_limit = 254; })),
-       bad("hop limit 0", with([](Message& m) { m.hop_limit = 0; })),
-       bad("code 1", with([](Message& m) { m.code = 1; })),
+      {bad("hop limit 254: it came over a router", with([](NdPacket& m) { m.hop_limit = 254; })),
+       bad("hop limit 0", with([](NdPacket& m) { m.hop_limit = 0; })),
+       bad("code 1", with([](NdPacket& m) { m.code = 1; })),
        {"rule 28: a wrong checksum", checksum, dropped(DropReason::nd_invalid)},
-       bad("no target", with([](Message& m) {
+       bad("no target", with([](NdPacket& m) {
              m.target = {};
              m.options = {};
            })),
-       bad("a multicast target", with([](Message& m) { m.target = ip6("ff02::1"); })),
-       bad("an option of length 0", with([](Message& m) { m.options = {1, 0, 0, 0, 0, 0, 0, 0}; })),
-       bad("an option past the end", with([](Message& m) { m.options[1] = 2; })),
-       bad("half an option", with([](Message& m) { m.options.resize(7); })),
-       bad("a link-layer address of 14 bytes", with([](Message& m) {
+       bad("a multicast target", with([](NdPacket& m) { m.target = ip6("ff02::1"); })),
+       bad("an option of length 0", with([](NdPacket& m) { m.options = {1, 0, 0, 0, 0, 0, 0, 0}; })),
+       bad("an option past the end", with([](NdPacket& m) { m.options[1] = 2; })),
+       bad("half an option", with([](NdPacket& m) { m.options.resize(7); })),
+       bad("a link-layer address of 14 bytes", with([](NdPacket& m) {
              m.options[1] = 2;
              m.options.resize(16);
            })),
-       bad("a multicast link-layer address", with([](Message& m) { m.options[2] = 3; })),
+       bad("a multicast link-layer address", with([](NdPacket& m) { m.options[2] = 3; })),
        {"rule 28: a probe to one node",
         from_b({.destination = ip6("2001:db8:2::1"), .target = ip6("2001:db8:2::1")}),
         dropped(DropReason::source_reserved)},
-       bad("a probe with its link-layer address", with([](Message& m) { m.source = Ipv6Address(); })),
+       bad("a probe with its link-layer address", with([](NdPacket& m) { m.source = Ipv6Address(); })),
        bad("a solicited answer to all", {.type = kNa,
                                          .source = ip6("2001:db8:2::2"),
                                          .destination = ip6("ff02::1"),
@@ -169,19 +144,19 @@ TEST_F(Nd, Rfc4861_7_1_MalformedMessagesAreDropped) {
                                     .source = ip6("2001:db8:2::2"),
                                     .destination = ip6("2001:db8:2::1"),
                                     .target = ip6("2001:db8:2::3"),
-                                    .options = bytes_of(ip6("2001:db8:9::1"))})});
+                                    .options = address_bytes(ip6("2001:db8:9::1"))})});
   EXPECT_EQ(entry("2001:db8:2::2"), nullptr);
 }
 
 // RFC 4861 6.2.7, 8.2: a router's routes are its own.
 TEST_F(Nd, Rfc4861_6_2_7_AdvertisementsAndRedirectsOfOthersAreNotObeyed) {
-  Message ra{.type = kRa, .source = ip6("fe80::b"), .destination = ip6("ff02::1"), .flags = 0x40000708};
+  NdPacket ra{.type = kRa, .source = ip6("fe80::b"), .destination = ip6("ff02::1"), .flags = 0x40000708};
   ra.options = join(Bytes(8), link_option(1, kHostB));
-  const Message redirect{.type = kRedirect,
-                         .source = ip6("fe80::b"),
-                         .destination = ip6("2001:db8:2::1"),
-                         .target = ip6("fe80::c"),
-                         .options = bytes_of(ip6("2001:db8:9::1"))};
+  const NdPacket redirect{.type = kRedirect,
+                          .source = ip6("fe80::b"),
+                          .destination = ip6("2001:db8:2::1"),
+                          .target = ip6("fe80::c"),
+                          .options = address_bytes(ip6("2001:db8:9::1"))};
   const std::size_t routes = lab_->control().prefixes();
   verify(*lab_, "b",
          {{"rule 29: a router advertisement", from_b(ra), dropped(DropReason::nd_ignored)},
@@ -266,11 +241,11 @@ TEST_F(Nd, Rfc4861_7_3_AUsedNeighbourIsProbedByUnicastAndOneThatIsSilentGoes) {
   std::vector<Bytes> frames = lab_->received("b");
   std::erase_if(frames, [](const Bytes& f) { return f[kEthernet + 6] != 58; });
   ASSERT_FALSE(frames.empty());
-  const Bytes probe = frame_of(kHostB, lab_->mac("b"),
-                               {.source = ip6("2001:db8:2::1"),
-                                .destination = ip6("2001:db8:2::2"),
-                                .target = ip6("2001:db8:2::2"),
-                                .options = link_option(1, lab_->mac("b"))});
+  const Bytes probe = frame(kHostB, lab_->mac("b"),
+                            {.source = ip6("2001:db8:2::1"),
+                             .destination = ip6("2001:db8:2::2"),
+                             .target = ip6("2001:db8:2::2"),
+                             .options = link_option(1, lab_->mac("b"))});
   EXPECT_TRUE(same(probe, frames.front())) << "rule 28";
   for (int i = 0; i < 4; ++i) {
     lab_->send("a", to("2001:db8:2::2"));
@@ -286,8 +261,8 @@ TEST_F(Nd, Rfc4862_5_4_AnAddressIsProbedForBeforeItIsUsed) {
   lab_->run();
   std::vector<Bytes> probes = lab_->received("b");
   const auto probe = [&](Ipv6Address own) {
-    return frame_of(group_mac(own.solicited_node()), lab_->mac("b"),
-                    {.destination = own.solicited_node(), .target = own});
+    return frame(group_mac(own.solicited_node()), lab_->mac("b"),
+                 {.destination = own.solicited_node(), .target = own});
   };
   expect_frames({probe(*lab_->interface("b").link_local()), probe(ip6("2001:db8:2::1"))}, probes);
   for (const Bytes& own : probes) lab_->send("b", own);  // come back by a loop: nobody else's
@@ -296,20 +271,20 @@ TEST_F(Nd, Rfc4862_5_4_AnAddressIsProbedForBeforeItIsUsed) {
          {"rule 28: not answered for meanwhile", from_b(asks("2001:db8:2::1")),
           dropped(DropReason::nd_ignored)});
   lab_->advance(1.1);
-  const Message announcement{.type = kNa,
-                             .source = ip6("2001:db8:2::1"),
-                             .destination = ip6("ff02::1"),
-                             .flags = kR | kO,
-                             .target = ip6("2001:db8:2::1"),
-                             .options = link_option(2, lab_->mac("b"))};
-  expect_frames({frame_of(group_mac(ip6("ff02::1")), lab_->mac("b"), announcement)}, lab_->received("b"));
+  const NdPacket announcement{.type = kNa,
+                              .source = ip6("2001:db8:2::1"),
+                              .destination = ip6("ff02::1"),
+                              .flags = kR | kO,
+                              .target = ip6("2001:db8:2::1"),
+                              .options = link_option(2, lab_->mac("b"))};
+  expect_frames({frame(group_mac(ip6("ff02::1")), lab_->mac("b"), announcement)}, lab_->received("b"));
   verify(*lab_, "b",
          {"rule 28: then it is", from_b(asks("2001:db8:2::1")),
           sent("b", tells("2001:db8:2::1", "2001:db8:2::2"))});
 }
 
 TEST_F(Nd, Rfc6980_5_NothingInFragmentsIsTaken) {
-  const Message ask = asks("2001:db8:2::1");
+  const NdPacket ask = asks("2001:db8:2::1");
   const Bytes whole = slice(from_b(ask), kEthernet + 40, 32);
   const auto fragment = [&](unsigned offset, bool more, const Bytes& part) {
     Bytes header = {58, 0, 0, 0, 0, 0, 0, 7};
@@ -331,7 +306,7 @@ TEST_F(Nd, Rfc6980_5_NothingInFragmentsIsTaken) {
 }
 
 TEST_F(Nd, Rfc4862_5_4_AnAddressThatSomebodyHasIsNotUsed) {
-  const Message taken[] = {
+  const NdPacket taken[] = {
       {.type = kNa,
        .source = ip6("2001:db8:2::1"),
        .destination = ip6("ff02::1"),
@@ -340,7 +315,7 @@ TEST_F(Nd, Rfc4862_5_4_AnAddressThatSomebodyHasIsNotUsed) {
        .options = link_option(2, kHostB)},
       {.destination = ip6("2001:db8:2::1").solicited_node(), .target = ip6("2001:db8:2::1")},
   };
-  for (const Message& claim : taken) {
+  for (const NdPacket& claim : taken) {
     SCOPED_TRACE(claim.type == kNa ? "somebody says so" : "somebody probes for it, too");
     lab_->reset(kOneLink);
     lab_->set_link("b", false);
@@ -358,16 +333,16 @@ TEST_F(Nd, Rfc4862_5_4_AnAddressThatSomebodyHasIsNotUsed) {
 
 // RFC 4861 7.2.4: a probe for an address of ours is told to all.
 TEST_F(Nd, Rfc4862_5_4_3_AProbeForAnAddressOfOursIsAnswered) {
-  const Message answer{.type = kNa,
-                       .source = ip6("2001:db8:2::1"),
-                       .destination = ip6("ff02::1"),
-                       .flags = kR | kO,
-                       .target = ip6("2001:db8:2::1"),
-                       .options = link_option(2, lab_->mac("b"))};
+  const NdPacket answer{.type = kNa,
+                        .source = ip6("2001:db8:2::1"),
+                        .destination = ip6("ff02::1"),
+                        .flags = kR | kO,
+                        .target = ip6("2001:db8:2::1"),
+                        .options = link_option(2, lab_->mac("b"))};
   verify(*lab_, "b",
          {"rule 28: a probe",
           from_b({.destination = ip6("2001:db8:2::1").solicited_node(), .target = ip6("2001:db8:2::1")}),
-          sent("b", frame_of(group_mac(ip6("ff02::1")), lab_->mac("b"), answer))});
+          sent("b", frame(group_mac(ip6("ff02::1")), lab_->mac("b"), answer))});
 }
 
 TEST_F(Nd, Rfc4861_6_2_RoutersAreAdvertisedWhereTheKnobIsOn) {
@@ -385,14 +360,14 @@ TEST_F(Nd, Rfc4861_6_2_RoutersAreAdvertisedWhereTheKnobIsOn) {
   const std::vector<Bytes> frames = lab_->received("b");
   ASSERT_EQ(frames.size(), 1U) << "rule 29: once more, as it was asked for";
   Bytes prefix = {3, 4, 64, 0xc0, 0, 0x27, 0x8d, 0, 0, 9, 0x3a, 0x80, 0, 0, 0, 0};
-  prefix = join(prefix, bytes_of(ip6("2001:db8:2::")));
-  Message ra{.type = kRa,
-             .source = *lab_->interface("b").link_local(),
-             .destination = ip6("ff02::1"),
-             .flags = 0x40000708};  // hop limit 64, no flags, 1,800 s
+  prefix = join(prefix, address_bytes(ip6("2001:db8:2::")));
+  NdPacket ra{.type = kRa,
+              .source = *lab_->interface("b").link_local(),
+              .destination = ip6("ff02::1"),
+              .flags = 0x40000708};  // hop limit 64, no flags, 1,800 s
   ra.options =
       join(join(Bytes(8), link_option(1, lab_->mac("b"))), join({5, 1, 0, 0, 0, 0, 5, 0xdc}, prefix));
-  EXPECT_TRUE(same(frame_of(group_mac(ip6("ff02::1")), lab_->mac("b"), ra), frames.front()));
+  EXPECT_TRUE(same(frame(group_mac(ip6("ff02::1")), lab_->mac("b"), ra), frames.front()));
   expect_frames({}, lab_->received("a"));
   lab_->must_apply(kOneLink);
 }
@@ -442,7 +417,7 @@ TEST_F(Nd, Rfc6164_ALinkOfTwoAddresses) {
   const std::string from = "2001:db8:2::1/64";
   yaml.replace(yaml.find(from), from.size(), "2001:db8:2::/127");
   lab_->reset(yaml);
-  Message ask = asks("2001:db8:2::");
+  NdPacket ask = asks("2001:db8:2::");
   ask.source = ip6("2001:db8:2::1");
   verify(*lab_, "b",
          {"rule 30: its own address, all zeros, is answered for", from_b(ask),

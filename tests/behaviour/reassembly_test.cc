@@ -368,5 +368,98 @@ TEST_P(Reassembly6, AFragmentHeaderCutShort) {
   }
 }
 
+// --- RFC 7112 5: all headers are in the first fragment ---
+
+// The first fragment of a datagram to us that carries `next`.
+Ipv6Packet first_fragment(std::uint8_t next, const Bytes& held, const char* to = "2001:db8:1::1") {
+  return {.destination = ip6(to),
+          .next_header = kFragment,
+          .payload = join(fragment_header(next, 0, true), held)};
+}
+
+// The first `held` bytes of a TCP header of `words` words.
+Bytes tcp_header(std::uint8_t words, std::size_t held) {
+  Bytes header(60);
+  header[12] = static_cast<std::uint8_t>(words << 4);
+  return slice(header, 0, held);
+}
+
+class FirstFragment6 : public TwoLinksTest {
+ protected:
+  Case incomplete(const std::string& what, const Ipv6Packet& packet) {
+    return refuses("rule 26: " + what, packet, DropReason::local_headers_incomplete, {.type = 4, .code = 3});
+  }
+  Case incomplete_silent(const std::string& what, const Ipv6Packet& packet) {
+    return {"rule 26: " + what, in(packet), dropped(DropReason::local_headers_incomplete)};
+  }
+};
+
+TEST_F(FirstFragment6, Rfc7112_5_WithoutAllHeadersIsRefusedWithCode3) {
+  Ipv6Packet behind_options = first_fragment(kUdp, {});
+  behind_options.next_header = kDestination;
+  behind_options.payload = join(options_header(kFragment, Bytes(6)), behind_options.payload);
+  Ipv6Packet to_all = first_fragment(kUdp, {}, "ff02::1");
+  verify(two(), "a",
+         {incomplete("UDP, nothing of it", first_fragment(kUdp, {})),
+          incomplete("behind options, too", behind_options),
+          incomplete("TCP, 16 bytes", first_fragment(kTcp, tcp_header(5, 16))),
+          incomplete("TCP with options, 24 of 28 bytes", first_fragment(kTcp, tcp_header(7, 24))),
+          incomplete("TCP whose length is less than any", first_fragment(kTcp, tcp_header(1, 16))),
+          incomplete("of a protocol unknown to us, nothing", first_fragment(253, {})),
+          incomplete("options cut short",
+                     first_fragment(kDestination, slice(options_header(kUdp, Bytes(14)), 0, 8))),
+          incomplete("options, and nothing behind them",
+                     first_fragment(kDestination, options_header(kUdp, Bytes(6)))),
+          incomplete("a routing header cut short", first_fragment(kRouting, {kUdp, 2, 0, 0, 0, 0, 0, 0})),
+          // RFC 4443 2.4 (e.1): this could be an error.
+          incomplete_silent("ICMPv6, nothing of it", first_fragment(kIcmp6, {})),
+          {"rule 26: to a group", frame(group_mac(to_all.destination), kHostA, to_all),
+           dropped(DropReason::local_headers_incomplete)}});
+}
+
+TEST_F(FirstFragment6, Rfc7112_5_WithAllHeadersWaitsForTheRest) {
+  struct Row {
+    const char* what;
+    std::uint8_t next;
+    Bytes held;
+    std::size_t offset = 0;
+  };
+  const Row rows[] = {{"UDP, its header", kUdp, Bytes(8)},
+                      {"ICMPv6, its header", kIcmp6, Bytes(8)},
+                      {"TCP without options", kTcp, tcp_header(5, 24)},
+                      {"TCP with options, 24 of 24 bytes", kTcp, tcp_header(6, 24)},
+                      {"of a protocol unknown to us, something", 253, Bytes(8)},
+                      {"no next header", kNoNext, Bytes(8)},
+                      {"options and no next header", kDestination, options_header(kNoNext, Bytes(6))},
+                      {"options and UDP", kDestination, join(options_header(kUdp, Bytes(6)), Bytes(8))},
+                      {"more headers than we follow", kDestination, options_header(kUdp, Bytes(262))},
+                      {"a later fragment has none", kTcp, Bytes(8), 8}};
+  for (const Row& row : rows) {
+    Ipv6Packet packet = first_fragment(row.next, row.held);
+    put16(packet.payload, 2, static_cast<std::uint32_t>(row.offset) | 1);
+    verify(two(), "a", {"rule 26: " + std::string(row.what), in(packet), Expect{}});
+    EXPECT_EQ(two().control().local().reassembly().datagrams(), 1U) << row.what;
+    two().advance(61);
+    two().settle();
+  }
+}
+
+// Who only passes packets on does not look.
+TEST_F(FirstFragment6, Rfc7112_5_InTransitPassesAsItIs) {
+  Ipv6Packet packet = first_fragment(kUdp, {}, "2001:db8:2::2");
+  verify(two(), "a", forwards("rule 26: in transit, without its headers", packet));
+  packet.payload = join(fragment_header(kDestination, 0, true), slice(options_header(kUdp, Bytes(14)), 0, 8));
+  verify(two(), "a", forwards("rule 26: in transit, options cut short", packet));
+}
+
+TEST_F(FirstFragment6, Rfc4443_2_4_f_RefusalsAreRateLimited) {
+  two().must_apply(kTwoLinks + "control: {icmp_error_rate: 10/s}\n");
+  two().advance(10);
+  for (unsigned i = 0; i < 9; ++i) two().send("a", in(first_fragment(kUdp, {})));
+  two().run();
+  EXPECT_EQ(two().received("a").size(), 6U) << "rule 27";
+  EXPECT_EQ(two().dropped(DropReason::local_headers_incomplete), 9U) << "rule 26";
+}
+
 }  // namespace
 }  // namespace millrace::behaviour

@@ -1,9 +1,9 @@
-#include "packet.h"
+#include "tests/packets/packet.h"
 
 #include <algorithm>
 #include <cstdio>
 
-namespace millrace::behaviour {
+namespace millrace::packets {
 namespace {
 
 void append16(Bytes& to, std::uint32_t value) {
@@ -229,4 +229,4 @@ std::string hex(const Bytes& data, const Bytes* other) {
          << describe(got) << hex(got, &wanted);
 }
 
-}  // namespace millrace::behaviour
+}  // namespace millrace::packets

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "net/ipv6_address.h"
-#include "packet.h"
+#include "tests/packets/packet.h"
 
-namespace millrace::behaviour {
+namespace millrace::packets {
 
 Ipv6Address ip6(const char* text);
 inline Ipv6Address address_at(const Bytes& data, std::size_t at) {
@@ -42,11 +42,15 @@ inline constexpr std::uint8_t kHopByHop = 0, kTcp = 6, kUdp = 17, kRouting = 43,
                               kNoNext = 59, kDestination = 60;
 // RFC 8200 4.5; `offset` in bytes.
 Bytes fragment_header(std::uint8_t next, std::size_t offset, bool more, std::uint32_t id = 0x1234);
-Bytes bytes_of(Ipv6Address address);
+Bytes address_bytes(Ipv6Address address);
+// RFC 8200 4.2: an options header, filled up with Pad1.
+Bytes options_header(std::uint8_t next, const Bytes& body);
+// RFC 8200 4.4, of 24 bytes.
+Bytes routing_header(std::uint8_t next, std::uint8_t type, std::uint8_t segments_left);
 // RFC 2464 7: the MAC of a group.
 MacAddress group_mac(Ipv6Address group);
 
 // What a router makes of the frame: new Ethernet addresses, hop limit less one, no padding.
 Bytes forwarded6(const Bytes& frame, const MacAddress& to, const MacAddress& from);
 
-}  // namespace millrace::behaviour
+}  // namespace millrace::packets

@@ -1,6 +1,6 @@
-#include "packet6.h"
+#include "tests/packets/packet6.h"
 
-namespace millrace::behaviour {
+namespace millrace::packets {
 
 Ipv6Address ip6(const char* text) {
   const auto address = Ipv6Address::parse(text);
@@ -48,7 +48,23 @@ Bytes fragment_header(std::uint8_t next, std::size_t offset, bool more, std::uin
   return header;
 }
 
-Bytes bytes_of(Ipv6Address address) {
+Bytes options_header(std::uint8_t next, const Bytes& body) {
+  Bytes header = join({next, 0}, body);
+  header.resize((header.size() + 7) / 8 * 8);
+  header[1] = static_cast<std::uint8_t>(header.size() / 8 - 1);
+  return header;
+}
+
+Bytes routing_header(std::uint8_t next, std::uint8_t type, std::uint8_t segments_left) {
+  Bytes header(24);
+  header[0] = next;
+  header[1] = 2;
+  header[2] = type;
+  header[3] = segments_left;
+  return header;
+}
+
+Bytes address_bytes(Ipv6Address address) {
   const auto bytes = address.bytes();
   return {bytes.begin(), bytes.end()};
 }
@@ -64,4 +80,4 @@ Bytes forwarded6(const Bytes& frame, const MacAddress& to, const MacAddress& fro
   return ethernet(to, from, 0x86dd, ip);
 }
 
-}  // namespace millrace::behaviour
+}  // namespace millrace::packets

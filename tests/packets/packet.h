@@ -14,7 +14,7 @@
 #include "net/address.h"
 #include "net/mac.h"
 
-namespace millrace::behaviour {
+namespace millrace::packets {
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -92,4 +92,4 @@ std::string describe(const Bytes& frame);  // decoded, in a few lines
 std::string hex(const Bytes& data, const Bytes* other = nullptr);
 ::testing::AssertionResult same(const Bytes& wanted, const Bytes& got);
 
-}  // namespace millrace::behaviour
+}  // namespace millrace::packets
