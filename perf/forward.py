@@ -1,14 +1,13 @@
 #!/usr/bin/python3
 """Forwarding rates of millraced and of DPDK's own programs, side by side.
 
-Two ports on one worker core (core 1), the rest on core 0. Each port is an endless source and a sink (perf/net_stamp):
-what comes costs every program the same, and its ports' counters are the ruler for all. The programs of a case take
-turns; time is what the worker was on its core, so that other work on the machine disturbs less. perf/forward.sh builds
-what this needs and calls it.
+Two ports on one worker core (core 1), the rest on core 0; where two cores are compared with one, also four ports on
+both. Each port is an endless source and a sink (perf/net_stamp): what comes costs every program the same, and its ports'
+counters are the ruler for all. The programs of a case take turns; time is what the workers were on their cores, so that
+other work on the machine disturbs less. perf/forward.sh builds what this needs and calls it.
 """
 
 import argparse
-import gzip
 import http.client
 import json
 import os
@@ -28,95 +27,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import subjects  # noqa: E402
+from forward_cases import CASES, FLOOR, MAC, QUICK, TABLE4, TABLE6, TWO_CORES, Case, make_tables  # noqa: E402
 
-ROOT = subjects.ROOT
-TABLE4 = ROOT / "tests/data/v4-2024-prefix-nhidx.txt.gz"
-DESTINATIONS = 4 << 20
-PCAP_PACKETS = 4096
-FLOOR = "testpmd-io"
-TESTPMD = ["testpmd-io", "testpmd-mac"]
-ALL = ["millrace", *TESTPMD, "l3fwd-lpm", "l3fwd-fib"]
-# rte_lpm adds a route by a linear search: a full table takes l3fwd minutes.
-FULL = ["millrace", *TESTPMD, "l3fwd-fib"]
-# name, table, how destinations are drawn, frame without FCS, who takes part. A family is a row here and a template in
-# net_stamp: the rows of IPv6 come when the router has it.
-CASES = [
-    ("v4/1route/64B", "one", None, "60", ALL),
-    ("v4/10k-random/64B", "10k", "prefix", "60", ALL),
-    ("v4/full-prefix/64B", "full", "prefix", "60", FULL),
-    ("v4/full-zipf/64B", "full", "zipf", "60", FULL),
-    ("v4/full-prefix/IMIX", "full", "prefix", "imix", FULL),
-    ("v4/full-prefix/1518B", "full", "prefix", "1514", FULL),
-    ("v4/full-churn/64B", "full", "prefix", "60", ["millrace", FLOOR]),
-]
 CHURN_RATE = 100_000  # route changes a second that are asked for
 CHURN_BATCH = 5_000
-
-
-class Table:
-    """Routes in the words of each program, made once."""
-
-    def __init__(self, name, rows, next_hops, folder):
-        self.name, self.rows, self.next_hops, self.folder = name, rows, next_hops, folder
-
-    def _file(self, kind, lines):
-        path = self.folder / f"{self.name}-{kind}"
-        if not path.exists():
-            path.write_text("".join(lines))
-        return path
-
-    def via(self, index):
-        return subjects.Millrace.next_hop(index % self.next_hops)
-
-    def millrace_file(self):
-        return self._file("millrace", (f"{prefix} via {self.via(index)}\n" for prefix, index in self.rows))
-
-    def l3fwd_file(self):
-        return self._file("l3fwd", (f"R{prefix} 1\n" for prefix, _ in self.rows))
-
-    def l3fwd_other(self):
-        return self._file("l3fwd-v6", ["R2001:db8::/32 1\n"])
-
-    def prefixes_file(self):
-        return self._file("prefixes", (f"{prefix}\n" for prefix, _ in self.rows))
-
-
-class Case:
-    def __init__(self, row, tables, folder, source):
-        self.name, table, self.draw, self.size, self.subjects = row
-        self.table = tables[table]
-        self.count = DESTINATIONS
-        self.destinations = self._destinations(folder) if self.draw else None
-        self.pcap = self._pcap(folder) if source == "pcap" else None
-
-    def _destinations(self, folder):
-        path = folder / f"{self.table.name}-{self.draw}"
-        if not path.exists():
-            subprocess.run([subjects.BUILD / "perf/net_stamp/make_destinations", "--table", self.table.prefixes_file(),
-                            "--out", path, "--draw", self.draw, "--count", str(self.count)], check=True)
-        return path
-
-    def _pcap(self, folder):
-        path = folder / f"{self.name.replace('/', '-')}.pcap"
-        arguments = f"dst_mac={subjects.PCAP_MAC},size={self.size}"
-        if self.destinations:
-            arguments += f",file={self.destinations}"
-        subjects.record(arguments, path, PCAP_PACKETS)
-        return path
-
-
-def read_table(path):
-    with gzip.open(path, "rt") as file:
-        return [(line.split()[0], int(line.split()[1])) for line in file if line.strip() and line[0] != "#"]
-
-
-def make_tables(path, next_hops, folder, wanted):
-    tables = {"one": Table("one", [("198.18.0.0/24", 0)], next_hops, folder)}
-    if wanted & {"10k", "full"}:
-        rows = read_table(path)
-        tables["full"] = Table("full", rows, next_hops, folder)
-        tables["10k"] = Table("10k", random.Random(1).sample(rows, min(10_000, len(rows))), next_hops, folder)
-    return tables
+SCALING = 0.95  # of testpmd's from one core to two, that is wanted at least
 
 
 class Churn:
@@ -173,18 +88,19 @@ class Churn:
 
 
 class Measured:
-    """What one subject did in the runs of one case."""
+    """What one subject did in the runs of one case. Rates are what its workers reach with their cores to themselves."""
 
-    def __init__(self):
+    def __init__(self, workers):
+        self.workers = workers
         self.mpps, self.cycles, self.share, self.forwarded = [], [], [], []
         self.churn = None
 
     def add(self, before, after, wall, tsc_hz):
         packets = after["tx"] - before["tx"]
-        busy = after["seconds"] - before["seconds"]
-        self.mpps.append(packets / busy / 1e6)
+        busy = after["seconds"] - before["seconds"]  # of all workers
+        self.mpps.append(packets * self.workers / busy / 1e6)
         self.cycles.append(busy * tsc_hz / max(packets, 1))
-        self.share.append(busy / wall)
+        self.share.append(busy / self.workers / wall)
         received = after["rx"] - before["rx"]
         self.forwarded.append(packets / received if received else 1.0)
 
@@ -234,18 +150,19 @@ def start_all(running):
 
 
 def run_case(case, options, work):
+    """{(subject, workers): Measured}, and the TSC's rate."""
     folder = pathlib.Path(tempfile.mkdtemp(dir=work))
-    running = [subjects.make(name, case, folder) for name in case.subjects]
-    results = {subject.name: Measured() for subject in running}
+    running = [subjects.make(name, case, folder, workers) for name in case.subjects for workers in case.workers]
+    results = {(subject.name, subject.workers): Measured(subject.workers) for subject in running}
     try:
         start_all(running)
-        churn = Churn(running[0]) if case.name.endswith("-churn/64B") else None
+        churn = Churn(running[0]) if case.churns else None
         for _ in range(options.runs):
             for subject in running:
                 with_churn = churn if subject.name == "millrace" else None
-                run_once(subject, results[subject.name], options.seconds, with_churn)
+                run_once(subject, results[subject.name, subject.workers], options.seconds, with_churn)
         if churn:
-            results["millrace"].churn = churn.rate()
+            results["millrace", 1].churn = churn.rate()
             churn.over = True
         return results, running[0].tsc_hz()
     finally:
@@ -254,20 +171,42 @@ def run_case(case, options, work):
         shutil.rmtree(folder)
 
 
+def scaling(results, name):
+    """How much faster two workers are than one: the median of the runs."""
+    one, two = results[name, 1].mpps, results[name, 2].mpps
+    return statistics.median(fast / slow for slow, fast in zip(one, two))
+
+
 def rows_of(case, results):
     rows = []
-    floor = statistics.median(results[FLOOR].cycles)
-    for name, measured in results.items():
+    for (name, workers), measured in results.items():
         cycles = statistics.median(measured.cycles)
-        row = {"case": case.name, "subject": name, "value": round(statistics.median(measured.mpps), 2), "unit": "Mpps",
-               "runs": [round(value, 2) for value in measured.mpps], "cycles": round(cycles, 1),
+        floor = statistics.median(results[FLOOR, workers].cycles)
+        row = {"case": case.row_name(workers), "subject": name, "value": round(statistics.median(measured.mpps), 2),
+               "unit": "Mpps", "runs": [round(value, 2) for value in measured.mpps], "cycles": round(cycles, 1),
                "cycles_above_floor": round(cycles - floor, 1),
                "core_share": round(statistics.median(measured.share), 3),
                "forwarded": round(min(measured.forwarded), 4)}
         if measured.churn is not None:
             row["route_changes_per_second"] = round(measured.churn)
+        if workers > 1:
+            row["scaling"] = round(scaling(results, name), 3)
         rows.append(row)
     return rows
+
+
+def scaling_verdict(rows):
+    """What the two-core rows of a case say of millrace beside testpmd; empty where they are not both there."""
+    found = {row["subject"]: row["scaling"] for row in rows if "scaling" in row}
+    if not {"millrace", MAC} <= found.keys():
+        return ""
+    ratio = found["millrace"] / found[MAC]
+    text = (f"two cores over one: millrace {found['millrace']:.2f}, {MAC} {found[MAC]:.2f}; millrace scales "
+            f"{ratio:.3f} times as well (at least {SCALING} is wanted)")
+    if os.cpu_count() < 3:
+        text += ("\nnote: with two cores in all, a worker shares core 0 with the program's control thread or main lcore; "
+                 "rates are of the time that the workers had")
+    return text
 
 
 def notes_of(row):
@@ -283,17 +222,18 @@ def notes_of(row):
 
 def print_rows(rows, first):
     if first:
-        print(f"{'case':22} {'subject':12} {'Mpps':>7} {'cycles':>7} {'above floor':>11}  {'runs (Mpps)':30} notes")
+        print(f"{'case':26} {'subject':12} {'Mpps':>7} {'cycles':>7} {'above floor':>11}  {'runs (Mpps)':30} notes")
     for row in rows:
         runs = " ".join(f"{value:.1f}" for value in row["runs"][:5]) + (" ..." if len(row["runs"]) > 5 else "")
-        print(f"{row['case']:22} {row['subject']:12} {row['value']:7.2f} {row['cycles']:7.1f} "
+        print(f"{row['case']:26} {row['subject']:12} {row['value']:7.2f} {row['cycles']:7.1f} "
               f"{row['cycles_above_floor']:11.1f}  {runs:30} {notes_of(row)}".rstrip())
-    print(flush=True)
+    verdict = scaling_verdict(rows)
+    print(verdict + "\n" if verdict else "", flush=True)
 
 
 def machine(tsc_hz):
     def command(*words):
-        return subprocess.run(words, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+        return subprocess.run(words, capture_output=True, text=True, cwd=subjects.ROOT).stdout.strip()
 
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return {"cpu": model.group(1) if model else platform.machine(), "cores": os.cpu_count(), "tsc_hz": tsc_hz,
@@ -304,15 +244,15 @@ def machine(tsc_hz):
 def arguments():
     parser = argparse.ArgumentParser(prog="perf/forward.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="short turns; under a minute once all is built")
+    parser.add_argument("--quick", action="store_true", help="a few cases and short turns; under a minute once all is built")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path, default=pathlib.Path("build-perf/forward.json"),
                         help="where the figures go (default build-perf/forward.json)")
     parser.add_argument("--table4", metavar="FILE", type=pathlib.Path, default=TABLE4,
                         help='IPv4 table, gzip, "prefix next-hop-index" a line')
-    parser.add_argument("--table6", metavar="FILE", type=pathlib.Path, help="IPv6 table; no case uses it yet")
+    parser.add_argument("--table6", metavar="FILE", type=pathlib.Path, default=TABLE6, help="the same of IPv6")
     parser.add_argument("--runs", metavar="N", type=int, help="turns of each program (default 7, with --quick 3)")
     parser.add_argument("--seconds", metavar="S", type=float, help="length of a turn (default 1, with --quick 0.25)")
-    parser.add_argument("--cases", metavar="REGEX", type=re.compile, default=re.compile(""), help="only these")
+    parser.add_argument("--cases", metavar="REGEX", type=re.compile, help="only these (default all; with --quick a few)")
     parser.add_argument("--subjects", metavar="REGEX", type=re.compile, default=re.compile(""),
                         help=f"only these, and {FLOOR}")
     parser.add_argument("--next-hops", metavar="N", type=int, default=64,
@@ -329,10 +269,12 @@ def arguments():
 
 
 def chosen(options):
+    """Rows of CASES; of --quick, unless some are asked for, a few."""
     rows = []
-    for name, table, draw, size, names in CASES:
-        if options.cases.search(name):
-            rows.append((name, table, draw, size, [s for s in names if s == FLOOR or options.subjects.search(s)]))
+    for *row, names in CASES:
+        name = row[0]
+        if options.cases.search(name) if options.cases else not options.quick or name in QUICK:
+            rows.append((*row, [s for s in names if s == FLOOR or options.subjects.search(s)]))
     if not rows:
         sys.exit("forward: no case matches; there are: " + ", ".join(row[0] for row in CASES))
     return rows
@@ -352,7 +294,8 @@ def main():
     rows = chosen(options)
     with tempfile.TemporaryDirectory(prefix="millrace-forward-", dir="/dev/shm") as work:
         work = pathlib.Path(work)
-        tables = make_tables(options.table4, options.next_hops, work, {row[1] for row in rows})
+        tables = make_tables({4: options.table4, 6: options.table6}, options.next_hops, work,
+                             {(row[1], row[2]) for row in rows})
         for row in rows:
             case = Case(row, tables, work, options.source)
             results, tsc_hz = run_case(case, options, work)

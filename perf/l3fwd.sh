@@ -19,6 +19,10 @@ replace main.c '\.offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM,' '.offloads = 0,'
 replace l3fwd_lpm.c 'define IPV4_L3FWD_LPM_MAX_RULES +[0-9]+' 'define IPV4_L3FWD_LPM_MAX_RULES (1 << 20)'
 replace l3fwd_lpm.c 'define IPV4_L3FWD_LPM_NUMBER_TBL8S .*' 'define IPV4_L3FWD_LPM_NUMBER_TBL8S (1 << 14)'
 replace l3fwd_fib.c 'config_ipv4\.max_routes = .*' 'config_ipv4.max_routes = (1 << 20);'
+replace l3fwd_lpm.c 'define IPV6_L3FWD_LPM_MAX_RULES +[0-9]+' 'define IPV6_L3FWD_LPM_MAX_RULES (1 << 14)'
+# The TRIE takes as many groups for a prefix as if it shared none.
+replace l3fwd_fib.c 'config\.max_routes = .*' 'config.max_routes = (1 << 18);'
+replace l3fwd_fib.c 'config\.trie\.num_tbl8 = .*' 'config.trie.num_tbl8 = (1 << 19);'
 say "building l3fwd"
 CFLAGS=-w make shared >log 2>&1 || { cat log >&2; die "l3fwd does not build"; }
 mv build/l3fwd-shared "$peers/l3fwd"

@@ -24,10 +24,10 @@ import types
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import forward  # noqa: E402
+import forward_cases  # noqa: E402
 import subjects  # noqa: E402
 
 ROOT, BUILD = subjects.ROOT, subjects.BUILD
-TABLE6 = ROOT / "tests/data/v6-2024-prefix-nhidx.txt.gz"
 LOAD_BATCH = 10_000  # lines in a request, as `millrace load` sends them
 CHURN_BATCH = 5_000
 BUDGET_MB = 250  # for the tables of a full router
@@ -38,7 +38,7 @@ CHURN_STEPS = ("replace", "delete", "add")
 class Router(subjects.Millrace):
     """millraced between two ports that neither receive nor send."""
 
-    DATAPLANE = "workers: [1], memory: 128M, hugepages: none, idle: adaptive"
+    SETTINGS = "memory: 128M, hugepages: none, idle: adaptive"
 
     def __init__(self, table, work):
         self.work = pathlib.Path(tempfile.mkdtemp(dir=work))
@@ -335,9 +335,9 @@ def arguments():
                         "once all is built")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path, default=pathlib.Path("build-perf/routes.json"),
                         help="where the figures go (default build-perf/routes.json)")
-    parser.add_argument("--table4", metavar="FILE", type=pathlib.Path, default=forward.TABLE4,
+    parser.add_argument("--table4", metavar="FILE", type=pathlib.Path, default=forward_cases.TABLE4,
                         help='IPv4 table, gzip, "prefix next-hop-index" a line')
-    parser.add_argument("--table6", metavar="FILE", type=pathlib.Path, default=TABLE6,
+    parser.add_argument("--table6", metavar="FILE", type=pathlib.Path, default=forward_cases.TABLE6,
                         help="IPv6 table; for memory alone")
     parser.add_argument("--runs", metavar="N", type=int, help="runs of each case (default 5, with --quick 3)")
     parser.add_argument("--cases", metavar="REGEX", type=re.compile, default=re.compile(""), help="only these")
@@ -363,8 +363,8 @@ def parts(options, work):
     memory = wanted("memory/millraced-before", "memory/millraced", "memory/bytes-per-route")
     from_loads = []
     if load or churn or memory:
-        rows = forward.read_table(options.table4)
-        table = forward.Table("full", rows, options.next_hops, work)
+        rows = forward_cases.read_table(options.table4)
+        table = forward_cases.Table("full", rows, options.next_hops, work)
         loads = Loads(table, work, options)
         try:
             kernel_runs = options.runs if load and not options.quick else int(load or churn)

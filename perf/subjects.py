@@ -1,7 +1,7 @@
 """The programs that perf/forward.py compares: how each is started between two ports, and given its routes.
 
-Each runs on core 1, controls itself on core 0, and publishes what its ports count in files (perf/net_stamp/counters.h).
-Between measurements it is stopped by a signal, so that all programs of a case can be there at the same time.
+Each has two ports a worker, runs on core 1, controls itself on core 0, and publishes what its ports count in files
+(perf/net_stamp/counters.h). A second worker runs on core 0: on a machine of two cores it has to. Between measurements it is stopped by a signal, so that all programs of a case can be there at the same time.
 """
 
 import os
@@ -16,9 +16,10 @@ import processes
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build-perf"
 DRIVER = BUILD / "perf/net_stamp/libnet_stamp.so"
-EAL = ["-l", "0,1", "--main-lcore", "0", "--no-pci", "--in-memory", "--no-telemetry", "-d", str(DRIVER)]
-FIRST_MAC = "02:00:00:00:01:01"
-OUT_MAC = "02:00:00:00:01:02"
+EAL = ["--no-pci", "--in-memory", "--no-telemetry", "-d", str(DRIVER)]
+# Threads are numbered apart from cores: the main one on core 0, workers on core 1, and on core 0 again.
+LCORES = {1: "0@0,1@1", 2: "0@0,1@1,2@0"}
+WORKER_CORES = {1: [1], 2: [1, 0]}
 PCAP_MAC = "02:70:63:61:70:00"  # of the first net_pcap port of a process
 COUNTERS_BYTES = 64 + 16 * 64
 
@@ -42,11 +43,11 @@ def totals(path):
 class Subject:
     """A running program. `case` says what goes through it."""
 
-    def __init__(self, name, case, folder):
-        self.name, self.case = name, case
-        self.folder = folder / name
+    def __init__(self, name, case, folder, workers=1):
+        self.name, self.case, self.workers = name, case, workers
+        self.folder = folder / f"{name}-{workers}"
         self.folder.mkdir()
-        self.stats = [self.folder / "port0", self.folder / "port1"]
+        self.stats = [self.folder / f"port{number}" for number in range(2 * workers)]
         self.process = None
 
     # What differs.
@@ -61,20 +62,20 @@ class Subject:
 
     def vdev(self, number):
         """Driver and arguments of a port. A case's pcap file is port 0's traffic, and port 1 is then a sink."""
-        arguments = f"mac={(FIRST_MAC, OUT_MAC)[number]},stats={self.stats[number]}"
+        arguments = f"mac=02:00:00:00:01:{number + 1:02x},stats={self.stats[number]}"
         if self.case.pcap and number == 0:
             # Named twice, it has two transmit queues, which l3fwd wants.
             return "net_pcap", f"rx_pcap={self.case.pcap},rx_pcap={self.case.pcap},infinite_rx=1"
         if self.case.pcap:
             return "net_stamp", arguments + ",rx=none"
-        arguments += f",size={self.case.size}"
+        arguments += f",size={self.case.size},ipv={self.case.ipv}"
         if self.case.destinations:
-            arguments += f",file={self.case.destinations},offset={number * self.case.count // 2}"
+            arguments += f",file={self.case.destinations},offset={number * self.case.count // len(self.stats)}"
         return "net_stamp", arguments
 
     def eal(self):
-        words = list(EAL)
-        for number in range(2):
+        words = ["--lcores", LCORES[self.workers], "--main-lcore", "0", *EAL]
+        for number in range(len(self.stats)):
             driver, arguments = self.vdev(number)
             words += ["--vdev", f"{driver}{number},{arguments}"]
         return words
@@ -135,11 +136,13 @@ class Subject:
         return max(totals(path)[2] for path in self.stats)
 
     def worker_seconds(self):
-        """How long its worker was on its core so far. Exact while it is stopped."""
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            if "worker" in task.joinpath("comm").read_text():  # rte-worker-1, dpdk-worker1, mr-worker-0
-                return int(task.joinpath("schedstat").read_text().split()[0]) / 1e9
-        return self.fail("has no worker thread")
+        """How long its workers were on their cores so far, added up. Exact while it is stopped."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()
+        # rte-worker-1, dpdk-worker1, mr-worker-0
+        workers = [task for task in tasks if "worker" in task.joinpath("comm").read_text()]
+        if len(workers) != self.workers:
+            self.fail(f"has {len(workers)} worker threads, not {self.workers}")
+        return sum(int(task.joinpath("schedstat").read_text().split()[0]) for task in workers) / 1e9
 
 
 class Testpmd(Subject):
@@ -148,7 +151,7 @@ class Testpmd(Subject):
     def command(self):
         mode = self.name.removeprefix("testpmd-")
         return ["dpdk-testpmd", *self.eal(), "-m", "64", "--", f"--forward-mode={mode}", "--total-num-mbufs=8192",
-                "--mbcache=256", "--burst=32", "--rxd=1024", "--txd=1024"]
+                "--mbcache=256", "--burst=32", "--rxd=1024", "--txd=1024", f"--nb-cores={self.workers}"]
 
 
 class L3fwd(Subject):
@@ -156,9 +159,9 @@ class L3fwd(Subject):
 
     def command(self):
         lookup = self.name.removeprefix("l3fwd-")
+        rules4, rules6 = self.case.table.l3fwd_files()
         words = [str(BUILD / "peers/l3fwd"), *self.eal(), "--", "-p", "3", "-P", "--config", "(0,0,1),(1,0,1)",
-                 "--lookup", lookup, "--rule_ipv4", str(self.case.table.l3fwd_file()),
-                 "--rule_ipv6", str(self.case.table.l3fwd_other()),
+                 "--lookup", lookup, "--rule_ipv4", str(rules4), "--rule_ipv6", str(rules6),
                  "--eth-dest", "0,02:00:00:00:02:01", "--eth-dest", "1,02:00:00:00:02:02"]
         return words + (["--parse-ptype"] if self.case.pcap else [])
 
@@ -166,24 +169,26 @@ class L3fwd(Subject):
 class Millrace(Subject):
     """The router. Routes come over its API, next hops are static neighbours behind the second port."""
 
-    IN, OUT = "10.254.0.1/24", "10.255.0.1/16"
-    DATAPLANE = f"workers: [1], memory: 128M, idle: poll, drivers: [{DRIVER}]"
+    SETTINGS = f"memory: 128M, idle: poll, drivers: [{DRIVER}]"
+    OUT = "10.255.0.1/16"  # of port 1, where the neighbours are
 
     @staticmethod
-    def next_hop(number):
-        return f"10.255.{1 + number // 250}.{1 + number % 250}"
+    def next_hop(number, ipv=4):
+        return f"10.255.{1 + number // 250}.{1 + number % 250}" if ipv == 4 else f"2001:db8:ff:1::1:{number:x}"
 
     def command(self):
-        hops = self.case.table.next_hops
-        config = [f"dataplane: {{ {self.DATAPLANE} }}",
+        config = [f"dataplane: {{ workers: {WORKER_CORES[self.workers]}, {self.SETTINGS} }}",
                   f"control: {{ core: 0, api: {self.folder}/api.sock }}", "interfaces:"]
-        for number, (name, address) in enumerate((("in0", self.IN), ("out0", self.OUT))):
+        for number in range(len(self.stats)):
             driver, arguments = self.vdev(number)
-            config.append(f'  {name}: {{ device: "{driver},{arguments}", addresses: [{address}] }}')
+            ipv4 = self.OUT if number == 1 else f"10.254.{number}.1/24"
+            config.append(f'  port{number}: {{ device: "{driver},{arguments}", queues: 1, '
+                          f'addresses: [{ipv4}, "2001:db8:ff:{number}::1/64"] }}')
         config.append("neighbors:")
-        for number in range(hops):
+        for number in range(self.case.table.next_hops):
             mac = f"02:00:00:00:{3 + number // 256:02x}:{number % 256:02x}"
-            config.append(f'  - {{ address: {self.next_hop(number)}, mac: "{mac}", interface: out0 }}')
+            for ipv in (4, 6):
+                config.append(f'  - {{ address: "{self.next_hop(number, ipv)}", mac: "{mac}", interface: port1 }}')
         (self.folder / "millrace.yaml").write_text("\n".join(config) + "\n")
         return [str(BUILD / "controlplane/millraced"), "-c", str(self.folder / "millrace.yaml")]
 
@@ -200,7 +205,7 @@ class Millrace(Subject):
 
 def record(arguments, path, packets):
     """Writes the first frames of a net_stamp port to a pcap file."""
-    command = ["dpdk-testpmd", *EAL, "-m", "64", "--vdev", f"net_stamp0,{arguments}",
+    command = ["dpdk-testpmd", "--lcores", LCORES[1], "--main-lcore", "0", *EAL, "-m", "64", "--vdev", f"net_stamp0,{arguments}",
                "--vdev", f"net_pcap1,tx_pcap={path}", "--", "--total-num-mbufs=8192"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -219,6 +224,6 @@ def record(arguments, path, packets):
         file.truncate(end)
 
 
-def make(name, case, folder):
+def make(name, case, folder, workers=1):
     kind = Millrace if name == "millrace" else L3fwd if name.startswith("l3fwd") else Testpmd
-    return kind(name, case, folder)
+    return kind(name, case, folder, workers)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing Millrace needs, on Debian 12 and Ubuntu 24.04.
-#   scripts/setup.sh [--perf] [--coverage] [--emulation] [--ptf] [--hugepages N]
+#   scripts/setup.sh [--perf] [--counting] [--coverage] [--emulation] [--ptf] [--hugepages N]
 # Where nothing is missing it changes nothing and needs neither network nor root.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -19,14 +19,16 @@ packages=(
 )
 
 perf_packages=(dpdk-dev make)  # testpmd; l3fwd's Makefile
+counting_packages=(valgrind)
 coverage_packages=(gcovr)
 emulation_packages=(qemu-user)
 ptf_packages=(python3-six python3-subnettree python3-cryptography)
 
 usage() {
   cat <<USAGE
-usage: scripts/setup.sh [--perf] [--coverage] [--emulation] [--ptf] [--hugepages N]
+usage: scripts/setup.sh [--perf] [--counting] [--coverage] [--emulation] [--ptf] [--hugepages N]
   --perf          also what the benchmarks compare with
+  --counting      also what perf/budget.sh counts instructions with
   --coverage      also what scripts/coverage.sh counts with
   --emulation     also what runs tests on emulated processors
   --ptf           also what SONiC's tests import (scripts/ptf.sh)
@@ -71,6 +73,7 @@ hugepages=0
 while [[ $# -gt 0 ]]; do
   case $1 in
     --perf) packages+=("${perf_packages[@]}"); shift ;;
+    --counting) packages+=("${counting_packages[@]}"); shift ;;
     --coverage) packages+=("${coverage_packages[@]}"); shift ;;
     --emulation) packages+=("${emulation_packages[@]}"); shift ;;
     --ptf) packages+=("${ptf_packages[@]}"); shift ;;

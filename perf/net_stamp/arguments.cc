@@ -1,5 +1,6 @@
 #include "perf/net_stamp/arguments.h"
 
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 #include <string_view>
@@ -9,6 +10,7 @@ namespace {
 
 // Simple IMIX: 7 frames of 64 bytes, 4 of 594, 1 of 1518, all with their FCS; spread evenly.
 constexpr unsigned kImix[] = {60, 590, 60, 60, 590, 60, 60, 590, 60, 1514, 60, 590};
+constexpr unsigned kIpv6Least = 74;  // where IPv6 and UDP do not fit into IMIX's least
 constexpr unsigned kMaxSize = 9618;
 
 [[noreturn]] void wrong(std::string_view key, std::string_view value) {
@@ -75,6 +77,9 @@ Arguments parse_arguments(const char* text) {
     const auto equals = pair.find('=');
     if (equals == std::string_view::npos) wrong(pair, "");
     set(arguments, pair.substr(0, equals), pair.substr(equals + 1));
+  }
+  if (arguments.ipv6 && arguments.sizes.size() > 1) {
+    for (unsigned& size : arguments.sizes) size = std::max(size, kIpv6Least);
   }
   return arguments;
 }

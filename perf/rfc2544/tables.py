@@ -3,12 +3,13 @@
 import subprocess
 
 import forward
+import forward_cases
 
 DESTINATIONS = 1 << 20
 NEXT_HOPS = 16
 
 
-class Table(forward.Table):
+class Table(forward_cases.Table):
     """Its next hops are hosts behind port 1, for all of whom the generator answers."""
 
     def via(self, index):
@@ -16,7 +17,7 @@ class Table(forward.Table):
 
 
 def read(path, folder):
-    return Table("table", forward.read_table(path), NEXT_HOPS, folder)
+    return Table("table", forward_cases.read_table(path), NEXT_HOPS, folder)
 
 
 def destinations(table, program, folder, draw):

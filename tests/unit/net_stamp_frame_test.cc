@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "perf/net_stamp/arguments.h"
@@ -83,6 +84,13 @@ TEST(NetStampArguments, AreReadAsDpdkGivesThem) {
   EXPECT_EQ(given.stride, 3U);
   EXPECT_FALSE(given.rx);
   EXPECT_EQ(given.destination, MacAddress::parse("02:00:00:00:00:09"));
+}
+
+TEST(NetStampArguments, ImixOfIpv6HasNoFrameThatHoldsNoUdp) {
+  const auto least = [](const char* text) { return *std::ranges::min_element(parse_arguments(text).sizes); };
+  EXPECT_EQ(least("size=imix"), 60U);
+  EXPECT_EQ(least("ipv=6,size=imix"), 74U);
+  EXPECT_EQ(parse_arguments("ipv=6,size=imix").sizes[9], 1514U);
 }
 
 TEST(NetStampArguments, ThatMakeNoSenseAreRefused) {
