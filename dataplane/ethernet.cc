@@ -25,7 +25,7 @@ std::uint16_t type_of_straight(const rte_mbuf* m, std::uint64_t own_mac) {
 }
 
 std::uint64_t all_of(unsigned count) {
-  return ~std::uint64_t{0} >> (64 - count);
+  return count < 64 ? (std::uint64_t{1} << count) - 1 : ~std::uint64_t{0};
 }
 
 struct Class {

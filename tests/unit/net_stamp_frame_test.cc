@@ -87,7 +87,10 @@ TEST(NetStampArguments, AreReadAsDpdkGivesThem) {
 }
 
 TEST(NetStampArguments, ImixOfIpv6HasNoFrameThatHoldsNoUdp) {
-  const auto least = [](const char* text) { return *std::ranges::min_element(parse_arguments(text).sizes); };
+  const auto least = [](const char* text) {
+    const auto sizes = parse_arguments(text).sizes;
+    return *std::ranges::min_element(sizes);
+  };
   EXPECT_EQ(least("size=imix"), 60U);
   EXPECT_EQ(least("ipv=6,size=imix"), 74U);
   EXPECT_EQ(parse_arguments("ipv=6,size=imix").sizes[9], 1514U);
