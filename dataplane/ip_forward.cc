@@ -16,6 +16,14 @@ class IpBurst {
   using Header = std::remove_pointer_t<decltype(Family::header(nullptr))>;
   using Address = typename Family::Address;
 
+  // Packets in a row, from `first` on, that leave by one interface: the worker gets them together.
+  struct Leaving {
+    InterfaceId interface = kNoInterface;
+    PortId port;
+    unsigned first = 0;
+    std::uint64_t bytes = 0;  // of IP
+  };
+
  public:
   IpBurst(Worker& worker, const InterfaceView& in, IpBatch<Family>& batch)
       : worker_(worker),
@@ -116,23 +124,28 @@ class IpBurst {
   }
 
   void dispatch(unsigned count) {
+    Leaving leaving;
     for (unsigned i = 0; i < count;) {
       const NextHop next_hop = chosen()[i];
       if (next_hop.kind() == NextHop::Kind::forward) [[likely]] {
         const Adjacency& adjacency = tables_.adjacency(next_hop.index());
-        const unsigned run = adjacency.flags == Adjacency::kComplete ? forward(i, count, adjacency) : 0;
-        i += run;
-        if (run != 0) [[likely]]
+        if (adjacency.flags == Adjacency::kComplete && batch_.lengths[i] <= adjacency.mtu) [[likely]] {
+          if (adjacency.interface != leaving.interface) {
+            transmit(leaving, i);
+            leaving = {adjacency.interface, adjacency.port, i, 0};
+          }
+          i = forward(i, count, adjacency, leaving);
           continue;
-        transmit(i);
+        }
+        transmit(leaving, i);
         forward_otherwise(batch_.packets[i], adjacency);
       } else {
-        transmit(i);
+        transmit(leaving, i);
         deliver(batch_.packets[i], next_hop);
       }
-      leaving_.first = ++i;
+      leaving.first = ++i;
     }
-    transmit(count);
+    transmit(leaving, count);
   }
 
   // Not to an adjacency.
@@ -144,41 +157,32 @@ class IpBurst {
     drop(m, static_cast<DropReason>(next_hop.index()));
   }
 
-  // The packets from `first` on that have the same next hop and fit: how many.
-  unsigned forward(unsigned first, unsigned count, const Adjacency& adjacency) {
-    if (adjacency.interface != leaving_.interface) {
-      transmit(first);
-      leaving_ = {adjacency.interface, adjacency.port, first, 0};
-    }
+  // The packet `first`, and those behind it that have the same next hop and fit. Returns where they end.
+  unsigned forward(unsigned first, unsigned count, const Adjacency& adjacency, Leaving& leaving) {
     const NextHop next_hop = chosen()[first];
     const std::array<MacAddress, 2> macs = adjacency.macs;
     const std::uint32_t mtu = adjacency.mtu;
     std::uint64_t bytes = 0;
     unsigned i = first;
     do {
-      const std::uint32_t length = batch_.lengths[i];
-      if (length > mtu) [[unlikely]]
-        break;
       std::byte* frame = batch_.frames[i];
       std::memcpy(frame, &macs, sizeof macs);
       Family::set_hop(*reinterpret_cast<Header*>(frame + sizeof(wire::Ethernet)), batch_.hops[i]);
-      bytes += length;
-    } while (++i < count && chosen()[i] == next_hop);
-    if (i == first) [[unlikely]]
-      return 0;
+      bytes += batch_.lengths[i];
+    } while (++i < count && chosen()[i] == next_hop && batch_.lengths[i] <= mtu);
     this->count(adjacency, i - first, bytes);
-    leaving_.bytes += bytes;
-    return i - first;
+    leaving.bytes += bytes;
+    return i;
   }
 
   // Gives the worker what is ready before `end`.
-  void transmit(unsigned end) {
-    const unsigned n = end - leaving_.first;
+  void transmit(Leaving& leaving, unsigned end) {
+    const unsigned n = end - leaving.first;
     if (n == 0) return;
-    worker_.transmit(batch_.packets + leaving_.first, n, leaving_.port, leaving_.interface,
-                     leaving_.bytes + n * sizeof(wire::Ethernet));
-    leaving_.first = end;
-    leaving_.bytes = 0;
+    worker_.transmit(batch_.packets + leaving.first, n, leaving.port, leaving.interface,
+                     leaving.bytes + n * sizeof(wire::Ethernet));
+    leaving.first = end;
+    leaving.bytes = 0;
   }
 
   // The last hop, with features, without a MAC to send to, longer than the MTU, or into a VLAN.
@@ -271,21 +275,12 @@ class IpBurst {
   NextHopId* next_hops() { return reinterpret_cast<NextHopId*>(next_hops_); }
   NextHop* chosen() { return reinterpret_cast<NextHop*>(chosen_); }
 
-  // Packets in a row, from `first` on, that leave by one interface: the worker gets them together.
-  struct Leaving {
-    InterfaceId interface = kNoInterface;
-    PortId port;
-    unsigned first = 0;
-    std::uint64_t bytes = 0;  // of IP
-  };
-
   Worker& worker_;
   const Tables& tables_;
   const InterfaceView& in_;
   const lpm::Lookup<Address>& fib_;
   const OwnAddresses<Address>& own_;
   IpBatch<Family>& batch_;
-  Leaving leaving_;
   alignas(64) std::byte next_hops_[kBurst * sizeof(NextHopId)];
   alignas(64) std::byte chosen_[kBurst * sizeof(NextHop)];
 };
