@@ -132,7 +132,8 @@ class Walk {
   std::size_t held_ = 0;  // by the packet
 };
 
-// Of the header of what the packet carries, as far as we know its protocol.
+// Of the header of what the packet carries, as far as we know its protocol. In a later fragment the walk ends
+// at the fragment header, which is there.
 std::size_t upper_header_length(const rte_mbuf* m, const HeaderChain& chain) {
   switch (chain.protocol) {
     case wire::kNoNextHeader:
@@ -160,7 +161,7 @@ HeaderChain read_chain(rte_mbuf* m, ChainUse use) {
 
 bool holds_all_headers(rte_mbuf* m) {
   const HeaderChain chain = read_chain(m, ChainUse::look);
-  if (chain.later_fragment || chain.problem) return !chain.cut_short;
+  if (chain.problem) return !chain.cut_short;
   return chain.at + upper_header_length(m, chain) <= kBegin + dataplane::ipv6(m)->payload_length.host();
 }
 

@@ -5,35 +5,18 @@ The formats are at the top of the targets. Run it again after a change of one of
 seeds of config_fuzz and table_fuzz are written by hand.
 """
 
+import itertools
 import logging
 import pathlib
 
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.all import ARP, ICMP, IP, TCP, UDP, Ether, IPOption, Raw, fragment  # noqa: E402
 
+from ipv6_seeds import nd_seeds, packet6_seeds, reassembly_seeds  # noqa: E402
+from packet_steps import HOST, JUMBO, KEEP_CHECKSUM, KEEP_MAC, NO_ROOM, SMALL, WAN, frame, wait  # noqa: E402
 from control_seeds import fragment_seeds, neighbor_seeds, route_line_seeds  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-JUMBO, SMALL, WAN, TIME = 0, 1, 2, 3
-KEEP_MAC, KEEP_CHECKSUM, SEGMENTS, NO_ROOM, FILL = 4, 8, 16, 32, 64
-HOST = "02:00:00:00:00:02"
-
-
-def frame(data, interface=JUMBO, flags=0, segments=()):
-    data = bytes(data)
-    step = bytes([interface | flags | (SEGMENTS if segments else 0)]) + bytes(segments)
-    step += len(data).to_bytes(2, "big")
-    tail = len(data) - len(data.rstrip(data[-1:]))
-    given = len(data) - tail + 1
-    if tail > 3 and given < 256:  # a long packet is a short seed
-        return bytes([step[0] | FILL]) + step[1:] + bytes([given]) + data[:given]
-    return step + data
-
-
-def wait(tenths):
-    return bytes([TIME, tenths])
-
-
 def ip(destination, payload=64, source="192.0.2.2", layer=None, **fields):
     layer = UDP(sport=1000, dport=2000) if layer is None else layer
     return Ether(src=HOST, dst="02:00:00:00:00:01") / IP(src=source, dst=destination, **fields) / layer / Raw(b"x" * payload)
@@ -161,10 +144,12 @@ def write(folder, seeds):
 
 
 def main():
-    write(HERE / "corpus/packet", packet_seeds())
+    write(HERE / "corpus/packet", itertools.chain(packet_seeds(), packet6_seeds()))
     write(HERE / "corpus/api", ((name, b"\x1e".join(requests)) for name, requests in api_seeds()))
     write(HERE / "corpus/fragment", fragment_seeds())
     write(HERE / "corpus/neighbor", neighbor_seeds())
+    write(HERE / "corpus/nd", nd_seeds())
+    write(HERE / "corpus/reassembly", reassembly_seeds())
     write(HERE / "corpus/route_lines", route_line_seeds())
 
 

@@ -17,17 +17,16 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "tests/behaviour/lab.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/neighbor_checks.h"
 #include "tests/fuzz/neighbor_limits.h"
 
 using namespace millrace;
 using behaviour::Bytes;
 using behaviour::Lab;
-using controlplane::NeighborKey;
-using controlplane::Neighbors;
-using controlplane::NextHops;
 using fuzz::Input;
 using fuzz::require;
 
@@ -135,52 +134,15 @@ void apply(unsigned which) {
   current = which;
 }
 
-void check_entry(const NeighborKey& key, const Neighbors::Entry& entry) {
-  using State = Neighbors::State;
-  require(lab().control().interfaces().find(key.interface) != nullptr, "its interface is there");
-  const bool has_mac = entry.state != State::incomplete && entry.state != State::failed;
-  require(!has_mac || (!entry.mac.is_group() && entry.mac != MacAddress{}), "its MAC is of one host");
-  require(entry.waiting.empty() || entry.state == State::incomplete, "packets wait only while it is asked");
-  require(entry.waiting.size() <= options().neighbors.queue, "its queue is bounded");
-}
-
-void check_link(const NeighborKey& key) {
-  const NextHops::Link* link = lab().control().next_hops().find_link(key);
-  if (link == nullptr) return;
-  const auto [state, mac] = lab().control().neighbors().known(key);
-  // A link that failed stays so while its neighbour is asked again.
-  const bool resolved = link->state == NextHops::LinkState::resolved;
-  require(resolved == (state == NextHops::LinkState::resolved) && (!resolved || link->mac == mac),
-          "next hops know of the neighbour what the neighbour table does");
-  const dataplane::Adjacency& adjacency = lab().control().tables().adjacency(link->slot.value());
-  require(!adjacency.complete() || adjacency.macs[0] == link->mac, "workers send to its MAC");
-}
-
 void check() {
-  const auto& neighbors = lab().control().neighbors();
-  const auto& limits = options().neighbors;
-  std::size_t waiting = 0;
-  std::size_t learned = 0;
-  for (const auto& [key, entry] : neighbors.entries()) {
-    check_entry(key, entry);
-    waiting += entry.waiting.size();
-    learned += entry.wanted || entry.state == Neighbors::State::fixed ? 0 : 1;
-  }
-  require(waiting == neighbors.waiting_packets() && waiting <= limits.waiting,
-          "packets that wait are counted");
-  require(learned <= limits.total, "the table is bounded");
-  lab().control().interfaces().visit([](const controlplane::Interface& interface) {
+  static const std::vector<IpAddress> hosts = [] {
+    std::vector<IpAddress> all;
     for (unsigned port = 0; port < kPorts.size(); ++port) {
-      for (unsigned host = 0; host < kHosts; ++host) check_link({interface.id, address(port, host)});
+      for (unsigned host = 0; host < kHosts; ++host) all.emplace_back(address(port, host));
     }
-  });
-}
-
-void take_sent() {
-  lab().run();
-  for (const auto& [name, port] : lab().ports()) {
-    for (const Bytes& frame : lab().received(name)) require(frame.size() >= 34, "a frame holds a packet");
-  }
+    return all;
+  }();
+  fuzz::check_neighbors(lab(), options().neighbors, hosts);
 }
 
 void step(Input& input) {
@@ -205,7 +167,7 @@ void step(Input& input) {
     case 6:
       return apply(host % kConfigs.size());
     default:
-      return take_sent();
+      return fuzz::take_sent(lab());
   }
 }
 
@@ -215,7 +177,7 @@ void restore() {
   apply(0);
   for (const char* port : kPorts) lab().set_link(port, true);
   lab().advance(3);
-  take_sent();
+  fuzz::take_sent(lab());
 }
 
 }  // namespace
@@ -227,7 +189,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     step(input);
     lab().run();
     check();
-    if (steps % 64 == 63) take_sent();  // before the rings are full
+    if (steps % 64 == 63) fuzz::take_sent(lab());  // before the rings are full
   }
   restore();
   check();

@@ -2,11 +2,12 @@
 // whatever leaves is a good frame (rule 40 of docs/conformance.md).
 //
 // The input is a list of steps. A step's first byte: bits 0-1 the interface (3: time passes, the next byte
-// tells how many tenths of a second), 2 leave the destination MAC as it is (else the interface's is put in),
-// 3 leave the IPv4 checksum as it is (else it is made right), 4 two bytes follow: lengths of the first two
-// segments, 5 the first segment has no room behind it, 6 the frame is filled up with its last byte. Then two
-// bytes, the frame's length, and its bytes; a frame that is filled up has a byte more that tells how many are
-// given.
+// tells in bits 0-4 how many tenths of a second, in bits 5-6 which port's link goes down and comes up before,
+// 1-3, if one does), 2 leave the destination MAC as it is (else the interface's is put in), 3 leave checksums
+// of IPv4, ICMP and ICMPv6 as they are (else they are made right), 4 two bytes follow: lengths of the first
+// two segments, 5 the first segment has no room behind it, 6 the frame is filled up with its last byte. Then
+// two bytes, the frame's length, and its bytes; a frame that is filled up has a byte more that tells how many
+// are given.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -15,10 +16,12 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/packet_bytes.h"
 #include "net/checksum.h"
-#include "net/wire.h"
+#include "net/wire6.h"
 #include "tests/behaviour/lab.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/mend.h"
 #include "tests/fuzz/neighbor_limits.h"
 
 using namespace millrace;
@@ -32,13 +35,18 @@ namespace {
 constexpr std::size_t kEthernet = sizeof(wire::Ethernet);
 constexpr unsigned kMostFrames = 256;  // of an input
 
-// A jumbo port, one with the least MTU that a configuration may have, and an ordinary one.
+// A jumbo port, one with the least MTU that a configuration may have (too little for IPv6), and an ordinary
+// one; a VLAN on the first and a customer's VLAN on the last. Some of them check sources, and some advertise
+// the router.
 const char* const kNames[] = {"jumbo0", "small0", "wan0"};
 const char* const kConfig = R"(
 interfaces:
-  jumbo0: { device: @jumbo0, mtu: 9000, addresses: [192.0.2.1/24] }
-  small0: { device: @small0, mtu: 576, addresses: [198.51.100.1/24] }
-  wan0: { device: @wan0, addresses: [203.0.113.1/31] }
+  jumbo0: { device: @jumbo0, mtu: 9000, addresses: [192.0.2.1/24, "2001:db8:a::1/64"] }
+  small0: { device: @small0, mtu: 576, urpf: strict, addresses: [198.51.100.1/24] }
+  wan0: { device: @wan0, urpf: loose, router_advertisements: true, addresses: [203.0.113.1/31, "2001:db8:c::1/64"] }
+  lan0: { parent: jumbo0, vlan: 100, urpf: strict, router_advertisements: true,
+          addresses: [192.168.1.1/24, "2001:db8:d::1/64"] }
+  qinq0: { parent: wan0, vlan: 200, inner_vlan: 7, mtu: 1400, addresses: [192.168.2.1/24, "2001:db8:e::1/64"] }
 routes:
   - { prefix: 10.0.0.0/8, via: 198.51.100.2 }
   - { prefix: 10.1.0.0/16, via: [192.0.2.2, 203.0.113.0] }
@@ -47,9 +55,19 @@ routes:
   - { prefix: 10.3.1.0/24, type: unreachable }
   - { prefix: 10.3.2.0/24, type: prohibit }
   - { prefix: 20.0.0.0/8, via: 192.0.2.2 }
+  - { prefix: 20.1.0.0/16, via: "2001:db8:e::2" }
+  - { prefix: "2001:db8:1000::/36", via: "2001:db8:a::2" }
+  - { prefix: "2001:db8:1100::/40", via: ["2001:db8:c::2", "2001:db8:d::2"] }
+  - { prefix: "2001:db8:1200::/40", via: "2001:db8:e::2" }
+  - { prefix: "2001:db8:1300::/40", via: { address: "fe80::b", interface: lan0 } }
+  - { prefix: "2001:db8:1400::/48", type: blackhole }
+  - { prefix: "2001:db8:1401::/48", type: unreachable }
+  - { prefix: "2001:db8:1402::/48", type: prohibit }
 neighbors:
   - { address: 192.0.2.2, mac: "02:00:00:00:00:02", interface: jumbo0 }
   - { address: 198.51.100.2, mac: "02:00:00:00:00:03", interface: small0 }
+  - { address: "2001:db8:a::2", mac: "02:00:00:00:00:02", interface: jumbo0 }
+  - { address: "2001:db8:e::2", mac: "02:00:00:00:00:04", interface: qinq0 }
 )";
 
 Lab& lab() {
@@ -69,17 +87,6 @@ Lab& lab() {
   return *kept;
 }
 
-// What fuzzers do not find by themselves, and what most inputs should have right to come further.
-void mend(Bytes& frame, const MacAddress& mac, bool put_mac, bool put_checksum) {
-  if (put_mac && frame.size() >= 6) std::copy(mac.bytes.begin(), mac.bytes.end(), frame.begin());
-  if (!put_checksum || frame.size() < kEthernet + sizeof(wire::Ipv4)) return;
-  const std::size_t header = std::size_t{frame[kEthernet] & 0xfU} * 4;
-  if (header < sizeof(wire::Ipv4) || frame.size() < kEthernet + header) return;
-  frame[kEthernet + 10] = frame[kEthernet + 11] = 0;
-  const Be16 checksum = internet_checksum(std::as_bytes(std::span(frame).subspan(kEthernet, header)));
-  std::memcpy(&frame[kEthernet + 10], &checksum, sizeof checksum);
-}
-
 void send_frame(Input& input, unsigned step) {
   behaviour::Layout layout;
   if ((step & 0x10) != 0) layout.segments = {input.take(), input.take()};
@@ -90,13 +97,18 @@ void send_frame(Input& input, unsigned step) {
   if ((step & 0x40) != 0) frame.resize(length, frame.empty() ? std::uint8_t{0} : frame.back());
   if (frame.empty()) return;
   const std::string name = kNames[step & 3];
-  mend(frame, lab().mac(name), (step & 4) == 0, (step & 8) == 0);
+  const MacAddress mac = lab().mac(name);
+  if ((step & 4) == 0 && frame.size() >= 6) std::ranges::copy(mac.bytes, frame.begin());
+  if ((step & 8) == 0) fuzz::mend_checksums(frame);
   lab().send(name, frame, layout);
 }
 
-bool is_own(Ipv4Address address) {
-  return std::any_of(std::begin(kNames), std::end(kNames),
-                     [&](const char* name) { return lab().interface(name).has_address(address); });
+template <class Address>
+bool is_own(Address address) {
+  bool found = false;
+  lab().control().interfaces().visit(
+      [&](const controlplane::Interface& interface) { found |= interface.has_address(address); });
+  return found;
 }
 
 // RFC 792, RFC 1812 4.3.2.3: the checksum holds, and an error is about a packet whose header it quotes.
@@ -116,27 +128,81 @@ void check_own_icmp(std::span<const std::uint8_t> message) {
           "no error about an error");
 }
 
+// RFC 4443 2.4: an error is about a packet whose header it quotes, and fits in every link.
+void check_own_icmp6(const wire::Ipv6& ip, std::span<const std::uint8_t> message) {
+  const std::uint64_t pseudo =
+      controlplane::pseudo_header_sum(Ipv6Address(ip.source), Ipv6Address(ip.destination),
+                                      static_cast<std::uint32_t>(message.size()), wire::kProtocolIcmpv6);
+  require(message.size() >= sizeof(wire::Icmp) &&
+              checksum_fold(checksum_add(std::as_bytes(message), pseudo)) == 0xffff,
+          "an ICMPv6 message of ours has its checksum");
+  const unsigned type = message[0];
+  if (wire::is_nd(message[0])) return require(ip.hop_limit == wire::kNdHopLimit, "it stays on the link");
+  if (type == wire::kIcmpv6EchoReply) return;
+  require(type >= 1 && type <= 4, "it is an echo reply or an error");
+  const auto quote = message.subspan(sizeof(wire::Icmp));
+  require(quote.size() >= sizeof(wire::Ipv6) && quote[0] >> 4 == 6, "an error quotes an IPv6 header");
+  require(message.size() + sizeof(wire::Ipv6) <= wire::kIpv6MinMtu, "an error is no longer than 1,280 bytes");
+  require(quote[6] != wire::kProtocolIcmpv6 || quote.size() <= sizeof(wire::Ipv6) ||
+              quote[sizeof(wire::Ipv6)] >= wire::kIcmpv6EchoRequest,
+          "no error about an error");
+}
+
+// The interface that the frame left the port by: its tags say it.
+const controlplane::Interface& egress_of(const std::string& port, const Bytes& frame, std::size_t packet_at) {
+  const auto vlan = [&](std::size_t at) { return at < packet_at ? packets::get16(frame, at) & 0xfffU : 0U; };
+  const controlplane::Interface* found = nullptr;
+  lab().control().interfaces().visit([&](const controlplane::Interface& interface) {
+    const bool is_it = interface.port == lab().interface(port).port && interface.tags.outer == vlan(14) &&
+                       interface.tags.inner == vlan(18);
+    if (is_it) found = &interface;
+  });
+  require(found != nullptr, "its tags are those of an interface");
+  return *found;
+}
+
+void check_ipv4(const controlplane::Interface& egress, std::span<const std::uint8_t> packet) {
+  require(packet.size() >= sizeof(wire::Ipv4), "it holds an IPv4 header");
+  wire::Ipv4 ip;
+  std::memcpy(&ip, packet.data(), sizeof ip);
+  require(ip.version() == 4 && ip.header_length() >= sizeof ip, "version 4, IHL at least 5");
+  require(ip.total_length.host() == packet.size(), "the frame is as long as the packet");
+  require(ip.header_length() <= packet.size(), "the packet holds its header");
+  require(packet.size() <= egress.config.mtu, "no longer than the MTU");
+  require(ip.ttl >= 1, "the TTL is not used up");
+  require(checksum_ok(std::as_bytes(packet.first(ip.header_length()))), "the checksum is right");
+  if (ip.protocol == wire::kProtocolIcmp && !ip.is_fragment() && is_own(Ipv4Address(ip.source)))
+    check_own_icmp(packet.subspan(ip.header_length()));
+}
+
+void check_ipv6(const controlplane::Interface& egress, std::span<const std::uint8_t> packet) {
+  require(packet.size() >= sizeof(wire::Ipv6), "it holds an IPv6 header");
+  require(egress.link_local().has_value(), "the link takes IPv6");
+  wire::Ipv6 ip;
+  std::memcpy(&ip, packet.data(), sizeof ip);
+  const Ipv6Address source(ip.source);
+  require(ip.version() == 6, "version 6");
+  require(sizeof ip + ip.payload_length.host() == packet.size(), "the frame is as long as the packet");
+  require(packet.size() <= egress.config.mtu, "no longer than the MTU");
+  require(ip.hop_limit >= 1, "the hop limit is not used up");
+  require(!source.is_multicast() && !source.is_loopback(), "it comes from one host");
+  const bool is_ours = source.is_unspecified() || is_own(source);
+  if (ip.next_header == wire::kProtocolIcmpv6 && is_ours) check_own_icmp6(ip, packet.subspan(sizeof ip));
+}
+
 // A frame that leaves: from our MAC, whole, and no longer than the link takes.
 void check_sent(const std::string& name, const Bytes& frame) {
   require(frame.size() >= kEthernet, "a frame holds an Ethernet header");
   require(std::equal(frame.begin() + 6, frame.begin() + 12, lab().mac(name).bytes.begin()),
           "it comes from our MAC");
-  const unsigned type = unsigned{frame[12]} << 8 | frame[13];
-  if (type == wire::kEtherTypeArp)
-    return require(frame.size() == kEthernet + sizeof(wire::Arp), "ARP has its length");
-  require(type == wire::kEtherTypeIpv4, "it is ARP or IPv4");
-  require(frame.size() >= kEthernet + sizeof(wire::Ipv4), "it holds an IPv4 header");
-  wire::Ipv4 ip;
-  std::memcpy(&ip, &frame[kEthernet], sizeof ip);
-  require(ip.version() == 4 && ip.header_length() >= sizeof ip, "version 4, IHL at least 5");
-  require(ip.total_length.host() == frame.size() - kEthernet, "the frame is as long as the packet");
-  require(ip.header_length() <= ip.total_length.host(), "the packet holds its header");
-  require(ip.total_length.host() <= lab().interface(name).config.mtu, "no longer than the MTU");
-  require(ip.ttl >= 1, "the TTL is not used up");
-  require(checksum_ok(std::as_bytes(std::span(frame).subspan(kEthernet, ip.header_length()))),
-          "the checksum is right");
-  if (ip.protocol == wire::kProtocolIcmp && !ip.is_fragment() && is_own(Ipv4Address(ip.source)))
-    check_own_icmp(std::span(frame).subspan(kEthernet + ip.header_length()));
+  const fuzz::Network network = fuzz::network_of(frame);
+  const auto packet = std::span(frame).subspan(network.at);
+  const controlplane::Interface& egress = egress_of(name, frame, network.at);
+  if (network.type == wire::kEtherTypeArp)
+    return require(packet.size() == sizeof(wire::Arp), "ARP has its length");
+  if (network.type == wire::kEtherTypeIpv6) return check_ipv6(egress, packet);
+  require(network.type == wire::kEtherTypeIpv4, "it is ARP or IP");
+  check_ipv4(egress, packet);
 }
 
 void run_and_check() {
@@ -146,17 +212,38 @@ void run_and_check() {
   }
 }
 
+// The link goes and comes: its IPv6 addresses are tentative for a second.
+void flap(const char* port) {
+  run_and_check();
+  lab().set_link(port, false);
+  lab().set_link(port, true);
+}
+
+// Forgets what the input has left behind: neighbours, fragments, and addresses that somebody else has.
+void come_to_rest(bool flapped) {
+  if (flapped) std::ranges::for_each(kNames, flap);
+  const bool has_fragments = lab().control().local().reassembly().datagrams() != 0;
+  lab().advance(has_fragments ? 61 : 3);
+  run_and_check();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input input({data, size});
   lab();
   unsigned frames = 0;
+  bool flapped = false;
   for (unsigned ticks = 0; !input.empty() && frames < kMostFrames && ticks < 100;) {
     const unsigned step = input.take();
     if ((step & 3) == 3) {
       run_and_check();
-      const unsigned tenths = input.take() % 32;
+      const unsigned what = input.take();
+      if (const unsigned port = what >> 5 & 3; port != 0) {
+        flap(kNames[port - 1]);
+        flapped = true;
+      }
+      const unsigned tenths = what % 32;
       lab().advance(tenths / 10.0);
       ticks += 1 + tenths;
     } else {
@@ -170,9 +257,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           "received + originated + fragments = sent + punted + dropped");
   require(lab().buffers_out() == lab().buffers_waiting(),
           "only what waits for a neighbour or for fragments is out");
-  const bool has_fragments = lab().control().local().reassembly().datagrams() != 0;
-  lab().advance(has_fragments ? 61 : 3);
-  run_and_check();
+  come_to_rest(flapped);
   require(lab().control().accounting().difference() == 0, "it adds up when nothing waits any more");
   require(lab().control().waiting_packets() == 0 && lab().buffers_out() == 0, "every buffer is back");
   return 0;
