@@ -21,9 +21,11 @@ take_arguments() {
 
 asks_for_help() { [[ " $* " == *' -h '* || " $* " == *' --help '* ]]; }
 
-build_perf() {  # build_perf TARGET...: in silence, unless it fails
+build_perf() {  # build_perf TARGET...: in silence, unless it fails; a build that took its time says so
+  local started=$SECONDS
   scripts/build.sh perf "$@" >build-perf.log 2>&1 || { cat build-perf.log >&2; die "the build failed"; }
   rm -f build-perf.log
+  [[ $((SECONDS - started)) -lt 5 ]] || say "built in $((SECONDS - started)) s"
 }
 
 borrower=''

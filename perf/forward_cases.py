@@ -43,8 +43,7 @@ CASES = [
     ("v4/full-prefix/64B" + TWO_CORES, 4, "full", "prefix", "60", ["millrace", FLOOR, MAC]),
 ]
 # Few enough for --quick.
-QUICK = ["v4/1route/64B", "v4/10k-random/64B", "v4/full-prefix/64B", "v4/full-prefix/IMIX", "v4/full-churn/64B",
-         "v6/1route/78B", "v6/full-prefix/78B"]
+QUICK = ["v4/1route/64B", "v4/10k-random/64B", "v4/full-prefix/64B", "v4/full-churn/64B", "v6/full-prefix/78B"]
 
 
 class Table:

@@ -196,7 +196,8 @@ def conditions(arguments, bed):
     host = machine.describe(ROOT)
     shares = bed.share.medians()
     return {"machine": host, "shares": shares, "cores": cores,
-            "warnings": machine.warnings(host, shares, cores, bed.late_trials, bed.trials)}
+            "warnings": machine.warnings(host, shares, cores, bed.late_trials, bed.trials,
+                                         bed.churn.rate() if bed.churn else None)}
 
 
 def end_on_signal(*_):

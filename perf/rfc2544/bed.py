@@ -7,9 +7,6 @@ from .machine import Share
 from .trial import Failure, Phase, TrialResult
 
 
-LATE = 0.01  # share of the frames that were not offered in time, above which a reader wants to know
-
-
 class Bed:
     """Trials as RFC 2544 section 23 has them: learning frames, a pause, the trial, a wait for the last frames, a pause
     for the device to settle."""
@@ -53,9 +50,9 @@ class Bed:
         """A trial of one rate. Where the generator was late and that alone is what is wrong, it is run again."""
         for _ in range(self.settings.attempts):
             result = TrialResult(rate, seconds, self.run(traffic, [Phase(rate, seconds)]), self.settings.tolerance)
-            if result.late_ratio <= LATE or result.lost > 0:
+            if result.rate_reached or result.lost > 0:
                 break
-        self.late_trials += result.late_ratio > LATE
+        self.late_trials += not result.rate_reached
         self.say(f"    {rate / 1e6:8.4f} Mpps for {seconds:g} s: {result.received:,} of {result.sent:,} came back"
                  + (f", {result.refused:,} refused" if result.refused else "")
                  + (f", {result.late:,} not offered in time" if result.late else "")

@@ -7,6 +7,8 @@ import re
 import subprocess
 import time
 
+import forward
+
 
 def describe(root):
     def output(*words):
@@ -65,7 +67,7 @@ class Share:
         return {name: sorted(shares)[len(shares) // 2] for name, shares in self.worst.items() if shares}
 
 
-def warnings(machine, shares, cores, late_trials, trials):
+def warnings(machine, shares, cores, late_trials, trials, churn=None):  # pylint: disable=too-many-arguments
     """Sentences for whoever reads the figures."""
     found = []
     if machine["virtual"]:
@@ -84,4 +86,7 @@ def warnings(machine, shares, cores, late_trials, trials):
     if late_trials:
         found.append(f"In {late_trials} of {trials} trials the generator offered more than 1 % less than was "
                      "asked of it: what counts is what it offered.")
+    if churn is not None and churn < 0.9 * forward.CHURN_RATE:
+        found.append(f"Routes changed {churn:,.0f} times a second, and not the {forward.CHURN_RATE:,} that were asked for: "
+                     "the control thread did not get the time.")
     return found

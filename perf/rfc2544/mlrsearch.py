@@ -4,13 +4,16 @@ The words are the RFC's. A goal says how long trials are (final trial duration),
 sum), which loss a trial may have (loss ratio), and which share of the time may exceed that (exceed ratio). By all trials
 that were made at a load so far it is an upper bound, a lower bound or undecided for a goal. The search ends for a goal
 when the relevant bounds are within its width, or the highest load is a lower bound. The goal's result is the conditional
-throughput at the relevant lower bound.
+throughput at the relevant lower bound. A trial for one goal may move the bounds of another, so that the search is over
+when all goals are reached at the same time.
 
 `measure(rate, seconds)` runs a trial and returns its TrialResult.
 """
 
 import dataclasses
 import enum
+
+ROUNDS = 5  # of all goals; trials that contradict each other might go on for ever
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Load(enum.Enum):
 
 @dataclasses.dataclass
 class GoalResult:
-    """`regular`: both bounds were found. Without a lower bound nothing is known but that the goal is not met."""
+    """`regular`: both bounds were found, and are within the goal's width. Without a lower bound nothing is known but that
+    the goal is not met; without an upper one the lower bound is the highest load that was looked at."""
 
     goal: Goal
     lower: float | None
@@ -41,42 +45,53 @@ class GoalResult:
     regular: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """`loss_ratio` decides between high and low loss; `shortfall` is the share of the load that did not come through for
+    whatever reason, frames that a generator was too late for, within its tolerance, among them."""
+
+    seconds: float
+    loss_ratio: float
+    shortfall: float
+
+
+def full_length(trials, goal):
+    return [trial for trial in trials if trial.seconds >= goal.final_trial_duration]
+
+
 def classify(trials, goal):
-    """What a load is for a goal, by its trials: (seconds, loss ratio) each.
+    """What a load is for a goal, by its trials (RFC 9971 appendix A).
 
     Trials that are too short count for an upper bound alone, and only by as much as bad ones outweigh good ones: by
     a short trial one may give up on a load, but not trust it.
     """
-    full = [(seconds, loss) for seconds, loss in trials if seconds >= goal.final_trial_duration * 0.999]
-    short = [(seconds, loss) for seconds, loss in trials if seconds < goal.final_trial_duration * 0.999]
 
-    def total(part, bad):
-        return sum(seconds for seconds, loss in part if (loss > goal.loss_ratio) == bad)
+    def total(short, bad):
+        return sum(trial.seconds for trial in trials if (trial.seconds < goal.final_trial_duration) == short
+                   and (trial.loss_ratio > goal.loss_ratio) == bad)
 
-    balance = total(short, False) * goal.exceed_ratio / (1 - goal.exceed_ratio)
-    bad = total(full, True) + max(0.0, total(short, True) - balance)
-    known = total(full, False) + bad
-    whole = max(known, goal.duration_sum)
+    balance = total(True, False) * goal.exceed_ratio / (1 - goal.exceed_ratio)
+    good, bad = total(False, False), total(False, True) + max(0.0, total(True, True) - balance)
+    whole = max(good + bad, goal.duration_sum)
     allowed = whole * goal.exceed_ratio
     if bad > allowed:
         return Load.UPPER_BOUND
-    if bad + (whole - known) <= allowed:
-        return Load.LOWER_BOUND
-    return Load.UNDECIDED
+    return Load.LOWER_BOUND if whole - good <= allowed else Load.UNDECIDED
 
 
 def conditional_throughput(load, trials, goal):
-    """The load less the loss that (1 - exceed ratio) of the time did not exceed. Time that was not measured counts as
-    lost."""
-    full = sorted((loss, seconds) for seconds, loss in trials if seconds >= goal.final_trial_duration * 0.999)
-    left = max(sum(seconds for _, seconds in full), goal.duration_sum) * (1 - goal.exceed_ratio)
-    worst = 0.0
-    for loss, seconds in full:
-        if left <= 0:
+    """The load less what (1 - exceed ratio) of the time did not fall short by (RFC 9971 appendix B). Time that was not
+    measured counts as if nothing had come through. What falls short of the load is more than the loss where the generator
+    was late: no device is said to have forwarded what nobody sent."""
+    full = sorted(full_length(trials, goal), key=lambda trial: trial.shortfall)
+    left = max(sum(trial.seconds for trial in full), goal.duration_sum) * (1 - goal.exceed_ratio)
+    quantile = None
+    for trial in full:
+        if quantile is not None and left <= 0:
             break
-        worst = loss
-        left -= seconds
-    return load * (1 - (1.0 if left > 1e-9 else worst))
+        quantile = trial.shortfall
+        left -= trial.seconds
+    return load * (1 - (1.0 if left > 0 or quantile is None else quantile))
 
 
 class Search:
@@ -84,13 +99,13 @@ class Search:
 
     def __init__(self, measure, low, high, goals, progress=lambda text: None):
         self.measure, self.low, self.high, self.goals, self.progress = measure, low, high, goals, progress
-        self.trials = {}  # load -> [(seconds, loss ratio)]
+        self.trials = {}  # load -> [Trial]
         self.results_of_trials = []
 
     def _trial(self, load, seconds):
         result = self.measure(load, seconds)
         self.results_of_trials.append(result)
-        self.trials.setdefault(load, []).append((seconds, result.loss_ratio))
+        self.trials.setdefault(load, []).append(Trial(seconds, result.loss_ratio, result.shortfall))
         return result
 
     def _decide(self, load, goal):
@@ -141,14 +156,15 @@ class Search:
                                                width=min(0.5, targets[-1].width * 2)))
         return targets[::-1]
 
+    def _reached(self, goal):
+        return self._next_load(goal, None, goal.width) is None
+
     def _result(self, goal):
         lower, upper = self.bounds(goal)
         if lower is None:
             return GoalResult(goal, None, upper, 0.0, False)
-        # The RFC takes the intended load; a generator that was late, within its tolerance, offered less.
-        offered = [result.offered for result in self.results_of_trials if result.rate == lower]
-        load = min(lower, sum(offered) / len(offered))
-        return GoalResult(goal, lower, upper, conditional_throughput(load, self.trials[lower], goal), upper is not None)
+        throughput = conditional_throughput(lower, self.trials[lower], goal)
+        return GoalResult(goal, lower, upper, throughput, upper is not None and (upper - lower) / upper <= goal.width)
 
     def results(self):
         """A GoalResult for each goal, in the goals' order."""
@@ -159,4 +175,10 @@ class Search:
                 self._narrow(target, hint)
                 lower, _ = self.bounds(target)
                 hint = lower or hint
+        for _ in range(ROUNDS):
+            for goal in self.goals:
+                if not self._reached(goal):
+                    self._narrow(goal, None)
+            if all(map(self._reached, self.goals)):
+                break
         return [self._result(goal) for goal in self.goals]

@@ -16,8 +16,8 @@ FORWARDS_TRIALS = 50
 def trial_row(result):
     return {"rate": result.rate, "offered": result.offered, "forwarded": result.forwarded, "seconds": result.seconds,
             "sent": result.sent, "lost": result.lost, "refused": result.refused, "late": result.late,
-            "loss_ratio": result.loss_ratio, "reordered": result.reordered, "duplicates": result.duplicates,
-            "wrong": result.wrong}
+            "loss_ratio": result.loss_ratio, "rate_reached": result.rate_reached, "reordered": result.reordered,
+            "duplicates": result.duplicates, "wrong": result.wrong}
 
 
 def throughput(bed, traffic, line):
@@ -40,7 +40,8 @@ def mlr(bed, traffic, line):
     goals = [{"goal": result.goal.name, "conditional_throughput": result.conditional_throughput,
               "lower": result.lower, "upper": result.upper, "regular": result.regular,
               **{name: getattr(result.goal, name) for name in
-                 ("loss_ratio", "exceed_ratio", "width", "duration_sum", "final_trial_duration")}}
+                 ("loss_ratio", "exceed_ratio", "width", "duration_sum", "final_trial_duration",
+                  "initial_trial_duration")}}
              for result in search.results()]
     return {"goals": goals, "trials": [trial_row(trial) for trial in search.results_of_trials]}
 
@@ -67,12 +68,13 @@ def latency(bed, traffic, rate):
 
 
 def loss_rate(bed, traffic, line):
-    """26.3: from the highest rate down in steps of a tenth, until two trials in a row lose nothing."""
+    """26.3: from the highest rate down in steps of a tenth, until two trials in a row lose nothing. A trial whose rate
+    the generator did not reach says what was lost of what it sent, and nothing of its rate."""
     points, clean = [], 0
     for tenth in range(10, 0, -1):
         result = bed.measure(traffic, line * tenth / 10, bed.settings.trial)
-        points.append({"share": tenth / 10, **trial_row(result)})
-        clean = clean + 1 if result.loss_ratio == 0 else 0
+        points.append({"share": tenth / 10, **trial_row(result), "loss_ratio": result.loss_of_offered})
+        clean = clean + 1 if result.loss_of_offered == 0 and result.rate_reached else 0
         if clean == 2:
             break
     return {"line": line, "points": points}

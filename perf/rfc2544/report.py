@@ -71,6 +71,9 @@ def rows(found):
             elif test == "reset":
                 result += [_row(f"{case}/{each['kind']}", found, each["seconds"] * 1e3, "ms", [each["seconds"] * 1e3])
                            for each in one["resets"] if each["seconds"] is not None]
+    if found["route_changes_per_second"] is not None:
+        changes = found["route_changes_per_second"]
+        result.append(_row("churn", found, changes, "changes/s", [changes]))
     return result
 
 

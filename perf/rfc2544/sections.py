@@ -59,12 +59,14 @@ def mlr(found, ways):
              "upper bound", "trials"]]
     for size, one in found.items():
         for goal in one["goals"]:
-            rows.append([size, goal["goal"], f"{goal['loss_ratio']:.1%}", f"{1 - goal['exceed_ratio']:.0%}",
+            name = goal["goal"] + ("" if goal["regular"] else " (irregular)")
+            rows.append([size, name, f"{goal['loss_ratio']:.1%}", f"{1 - goal['exceed_ratio']:.0%}",
                          mpps(goal["conditional_throughput"]), mpps(goal["lower"]) if goal["lower"] else "none",
                          mpps(goal["upper"]) if goal["upper"] else "none", str(len(one["trials"]))])
     goals = next(iter(found.values()))["goals"]
-    lengths = ", ".join(f"{goal['goal']} {goal['final_trial_duration']:g} s of {goal['duration_sum']:g} s to "
-                        f"{goal['width']:.1%}" for goal in goals)
+    lengths = ", ".join(f"{goal['goal']} {goal['final_trial_duration']:g} s (at first "
+                        f"{goal['initial_trial_duration'] or goal['final_trial_duration']:g} s) of {goal['duration_sum']:g} s "
+                        f"to {goal['width']:.1%} of the upper bound" for goal in goals)
     series = []
     for size, one in found.items():
         trials = sorted((trial["rate"] / 1e6, 100 * trial["loss_ratio"]) for trial in one["trials"])
@@ -72,8 +74,8 @@ def mlr(found, ways):
     most = max(x for _, points, _ in series for x, _ in points)
     picture = plot.plot(plot.Linear(0, most), plot.Linear(0, max(1, max(y for _, points, _ in series for _, y in points))),
                         "load, Mpps", "lost, %", series, "loss of every trial of the search")
-    return Section("Throughput by MLRsearch", f"RFC 9971: one search for several goals{ways}. Trials and width: {lengths}.",
-                   rows, [picture])
+    return Section("Throughput by MLRsearch", f"RFC 9971: one search for several goals{ways}. Trials and width: {lengths}. "
+                   "Irregular: one of the bounds was not found, or they are farther apart.", rows, [picture])
 
 
 def latency(found, _):
@@ -98,21 +100,24 @@ def latency(found, _):
 
 
 def loss(found, ways):
-    rows = [["frame size", "asked for, Mpps", "offered, Mpps", "lost", "of them refused", "loss"]]
+    rows = [["frame size", "asked for, Mpps", "offered, Mpps", "not offered in time", "lost", "of them refused", "loss",
+             "trial"]]
     series = []
     for size, one in found.items():
         points = []
         for point in one["points"]:
-            rows.append([size, mpps(point["rate"]), mpps(point["offered"]), f"{point['lost']:,}", f"{point['refused']:,}",
-                         f"{point['loss_ratio']:.3%}"])
-            points.append((point["offered"] / 1e6, 100 * point["lost"] / max(1, point["sent"])))
+            rows.append([size, mpps(point["rate"]), mpps(point["offered"]), f"{point['late']:,}", f"{point['lost']:,}",
+                         f"{point['refused']:,}", f"{point['loss_ratio']:.3%}",
+                         "valid" if point["rate_reached"] else "not valid: rate not reached"])
+            points.append((point["offered"] / 1e6, 100 * point["loss_ratio"]))
         series.append((size, sorted(points), plot.LINE))
     most = max(x for _, points, _ in series for x, _ in points)
     picture = plot.plot(plot.Linear(0, most), plot.Linear(0, max(1, max(y for _, points, _ in series for _, y in points))),
                         "offered, Mpps", "lost, %", series, "frame loss rate by offered load")
     return Section("Frame loss rate", f"RFC 2544 26.3: from the highest rate{ways} down in tenths, until two trials lose "
                    "nothing. The highest is the line's, or twice the throughput where that is less. Loss is of what was "
-                   "asked for where the generator could not offer it.", rows, [picture])
+                   "offered. A trial is not valid for its rate where the generator was late with more than 1 % of the frames.",
+                   rows, [picture])
 
 
 def back_to_back(found, _):

@@ -3,6 +3,7 @@
 import dataclasses
 
 FCS = 4
+LATE = 0.01  # share of the frames that were not offered in time, above which a reader wants to know
 GAP = 20  # preamble, start of frame and the gap between frames: bytes of the line that no frame has
 # Simple IMIX: 7 frames of 64 bytes, 4 of 594 and 1 of 1518, spread evenly; all with their FCS.
 IMIX = (64, 594, 64, 64, 594, 64, 64, 594, 64, 1518, 64, 594)
@@ -109,15 +110,28 @@ class TrialResult:
         return self.late / self.intended if self.intended else 1.0
 
     @property
+    def rate_reached(self):
+        """For a reader; a search goes by its tolerance."""
+        return self.late_ratio <= LATE
+
+    @property
     def offered_as_intended(self):
         return self.late_ratio <= self.tolerance
 
     @property
-    def loss_ratio(self):
-        """Frames that came back other than they were sent count, too. A trial that sent nothing lost all."""
-        if self.offered_as_intended:
-            return (self.lost + self.wrong) / self.sent if self.sent else 1.0
+    def loss_of_offered(self):
+        """RFC 2544 26.3: of what was sent, what did not come. Frames that came back other than they were sent count, too.
+        A trial that sent nothing lost all."""
+        return (self.lost + self.wrong) / self.sent if self.sent else 1.0
+
+    @property
+    def shortfall(self):
+        """Of what was asked for, what did not come."""
         return (self.lost + self.wrong + self.late) / self.intended if self.intended else 1.0
+
+    @property
+    def loss_ratio(self):
+        return self.loss_of_offered if self.offered_as_intended else self.shortfall
 
     @property
     def offered(self):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rfc2544.mlrsearch import Goal, Load, Search, classify, conditional_throughput
+from rfc2544.mlrsearch import Goal, Load, Search, Trial, classify, conditional_throughput
 from rfc2544.search import binary_search
 from rfc2544.trial import TrialResult, WayResult, line_rate
 
@@ -65,6 +65,14 @@ def test_a_rate_that_was_not_offered_is_no_throughput():
     assert bounds.throughput == pytest.approx(5e6, rel=0.02)
 
 
+def test_loss_is_of_what_was_offered_and_a_rate_that_was_not_reached_is_said():
+    """RFC 2544 26.3, where the generator was late with half of the frames."""
+    late = result(1e6, 1.0, 0.0, late=500_000)
+    assert late.loss_of_offered == 0 and not late.rate_reached and late.loss_ratio == 0.5  # a search gives up on it
+    lossy = result(1e6, 1.0, 0.1, late=9_000)
+    assert lossy.loss_of_offered == pytest.approx(0.1) and lossy.rate_reached
+
+
 def test_frames_that_came_back_changed_are_losses():
     way = result(1e6, 1.0, 0.0).ways[0]
     way.wrong, way.received, way.lost = 1, way.sent, 0
@@ -98,16 +106,79 @@ CLASSES = [
 ]
 
 
+def trials_of(*pairs):
+    """(seconds, loss ratio) each, of a generator that was in time."""
+    return [Trial(seconds, loss, loss) for seconds, loss in pairs]
+
+
 @pytest.mark.parametrize("what, trials, goal, expected", CLASSES, ids=[row[0] for row in CLASSES])
 def test_rfc9971_load_classification(what, trials, goal, expected):
-    assert classify(trials, goal) == expected, what
+    assert classify(trials_of(*trials), goal) == expected, what
+
+
+# RFC 9971 appendix C: four goals, and what each makes of one load at six points in time. Of the last goal the appendix calls
+# the load a lower bound at points 5 and 6, by exceed ratios of 42.857 % and 27.273 % where 20 % are allowed: by the
+# algorithm of appendix A, which is the definition, it stays an upper bound.
+EXAMPLE_GOALS = [
+    Goal("RFC2544", 0.0, 0.0, 60.0, 60.0, 0.01),
+    Goal("TST009", 0.0, 0.5, 60.0, 120.0, 0.01),
+    Goal("1s final", 0.005, 0.5, 1.0, 120.0, 0.01),
+    Goal("20% exceed", 0.005, 0.2, 60.0, 60.0, 0.01),
+]
+GOOD, BAD, LONG_BAD, LONG_GOOD = (1, 0.0), (1, 0.01), (60, 0.001), (60, 0.0)
+UP, LOW, OPEN = Load.UPPER_BOUND, Load.LOWER_BOUND, Load.UNDECIDED
+EXAMPLE_POINTS = [
+    ("1: first short good", [GOOD] * 59, [OPEN, OPEN, OPEN, OPEN]),
+    ("2: first short bad", [GOOD] * 59 + [BAD], [UP, OPEN, OPEN, OPEN]),
+    ("3: last short bad", [GOOD] * 59 + [BAD] * 60, [UP, OPEN, OPEN, UP]),
+    ("4: last short good", [GOOD] * 60 + [BAD] * 60, [UP, OPEN, LOW, UP]),
+    ("5: first long bad", [GOOD] * 60 + [BAD] * 60 + [LONG_BAD], [UP, OPEN, LOW, UP]),
+    ("6: first long good", [GOOD] * 60 + [BAD] * 60 + [LONG_BAD, LONG_GOOD], [UP, LOW, LOW, UP]),
+]
+
+
+@pytest.mark.parametrize("point, trials, expected", EXAMPLE_POINTS, ids=[row[0] for row in EXAMPLE_POINTS])
+def test_rfc9971_example_search_classifies_as_the_rfc_does(point, trials, expected):
+    assert [classify(trials_of(*trials), goal) for goal in EXAMPLE_GOALS] == expected, point
+
+
+def test_rfc9971_example_search_has_the_conditional_throughputs_of_the_rfc():
+    trials = trials_of(*EXAMPLE_POINTS[-1][1])
+    found = [conditional_throughput(1e6, trials, goal) for goal in EXAMPLE_GOALS[1:]]
+    assert found == [1e6, 1e6, pytest.approx(999_000)]
+
+
+def test_conditional_throughput_is_what_came_through_where_the_generator_was_late_within_its_tolerance():
+    """No frame that was sent is lost, and so the load is met; but a tenth of it was never sent."""
+    assert conditional_throughput(1e6, [Trial(60.0, 0.0, 0.1)], RFC2544) == pytest.approx(0.9e6)
+
+
+def test_rfc9971_a_goal_whose_bounds_another_goal_moved_is_searched_for_again():
+    """The device gets worse while the second goal has its many trials, some of them at the bounds of the first."""
+    coarse = Goal("coarse", 0.0, 0.5, 1.0, 12.0, 0.05)
+    seen = []
+
+    def measure(rate, seconds):
+        seen.append(rate)
+        return result(rate, seconds, max(0.0, 1 - (3e6 if len(seen) <= 30 else 2e6) / rate))
+
+    for found in Search(measure, 1000, LINE, [NDR, coarse]).results():
+        assert found.regular and (found.upper - found.lower) / found.upper <= found.goal.width, found
+
+
+def test_rfc9971_bounds_that_are_too_far_apart_are_irregular():
+    search = Search(capacity(3e6), 1000, LINE, [NDR])
+    for load, loss in ((1e6, 0.0), (2e6, 0.5)):
+        search.trials[load] = trials_of(*[(1, loss)] * 4)
+    found = search._result(NDR)  # pylint: disable=protected-access
+    assert (found.lower, found.upper, found.regular) == (1e6, 2e6, False)
 
 
 def test_rfc9971_conditional_throughput_takes_the_loss_that_half_of_the_time_did_not_exceed():
-    trials = [(1, 0.0), (1, 0.001), (1, 0.2), (1, 0.3)]
+    trials = trials_of((1, 0.0), (1, 0.001), (1, 0.2), (1, 0.3))
     assert conditional_throughput(1e6, trials, PDR) == pytest.approx(1e6 * 0.999)
-    assert conditional_throughput(1e6, [(1, 0.0)] * 4, PDR) == 1e6
-    assert conditional_throughput(1e6, [(1, 0.0)], PDR) == 0  # a second of the two that it takes
+    assert conditional_throughput(1e6, trials_of(*[(1, 0.0)] * 4), PDR) == 1e6
+    assert conditional_throughput(1e6, trials_of((1, 0.0)), PDR) == 0  # a second of the two that it takes
 
 
 @pytest.mark.parametrize("limit", [30_000, 2_345_678, 14_000_000])
