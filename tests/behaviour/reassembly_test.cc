@@ -30,7 +30,7 @@ class Echo {
   [[nodiscard]] std::size_t size() const { return message_.size(); }
 
   [[nodiscard]] Bytes fragment(const Part& part) const {
-    Bytes bytes = slice(message_, part.from, std::min(part.to, size()) - part.from);
+    Bytes bytes = slice(message_, part.from, part.to - part.from);
     bytes.resize(part.to - part.from);  // past the end, too
     return fragment(part, bytes);
   }
@@ -193,6 +193,7 @@ TEST_P(Reassembly, Rfc5722_4_OverlapsEndTheDatagram) {
                               {"around another", {{8, 16, true}, {0, 64, true}}},
                               {"the same begin, longer", {{0, 48, true}, {0, 56, true}}},
                               {"past the end", {{96, 108, false}, {104, 112, true}}},
+                              {"behind the end", {{96, 108, false}, {112, 120, true}}},
                               {"another end, before it", {{96, 108, false}, {48, 56, false}}},
                               {"an end before what is there", {{96, 104, true}, {48, 52, false}}}};
   for (const Overlap& overlap : overlaps) {
