@@ -50,7 +50,16 @@ Result<void> Control::begin_apply(PendingApply& pending) {
     for (const auto& change : diff.restart) what += (what.empty() ? "" : ", ") + change.what;
     return Error{what + ": cannot change while millraced runs; restart it to apply this"};
   }
-  // Ports are what can fail: they come first, and nothing else has changed if one does.
+  // The numbers of interfaces that go are free only when no worker counts for them any more.
+  const auto made_anew = std::ranges::count_if(
+      diff.interfaces.changed, [](const auto& change) { return is_another(change.before, change.after); });
+  const std::size_t wanted = diff.interfaces.added.size() + static_cast<std::size_t>(made_anew);
+  if (wanted > interfaces_.room()) {
+    return Error{"interfaces: room for " + std::to_string(interfaces_.room()) + " more of " +
+                 std::to_string(dataplane::kMaxInterfaces) + ", not for " + std::to_string(wanted) +
+                 ": remove others first, by an apply of its own"};
+  }
+  // Ports can fail, too: they come first, and nothing else has changed if one does.
   Ports opened;
   if (auto ports = open_ports(diff, next, opened); !ports) return ports;
   icmp_.set_rate(next.control.icmp_error_rate);

@@ -56,6 +56,8 @@ class Interfaces {
 
   // The new interface is down and has no place in the tables until publish(). Nothing if all ids are taken.
   Interface* add(const std::string& name, const config::InterfaceConfig& config);
+  // How many can be added. One that was removed counts until workers are done with it.
+  [[nodiscard]] std::size_t room() const { return dataplane::kMaxInterfaces - ids_.used(); }
   void remove(InterfaceId id);               // its view goes, its id comes back a grace period later
   void publish(const Interface& interface);  // its view, as workers see it
   // After addresses or states changed: the connected subnets and the set of own addresses.

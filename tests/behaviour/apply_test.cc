@@ -173,6 +173,22 @@ TEST_F(Apply, AFailedOneChangesNothing) {
 }
 
 // Rule 43.
+TEST_F(Apply, MoreInterfacesThanThereAreNumbersAreRefusedWhole) {
+  const auto loopbacks = [](std::size_t count) {
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i) text += "  l" + std::to_string(i) + ": {loopback: true}\n";
+    return "interfaces:\n" + kA + kB + text;
+  };
+  const std::size_t room = two().control().interfaces().room();
+  const auto applied = two().apply(loopbacks(room + 1));
+  ASSERT_FALSE(applied);
+  EXPECT_NE(applied.error().find("interfaces: room for"), std::string::npos) << applied.error();
+  EXPECT_EQ(two().control().interfaces().find("l0"), nullptr);
+  EXPECT_TRUE(two().apply(loopbacks(room)));
+  EXPECT_EQ(two().control().interfaces().room(), 0U);
+}
+
+// Rule 43.
 TEST_F(Apply, WhatNeedsARestartIsRefused) {
   const auto applied = two().apply(kBase + "dataplane: {idle: poll}\n");
   ASSERT_FALSE(applied);
