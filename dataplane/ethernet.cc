@@ -24,10 +24,6 @@ std::uint16_t type_of_straight(const rte_mbuf* m, std::uint64_t own_mac) {
   return straight ? type : std::uint16_t{0};
 }
 
-std::uint64_t all_of(unsigned count) {
-  return count < 64 ? (std::uint64_t{1} << count) - 1 : ~std::uint64_t{0};
-}
-
 struct Class {
   enum class Kind : std::uint8_t { ipv4, ipv6, arp, vlan, drop } kind;
   DropReason reason{};
@@ -87,21 +83,17 @@ struct Class {
     InterfaceCounters& port = worker.count(in.id);
     port.passed_packets.add(n);
     port.passed_bytes.add(bytes);
-    InterfaceCounters& vlan = worker.count(id);
-    vlan.rx_packets.add(n);
-    vlan.rx_bytes.add(bytes);
     if (const InterfaceView* view = worker.tables().interface(id)) {
       receive(worker, *view, of_one, n);
     } else {
-      for (unsigned i = 0; i < n; ++i) worker.drop(of_one[i], id, DropReason::interface_gone);
+      receive_for_nobody(worker, id, of_one, n);
     }
   }
 }
 
-}  // namespace
-
-void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
-  IpBatch<Ipv4Family> ipv4;
+// Frames that are not all straight, each to its kind.
+[[gnu::noinline]] void sort(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count,
+                            std::uint64_t straight, IpBatch<Ipv4Family>& ipv4) {
   IpBatch<Ipv6Family> ipv6;
   rte_mbuf* tagged[kBurst];
   std::uint16_t vlans[kBurst];
@@ -109,13 +101,6 @@ void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigne
   const std::uint64_t mac = in.mac.as_u48();
   constexpr std::uint16_t kIpv4 = Be16(wire::kEtherTypeIpv4).wire(),
                           kIpv6 = Be16(wire::kEtherTypeIpv6).wire();
-  std::uint64_t straight = 0;
-  if (worker.find_straight() != nullptr && in.ingress_features == 0) {
-    straight =
-        worker.find_straight()({in.mac, &worker.tables().own_addresses<Ipv4Address>()}, frames, count, ipv4);
-    if (straight == all_of(count)) [[likely]]
-      return ipv4_burst(worker, in, ipv4, count, straight);
-  }
   std::uint64_t straight_ipv4 = 0;  // of places in the batch
   for (unsigned i = 0; i < count; ++i) {
     rte_mbuf* m = frames[i];
@@ -157,6 +142,44 @@ void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigne
   if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, 0);
   if (tagged_count != 0) [[unlikely]]
     receive_vlans(worker, in, tagged, vlans, tagged_count);
+}
+
+// The sum of the frames' lengths. Their headers are on their way from then on.
+std::uint64_t touch(rte_mbuf** frames, unsigned count) {
+  std::uint64_t bytes = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    __builtin_prefetch(rte_pktmbuf_mtod(frames[i], void*));
+    bytes += frames[i]->pkt_len;
+  }
+  return bytes;
+}
+
+void count_received(Worker& worker, InterfaceId id, unsigned count, std::uint64_t bytes) {
+  InterfaceCounters& counters = worker.count(id);
+  counters.rx_packets.add(count);
+  counters.rx_bytes.add(bytes);
+}
+
+}  // namespace
+
+void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
+  IpBatch<Ipv4Family> ipv4;
+  Sighted sighted;
+  if (worker.find_straight() != nullptr && in.ingress_features == 0) {
+    const OwnAddresses<Ipv4Address>& own = worker.tables().own_addresses<Ipv4Address>();
+    sighted = worker.find_straight()({in.mac, &own}, frames, count, ipv4);
+  } else {
+    sighted.bytes = touch(frames, count);
+  }
+  count_received(worker, in.id, count, sighted.bytes);
+  if (sighted.straight == all_of(count)) [[likely]]
+    return ipv4_burst(worker, in, ipv4, count, sighted.straight);
+  sort(worker, in, frames, count, sighted.straight, ipv4);
+}
+
+void receive_for_nobody(Worker& worker, InterfaceId id, rte_mbuf** frames, unsigned count) {
+  count_received(worker, id, count, touch(frames, count));
+  for (unsigned i = 0; i < count; ++i) worker.drop(frames[i], id, DropReason::interface_gone);
 }
 
 }  // namespace millrace::dataplane

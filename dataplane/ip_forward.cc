@@ -11,6 +11,23 @@
 namespace millrace::dataplane {
 namespace {
 
+// Both MACs of a frame, in two registers.
+class MacPair {
+ public:
+  explicit MacPair(const std::array<MacAddress, 2>& macs) {
+    std::memcpy(&first_, macs.data(), sizeof first_);
+    std::memcpy(&rest_, reinterpret_cast<const std::byte*>(macs.data()) + sizeof first_, sizeof rest_);
+  }
+  void write(std::byte* frame) const {
+    std::memcpy(frame, &first_, sizeof first_);
+    std::memcpy(frame + sizeof first_, &rest_, sizeof rest_);
+  }
+
+ private:
+  std::uint64_t first_;
+  std::uint32_t rest_;
+};
+
 template <class Family>
 class IpBurst {
   using Header = std::remove_pointer_t<decltype(Family::header(nullptr))>;
@@ -41,14 +58,17 @@ class IpBurst {
     fib_.lookup({batch_.destinations(), valid}, next_hops());
     // 3. By which adjacency? They are in other lines of memory, asked for together.
     choose(valid);
-    // 4. Each its way.
-    dispatch(valid);
+    // 4. Each its way. Often all go the same: then what it says of them is read once.
+    has_one_next_hop(valid) ? dispatch<true>(valid) : dispatch<false>(valid);
   }
 
  private:
   // The steps of the family's validation, the ingress features, and the first touch of the FIB. Returns how
-  // many are left. Those of `straight` need none of it.
+  // many are left. Those of `straight` need none of it: the vector lookup that follows at once asks for all
+  // lines together.
   unsigned validate(unsigned count, std::uint64_t straight) {
+    if (straight == all_of(count)) [[likely]]
+      return count;
     unsigned valid = 0;
     const bool has_features = in_.ingress_features != 0;
     for (unsigned i = 0; i < count; ++i) {
@@ -99,44 +119,40 @@ class IpBurst {
 
   // 5.2.1.2: for us, or on to a next hop, or to the one of a group that the packet's flow takes.
   void choose(unsigned count) {
-    NextHopId last = next_hops()[0];
-    NextHop next_hop = chosen_by(last);
+    const Tables& tables = tables_;
+    const NextHopId* const ids = next_hops();
+    NextHop* const chosen = this->chosen();
     for (unsigned i = 0; i < count; ++i) {
-      if (next_hops()[i] != last) {
-        last = next_hops()[i];
-        next_hop = chosen_by(last);
-      }
-      chosen()[i] = next_hop;
+      NextHop next_hop = tables.next_hop(ids[i]);
       if (next_hop.kind() == NextHop::Kind::group) [[unlikely]]
-        chosen()[i] = member(next_hop, batch_.packets[i]);
+        next_hop = member(next_hop, batch_.packets[i]);
+      // For those that have none, this is of no use and does no harm.
+      __builtin_prefetch(&tables.adjacency(next_hop.index()));
+      new (chosen + i) NextHop(next_hop);
     }
   }
-  NextHop chosen_by(NextHopId id) const {
-    const NextHop next_hop = tables_.next_hop(id);
-    if (next_hop.kind() == NextHop::Kind::forward) __builtin_prefetch(&tables_.adjacency(next_hop.index()));
-    return next_hop;
+  // Whether each is the same as the one before it.
+  bool has_one_next_hop(unsigned count) {
+    return std::memcmp(chosen(), chosen() + 1, (count - 1) * sizeof(NextHop)) == 0;
   }
   NextHop member(NextHop group, rte_mbuf* m) const {
     const std::uint32_t hash = Family::flow_hash(m, *Family::header(m), tables_.flow_hashing());
-    const std::uint32_t adjacency = tables_.bucket(group.bucket(hash));
-    __builtin_prefetch(&tables_.adjacency(adjacency));
-    return NextHop::forward(AdjacencyId(adjacency));
+    return NextHop::forward(AdjacencyId(tables_.bucket(group.bucket(hash))));
   }
 
+  template <bool kOneNextHop>
   void dispatch(unsigned count) {
+    const Tables& tables = tables_;
+    const NextHop* const chosen = this->chosen();
     Leaving leaving;
     for (unsigned i = 0; i < count;) {
-      const NextHop next_hop = chosen()[i];
+      const NextHop next_hop = chosen[i];
       if (next_hop.kind() == NextHop::Kind::forward) [[likely]] {
-        const Adjacency& adjacency = tables_.adjacency(next_hop.index());
-        if (adjacency.flags == Adjacency::kComplete && batch_.lengths[i] <= adjacency.mtu) [[likely]] {
-          if (adjacency.interface != leaving.interface) {
-            transmit(leaving, i);
-            leaving = {adjacency.interface, adjacency.port, i, 0};
-          }
-          i = forward(i, count, adjacency, leaving);
+        const Adjacency& adjacency = tables.adjacency(next_hop.index());
+        const unsigned straight = forward(i, kOneNextHop ? count : i + 1, adjacency, leaving);
+        i += straight;
+        if (straight != 0) [[likely]]
           continue;
-        }
         transmit(leaving, i);
         forward_otherwise(batch_.packets[i], adjacency);
       } else {
@@ -157,26 +173,36 @@ class IpBurst {
     drop(m, static_cast<DropReason>(next_hop.index()));
   }
 
-  // The packet `first`, and those behind it that have the same next hop and fit. Returns where they end.
-  unsigned forward(unsigned first, unsigned count, const Adjacency& adjacency, Leaving& leaving) {
-    const NextHop next_hop = chosen()[first];
-    const std::array<MacAddress, 2> macs = adjacency.macs;
-    const std::uint32_t mtu = adjacency.mtu;
+  // From `first` on those before `end` that are complete and fit: how many.
+  [[gnu::always_inline]] unsigned forward(unsigned first, unsigned end, const Adjacency& adjacency,
+                                          Leaving& leaving) {
+    if (adjacency.interface != leaving.interface) {
+      transmit(leaving, first);
+      leaving = {adjacency.interface, adjacency.port, first, 0};
+    }
+    IpBatch<Family>& batch = batch_;
+    const MacPair macs(adjacency.macs);
+    const std::uint32_t fitting = adjacency.flags == Adjacency::kComplete ? adjacency.mtu : 0U;
     std::uint64_t bytes = 0;
     unsigned i = first;
-    do {
-      std::byte* frame = batch_.frames[i];
-      std::memcpy(frame, &macs, sizeof macs);
-      Family::set_hop(*reinterpret_cast<Header*>(frame + sizeof(wire::Ethernet)), batch_.hops[i]);
-      bytes += batch_.lengths[i];
-    } while (++i < count && chosen()[i] == next_hop && batch_.lengths[i] <= mtu);
+    for (; i < end; ++i) {
+      const std::uint32_t length = batch.lengths[i];
+      std::byte* const frame = batch.frames[i];
+      if (length > fitting) [[unlikely]]
+        break;
+      macs.write(frame);
+      Family::set_hop(*reinterpret_cast<Header*>(frame + sizeof(wire::Ethernet)), batch.hops[i]);
+      bytes += length;
+    }
+    if (i == first) [[unlikely]]
+      return 0;
     this->count(adjacency, i - first, bytes);
     leaving.bytes += bytes;
-    return i;
+    return i - first;
   }
 
   // Gives the worker what is ready before `end`.
-  void transmit(Leaving& leaving, unsigned end) {
+  [[gnu::always_inline]] void transmit(Leaving& leaving, unsigned end) {
     const unsigned n = end - leaving.first;
     if (n == 0) return;
     worker_.transmit(batch_.packets + leaving.first, n, leaving.port, leaving.interface,

@@ -23,10 +23,15 @@ struct StraightSearch {
   const OwnAddresses<Ipv4Address>* own;
 };
 
-// Of up to kBurst frames: bit i is set if frame i is straight. Then place i of `batch` is set, and the frame
-// ends where the packet does.
-using FindStraight = std::uint64_t (*)(const StraightSearch& search, rte_mbuf** frames, unsigned count,
-                                       IpBatch<Ipv4Family>& batch);
+struct Sighted {
+  std::uint64_t straight = 0;  // bit i: frame i is
+  std::uint64_t bytes = 0;     // of all frames, straight or not, as they came
+};
+
+// Of up to kBurst frames, at least one. Place i of `batch` is set for a straight frame i, which then ends
+// where the packet does.
+using FindStraight = Sighted (*)(const StraightSearch& search, rte_mbuf** frames, unsigned count,
+                                 IpBatch<Ipv4Family>& batch);
 
 // Null where there is no such form.
 FindStraight find_straight(lpm::Isa isa);

@@ -5,6 +5,7 @@
 // by frame, and turned so that each word of all frames lies in one register.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, on purpose (its bug 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #include <immintrin.h>
 
@@ -41,11 +42,6 @@ struct Buffers {
 struct Headers {
   __m512i word[kWords];
 };
-
-// The lane's frame; behind the last one, the last one again.
-AVX512 rte_mbuf* frame_of(rte_mbuf** frames, unsigned count, unsigned lane) {
-  return frames[lane < count ? lane : count - 1];
-}
 
 // pkt_len and data_len are the second and third word of 16 bytes.
 constexpr std::size_t kLengths = offsetof(rte_mbuf, packet_type);
@@ -150,19 +146,33 @@ void cut(rte_mbuf** frames, const std::uint32_t* lengths, std::uint32_t lanes) {
   }
 }
 
-// Up to 16 frames, whose places in the batch begin at `at`.
-AVX512 std::uint32_t find_16(const StraightSearch& search, rte_mbuf** frames, unsigned count,
-                             IpBatch<Ipv4Family>& batch, unsigned at) {
+// Where the frames lie, whose bytes are on their way from then on. Behind the last one the batch has it
+// again, so that 16 can be looked at.
+AVX512 void locate(rte_mbuf** frames, unsigned count, IpBatch<Ipv4Family>& batch) {
+  for (unsigned i = 0; i < count; ++i) {
+    batch.packets[i] = frames[i];
+    batch.frames[i] = static_cast<std::byte*>(frames[i]->buf_addr) + frames[i]->data_off;
+    __builtin_prefetch(batch.frames[i]);
+  }
+  for (unsigned i = count; i % kLanes != 0; ++i) {
+    batch.packets[i] = batch.packets[count - 1];
+    batch.frames[i] = batch.frames[count - 1];
+  }
+}
+
+// Up to 16 frames, whose places in the batch begin at `at`. Their lengths go into `bytes`, lane by lane.
+AVX512 std::uint32_t find_16(const StraightSearch& search, unsigned count, IpBatch<Ipv4Family>& batch,
+                             unsigned at, __m512i& bytes) {
   // 1. What the buffers say, and the first two bytes of the MAC, which are the same in all.
-  rte_mbuf* lane[kLanes];
+  rte_mbuf** lane = batch.packets + at;
+  auto lanes = static_cast<__mmask16>((1U << count) - 1);
+  const Buffers buffers = load_buffers(lane);
+  bytes = _mm512_mask_add_epi32(bytes, lanes, bytes, buffers.lengths);
   std::uint64_t flags = 0;
   std::uint32_t other_mac = 0;
   std::uint16_t mac;
   std::memcpy(&mac, &search.mac, sizeof mac);
   for (unsigned i = 0; i < kLanes; ++i) {
-    lane[i] = frame_of(frames, count, i);
-    batch.packets[at + i] = lane[i];
-    batch.frames[at + i] = static_cast<std::byte*>(lane[i]->buf_addr) + lane[i]->data_off;
     flags |= lane[i]->ol_flags;
     std::uint16_t start;
     std::memcpy(&start, batch.frames[at + i], sizeof start);
@@ -170,12 +180,10 @@ AVX512 std::uint32_t find_16(const StraightSearch& search, rte_mbuf** frames, un
   }
   if (other_mac != 0 || (flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]]
     return 0;
-  const Buffers buffers = load_buffers(lane);
   const Headers headers = load_headers(batch.frames + at);
   const auto& word = headers.word;
 
   // 2. To our MAC, IPv4 without options.
-  auto lanes = static_cast<__mmask16>((1U << count) - 1);
   std::uint32_t rest_of_mac;
   std::memcpy(&rest_of_mac, search.mac.bytes.data() + kFirstByte, sizeof rest_of_mac);
   lanes = _mm512_mask_cmpeq_epi32_mask(lanes, word[0], all(rest_of_mac));
@@ -201,18 +209,20 @@ AVX512 std::uint32_t find_16(const StraightSearch& search, rte_mbuf** frames, un
   _mm512_storeu_si512(batch.hops + at, after_hop(word[5]));
   const __mmask16 longer = _mm512_mask_cmpneq_epi32_mask(lanes, end, buffers.lengths);
   if (longer != 0) [[unlikely]]
-    cut(frames, batch.lengths + at, longer);
+    cut(lane, batch.lengths + at, longer);
   return lanes;
 }
 
-AVX512_ENTRY std::uint64_t find(const StraightSearch& search, rte_mbuf** frames, unsigned count,
-                                IpBatch<Ipv4Family>& batch) {
+AVX512_ENTRY Sighted find(const StraightSearch& search, rte_mbuf** frames, unsigned count,
+                          IpBatch<Ipv4Family>& batch) {
+  locate(frames, count, batch);
   std::uint64_t straight = 0;
+  __m512i bytes = _mm512_setzero_si512();
   for (unsigned at = 0; at < count; at += kLanes) {
     const unsigned left = count - at < kLanes ? count - at : kLanes;
-    straight |= std::uint64_t{find_16(search, frames + at, left, batch, at)} << at;
+    straight |= std::uint64_t{find_16(search, left, batch, at, bytes)} << at;
   }
-  return straight;
+  return {straight, static_cast<std::uint32_t>(_mm512_reduce_add_epi32(bytes))};
 }
 
 }  // namespace

@@ -77,19 +77,11 @@ bool Worker::poll(const WorkerPlan::RxQueue& rx) {
   const unsigned count = rte_eth_rx_burst(rx.port.value(), rx.queue, frames.data(), kBurst);
   if (count == 0) return false;
   counters_.rx_bursts.add(1);
-  std::uint64_t bytes = 0;
-  for (unsigned i = 0; i < count; ++i) {
-    __builtin_prefetch(rte_pktmbuf_mtod(frames[i], void*));  // headers arrive while lengths are added up
-    bytes += frames[i]->pkt_len;
+  if (const InterfaceView* in = tables().interface(rx.interface)) [[likely]] {
+    receive(*this, *in, frames.data(), count);
+  } else {
+    receive_for_nobody(*this, rx.interface, frames.data(), count);
   }
-  this->count(rx.interface).rx_packets.add(count);
-  this->count(rx.interface).rx_bytes.add(bytes);
-  const InterfaceView* in = tables().interface(rx.interface);
-  if (in == nullptr) [[unlikely]] {
-    for (unsigned i = 0; i < count; ++i) drop(frames[i], rx.interface, DropReason::interface_gone);
-    return true;
-  }
-  receive(*this, *in, frames.data(), count);
   return true;
 }
 

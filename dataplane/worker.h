@@ -182,9 +182,10 @@ class Worker {
 };
 static_assert(kMaxPorts <= 64, "one bit a port in dirty_ports_");
 
-// The packet steps (ethernet.cc, ip_forward.cc). `frames` came on `in`; each ends transmitted, punted or
-// dropped.
+// The packet steps (ethernet.cc, ip_forward.cc). `frames`, at least one, came on `in`, or on an interface
+// that has gone; each is counted, and ends transmitted, punted or dropped.
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count);
+void receive_for_nobody(Worker& worker, InterfaceId id, rte_mbuf** frames, unsigned count);
 // `straight` has a bit for each place of the batch that is set already: what find_straight() says of it is
 // true. The others hold but the packet.
 void ipv4_burst(Worker& worker, const InterfaceView& in, IpBatch<Ipv4Family>& packets, unsigned count,

@@ -91,7 +91,10 @@ TEST_P(Straight, SaysWhatIsSaidOfEachFrameAlone) {
     std::vector<bool> expected;
     for (unsigned i = 0; i < count; ++i) expected.push_back(is_straight(frames[i], own_));
     Batch found, alone;
-    const std::uint64_t straight = find_({kOwnMac, &own_}, frames.data(), count, found);
+    std::uint64_t bytes = 0;
+    for (unsigned i = 0; i < count; ++i) bytes += frames[i]->pkt_len;
+    const auto [straight, sum] = find_({kOwnMac, &own_}, frames.data(), count, found);
+    EXPECT_EQ(sum, bytes);
     ASSERT_EQ(count == 64 ? 0 : straight >> count, 0U) << "frames that are not there";
     for (unsigned i = 0; i < count; ++i) {
       const bool said = (straight >> i & 1) != 0;
@@ -125,9 +128,9 @@ TEST_F(Straight, FramesWithoutAFaultAreStraight) {
   std::vector<rte_mbuf*> frames;
   for (unsigned i = 0; i < 64; ++i) frames.push_back(make_mbuf(frame));
   Batch batch;
-  EXPECT_EQ(find_({kOwnMac, &own_}, frames.data(), 64, batch), ~std::uint64_t{0});
+  EXPECT_EQ(find_({kOwnMac, &own_}, frames.data(), 64, batch).straight, ~std::uint64_t{0});
   frames[20]->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED;
-  EXPECT_EQ(find_({kOwnMac, &own_}, frames.data(), 64, batch), ~(std::uint64_t{0xffff} << 16))
+  EXPECT_EQ(find_({kOwnMac, &own_}, frames.data(), 64, batch).straight, ~(std::uint64_t{0xffff} << 16))
       << "a tag that the port took off is looked at one by one";
   for (rte_mbuf* m : frames) rte_pktmbuf_free(m);
 }
