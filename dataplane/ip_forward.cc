@@ -33,6 +33,17 @@ class IpBurst {
   using Header = std::remove_pointer_t<decltype(Family::header(nullptr))>;
   using Address = typename Family::Address;
 
+  // Where the packets of a burst go.
+  struct OneWay {
+    static constexpr bool kSame = true;
+    NextHop next_hop;
+    NextHop operator[](unsigned /*i*/) const { return next_hop; }
+  };
+  struct EachItsWay {
+    static constexpr bool kSame = false;
+    const NextHop* next_hops;
+    NextHop operator[](unsigned i) const { return next_hops[i]; }
+  };
   // Packets in a row, from `first` on, that leave by one interface: the worker gets them together.
   struct Leaving {
     InterfaceId interface = kNoInterface;
@@ -56,10 +67,14 @@ class IpBurst {
     if (valid == 0) return;
     // 2. Where do they go? All at once: the memory's latency is paid once for many.
     fib_.lookup({batch_.destinations(), valid}, next_hops());
-    // 3. By which adjacency? They are in other lines of memory, asked for together.
+    // 3. Often all go the same way: then what is said of it is read once.
+    const NextHop first = tables_.next_hop(next_hops()[0]);
+    if (first.kind() != NextHop::Kind::group && have_one_next_hop(valid)) {
+      return dispatch(valid, OneWay{first});
+    }
+    // 4. By which adjacency? They are in other lines of memory, asked for together. Then each its way.
     choose(valid);
-    // 4. Each its way. Often all go the same: then what it says of them is read once.
-    has_one_next_hop(valid) ? dispatch<true>(valid) : dispatch<false>(valid);
+    dispatch(valid, EachItsWay{chosen()});
   }
 
  private:
@@ -117,6 +132,11 @@ class IpBurst {
     worker_.punt(m, in_.id, Family::local_class(m, ip));
   }
 
+  // Whether each is the same as the one before it.
+  bool have_one_next_hop(unsigned count) {
+    return std::memcmp(next_hops(), next_hops() + 1, (count - 1) * sizeof(NextHopId)) == 0;
+  }
+
   // 5.2.1.2: for us, or on to a next hop, or to the one of a group that the packet's flow takes.
   void choose(unsigned count) {
     const Tables& tables = tables_;
@@ -131,25 +151,20 @@ class IpBurst {
       new (chosen + i) NextHop(next_hop);
     }
   }
-  // Whether each is the same as the one before it.
-  bool has_one_next_hop(unsigned count) {
-    return std::memcmp(chosen(), chosen() + 1, (count - 1) * sizeof(NextHop)) == 0;
-  }
   NextHop member(NextHop group, rte_mbuf* m) const {
     const std::uint32_t hash = Family::flow_hash(m, *Family::header(m), tables_.flow_hashing());
     return NextHop::forward(AdjacencyId(tables_.bucket(group.bucket(hash))));
   }
 
-  template <bool kOneNextHop>
-  void dispatch(unsigned count) {
+  template <class Ways>
+  void dispatch(unsigned count, Ways ways) {
     const Tables& tables = tables_;
-    const NextHop* const chosen = this->chosen();
     Leaving leaving;
     for (unsigned i = 0; i < count;) {
-      const NextHop next_hop = chosen[i];
+      const NextHop next_hop = ways[i];
       if (next_hop.kind() == NextHop::Kind::forward) [[likely]] {
         const Adjacency& adjacency = tables.adjacency(next_hop.index());
-        const unsigned straight = forward(i, kOneNextHop ? count : i + 1, adjacency, leaving);
+        const unsigned straight = forward(i, Ways::kSame ? count : i + 1, adjacency, leaving);
         i += straight;
         if (straight != 0) [[likely]]
           continue;
