@@ -149,6 +149,23 @@ void show_neighbors(Context& context) {
   print_or_say(context.out, std::move(table), "no neighbors");
 }
 
+// Where a worker's time goes, and how full its bursts are.
+static void show_worker_steps(std::ostream& out, const Json& worker) {
+  out << "\nworker " << text_of(worker, "id") << '\n';
+  Table steps({{"STEP"}, number("CYCLES/PKT"), number("TIMED-PACKETS"), elastic("WHAT")});
+  for (const Json& step : part_of(worker, "steps")) {
+    steps.row({text_of(step, "step"), fixed(real_of(step, "cycles_per_packet"), 1),
+               count_of(step, "timed_packets"), text_of(step, "what")});
+  }
+  print_or_say(out, std::move(steps), "no steps");
+  Table bursts({number("PACKETS-A-BURST"), number("BURSTS")});
+  for (const Json& bin : part_of(worker, "bursts")) {
+    const std::string from = text_of(bin, "from"), to = text_of(bin, "to");
+    bursts.row({from == to ? from : from + "-" + to, count_of(bin, "bursts")});
+  }
+  print_or_say(out, std::move(bursts), "no bursts");
+}
+
 void show_workers(Context& context) {
   const Json answer = context.api.get("/v1/workers");
   if (context.json) return print_json(context.out, answer);
@@ -164,6 +181,7 @@ void show_workers(Context& context) {
                fixed(real_of(worker, "mean_burst"), 1), count_of(worker, "naps"), queues});
   }
   print_or_say(context.out, std::move(table), "no workers");
+  for (const Json& worker : part_of(answer, "workers")) show_worker_steps(context.out, worker);
 }
 
 void show_counters(Context& context) {

@@ -124,6 +124,41 @@ json punt_json(Control& c) {
   return list;
 }
 
+constexpr std::pair<const char*, const char*> kSteps[] = {
+#define WORKER_STEP(name, what) {#name, what},
+#include "dataplane/step.def"
+#undef WORKER_STEP
+};
+
+double ratio(double a, double b) {
+  return b > 0 ? a / b : 0.0;
+}
+
+json steps_json(const dataplane::WorkerCounters& counters) {
+  json list = json::array();
+  for (std::size_t i = 0; i < dataplane::kWorkerStepCount; ++i) {
+    const dataplane::StepCounters& step = counters.steps[i];
+    const std::uint64_t packets = step.packets.get();
+    list.push_back(
+        {{"step", kSteps[i].first},
+         {"what", kSteps[i].second},
+         {"timed_packets", packets},
+         {"cycles_per_packet", ratio(static_cast<double>(step.cycles.get()), static_cast<double>(packets))}});
+  }
+  return list;
+}
+
+json bursts_json(const dataplane::WorkerCounters& counters) {
+  json list = json::array();
+  for (std::size_t bin = 0; bin < dataplane::kBurstBins; ++bin) {
+    const unsigned least = 1U << bin;
+    list.push_back({{"from", least},
+                    {"to", std::min(2 * least - 1, dataplane::kBurst)},
+                    {"bursts", counters.rx_bursts[bin].get()}});
+  }
+  return list;
+}
+
 json worker_json(Control& control, std::size_t i, unsigned core) {
   const dataplane::WorkerCounters& c = control.worker(i).counters();
   json queues = json::array();
@@ -140,7 +175,8 @@ json worker_json(Control& control, std::size_t i, unsigned core) {
   }
   const auto busy = static_cast<double>(c.busy_cycles.get());
   const auto idle = static_cast<double>(c.idle_cycles.get());
-  const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0.0; };
+  std::uint64_t bursts = 0;
+  for (const dataplane::Counter& bin : c.rx_bursts) bursts += bin.get();
   return {{"id", i},
           {"core", core},
           {"queues", std::move(queues)},
@@ -149,7 +185,9 @@ json worker_json(Control& control, std::size_t i, unsigned core) {
           {"rx_packets", rx},
           {"tx_packets", tx},
           {"cycles_per_packet", ratio(busy, static_cast<double>(rx))},
-          {"mean_burst", ratio(static_cast<double>(rx), static_cast<double>(c.rx_bursts.get()))},
+          {"mean_burst", ratio(static_cast<double>(rx), static_cast<double>(bursts))},
+          {"bursts", bursts_json(c)},
+          {"steps", steps_json(c)},
           {"naps", c.naps.get()}};
 }
 

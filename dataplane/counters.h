@@ -59,6 +59,28 @@ struct alignas(64) AdjacencyCounters {
 };
 static_assert(sizeof(AdjacencyCounters) == 64, "no two adjacencies share a line");
 
+enum class WorkerStep : std::uint8_t {
+#define WORKER_STEP(name, what) name,
+#include "dataplane/step.def"
+#undef WORKER_STEP
+};
+inline constexpr std::size_t kWorkerStepCount = 0
+#define WORKER_STEP(name, what) +1
+#include "dataplane/step.def"
+#undef WORKER_STEP
+    ;
+
+// Of one loop in kLoopsPerSample: reading the clock costs as much as a packet. Loops that found nothing do
+// not count.
+struct StepCounters {
+  Counter cycles;   // TSC
+  Counter packets;  // that went through the step meanwhile
+};
+inline constexpr std::uint64_t kLoopsPerSample = 64;
+
+// How full receive calls are: bin b has those that brought 2^b packets or more, and fewer than twice as many.
+inline constexpr std::size_t kBurstBins = 7;
+
 struct alignas(64) WorkerCounters {
   Counter originated;
   Counter fragments_added;
@@ -67,8 +89,9 @@ struct alignas(64) WorkerCounters {
   Counter busy_cycles;  // TSC cycles of those
   Counter idle_cycles;  // of the others, naps included
   Counter naps;
-  Counter rx_bursts;                             // receive calls that brought packets
+  std::array<Counter, kBurstBins> rx_bursts;     // receive calls that brought packets
   std::array<Counter, kPuntClassCount> policed;  // over a class's rate, or its ring was full
+  std::array<StepCounters, kWorkerStepCount> steps;
 };
 
 }  // namespace millrace::dataplane

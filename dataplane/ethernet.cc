@@ -172,6 +172,7 @@ void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigne
     sighted.bytes = touch(frames, count);
   }
   count_received(worker, in.id, count, sighted.bytes);
+  worker.end_step(WorkerStep::sight, count);
   if (sighted.straight == all_of(count)) [[likely]]
     return ipv4_burst(worker, in, ipv4, count, sighted.straight);
   sort(worker, in, frames, count, sighted.straight, ipv4);

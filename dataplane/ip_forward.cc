@@ -64,17 +64,21 @@ class IpBurst {
   void run(unsigned count, std::uint64_t straight) {
     // 1. Which of them are packets that a router may forward or accept?
     const unsigned valid = validate(count, straight);
+    worker_.end_step(WorkerStep::validate, count);
     if (valid == 0) return;
     // 2. Where do they go? All at once: the memory's latency is paid once for many.
     fib_.lookup({batch_.destinations(), valid}, next_hops());
+    worker_.end_step(WorkerStep::lookup, valid);
     // 3. Often all go the same way: then what is said of it is read once.
     const NextHop first = tables_.next_hop(next_hops()[0]);
     if (first.kind() != NextHop::Kind::group && have_one_next_hop(valid)) {
-      return dispatch(valid, OneWay{first});
+      dispatch(valid, OneWay{first});
+    } else {
+      // By which adjacency? They are in other lines of memory, asked for together. Then each its way.
+      choose(valid);
+      dispatch(valid, EachItsWay{chosen()});
     }
-    // 4. By which adjacency? They are in other lines of memory, asked for together. Then each its way.
-    choose(valid);
-    dispatch(valid, EachItsWay{chosen()});
+    worker_.end_step(WorkerStep::forward, valid);
   }
 
  private:

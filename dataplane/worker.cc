@@ -41,7 +41,8 @@ void Worker::run() {
 }
 
 bool Worker::step() {
-  now_tsc_ = rte_rdtsc();
+  now_tsc_ = step_tsc_ = rte_rdtsc();
+  timed_ = counters_.loops.get() % kLoopsPerSample == 0;
   current_ = plan_.load(std::memory_order_acquire);
   bool busy = false;
   if (current_ != nullptr) {
@@ -72,11 +73,23 @@ void Worker::idle() {
   counters_.naps.add(1);
 }
 
+void Worker::time_step(WorkerStep step, unsigned packets) {
+  const std::uint64_t now = rte_rdtsc();
+  StepCounters& counters = counters_.steps[static_cast<std::size_t>(step)];
+  counters.cycles.add(now - step_tsc_);
+  counters.packets.add(packets);
+  step_tsc_ = now;
+}
+
 bool Worker::poll(const WorkerPlan::RxQueue& rx) {
   std::array<rte_mbuf*, kBurst> frames;
   const unsigned count = rte_eth_rx_burst(rx.port.value(), rx.queue, frames.data(), kBurst);
-  if (count == 0) return false;
-  counters_.rx_bursts.add(1);
+  if (count == 0) {
+    if (timed_) step_tsc_ = rte_rdtsc();
+    return false;
+  }
+  counters_.rx_bursts[31U - static_cast<unsigned>(__builtin_clz(count))].add(1);
+  end_step(WorkerStep::receive, count);
   if (const InterfaceView* in = tables().interface(rx.interface)) [[likely]] {
     receive(*this, *in, frames.data(), count);
   } else {
@@ -168,6 +181,7 @@ void Worker::settle(const TxRun& run, std::span<rte_mbuf*> unsent) {
 void Worker::flush(PortId port) {
   TxBuffer& buffer = tx_[port.value()];
   dirty_ports_ &= ~(std::uint64_t{1} << port.value());
+  end_step(WorkerStep::forward, 0);  // which may go on behind this
   const std::uint16_t queue = current_->tx[port.value()].queue;
   const unsigned sent =
       rte_eth_tx_burst(port.value(), queue, buffer.frames.data(), static_cast<std::uint16_t>(buffer.count));
@@ -177,6 +191,7 @@ void Worker::flush(PortId port) {
     settle(run, std::span(buffer.frames).subspan(first + left, run.frames - left));
     first += run.frames;
   }
+  end_step(WorkerStep::transmit, buffer.count);
   buffer.count = buffer.run_count = 0;
 }
 

@@ -116,6 +116,11 @@ class Worker {
     }
     enqueue(packets, count, port, egress, bytes);
   }
+  // The end of a step for `packets`: the time since the last one was the step's.
+  void end_step(WorkerStep step, unsigned packets) {
+    if (timed_) [[unlikely]]
+      time_step(step, packets);
+  }
   // Frees at the end of the burst.
   void free_later(rte_mbuf* m);
 
@@ -133,6 +138,7 @@ class Worker {
     std::array<TxRun, kBurst> runs{};
   };
 
+  void time_step(WorkerStep step, unsigned packets);
   bool poll(const WorkerPlan::RxQueue& rx);
   bool drain_handoff(rte_ring* ring);
   // Into the port's buffer, which leaves when it is full and at the end of the step.
@@ -168,7 +174,9 @@ class Worker {
 
   // written by: this worker alone, from here on.
   alignas(64) const WorkerPlan* current_ = nullptr;
-  std::uint64_t now_tsc_ = 0;
+  std::uint64_t now_tsc_ = 0;   // when the loop began
+  bool timed_ = false;          // the loop's steps are
+  std::uint64_t step_tsc_ = 0;  // when the step began, of a timed loop
   unsigned idle_loops_ = 0;
   bool punted_ = false;
   unsigned free_count_ = 0;

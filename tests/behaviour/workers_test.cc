@@ -20,6 +20,26 @@ class Workers : public TwoSubnetsTest {
   }
 };
 
+TEST_F(Workers, OneLoopInSixtyFourIsTimedStepByStep) {
+  start(kTwoSubnets);
+  const dataplane::WorkerCounters& counters = two().control().worker(0).counters();
+  const auto timed = [&](dataplane::WorkerStep step) {
+    return counters.steps[static_cast<std::size_t>(step)].packets.get();
+  };
+  std::array<std::uint64_t, dataplane::kWorkerStepCount> before{};
+  for (std::size_t i = 0; i < before.size(); ++i) before[i] = counters.steps[i].packets.get();
+  for (unsigned loop = 0; loop < 2 * dataplane::kLoopsPerSample; ++loop) {
+    for (unsigned i = 0; i < 3; ++i) two().send("a", in({}));
+    two().step();
+  }
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_EQ(counters.steps[i].packets.get() - before[i], 6U)
+        << "step " << i << ": two loops, three packets each";
+  EXPECT_GT(counters.steps[0].cycles.get(), 0U);
+  EXPECT_GT(timed(dataplane::WorkerStep::transmit), 0U);
+  EXPECT_GE(counters.rx_bursts[1].get(), 2 * dataplane::kLoopsPerSample) << "bursts of two or three";
+}
+
 TEST_F(Workers, ReceiveQueuesAreSpreadOverThem) {
   with_tx_queues(3);
   two().send("a", in({}), {}, 0);
