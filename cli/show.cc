@@ -160,8 +160,9 @@ static void show_worker_steps(std::ostream& out, const Json& worker) {
   print_or_say(out, std::move(steps), "no steps");
   Table bursts({number("PACKETS-A-BURST"), number("BURSTS")});
   for (const Json& bin : part_of(worker, "bursts")) {
-    const std::string from = text_of(bin, "from"), to = text_of(bin, "to");
-    bursts.row({from == to ? from : from + "-" + to, count_of(bin, "bursts")});
+    std::string packets = text_of(bin, "from");
+    if (const std::string to = text_of(bin, "to"); to != packets) packets.append("-").append(to);
+    bursts.row({packets, count_of(bin, "bursts")});
   }
   print_or_say(out, std::move(bursts), "no bursts");
 }
