@@ -13,7 +13,7 @@ case ${1:-} in
 esac
 
 # What a worker runs for each packet (dataplane/), but not what only the control thread or the start calls.
-steps='dataplane/(ethernet|ip_[a-z_]+|ipv4_[a-z_]+|ipv6_[a-z_]+|fragment|feature|urpf|vlan|worker)\.(cc|h)|dataplane/(flow_hash|packet|punt)\.h'
+steps='dataplane/(ethernet|straight[a-z0-9_]*|ip_[a-z_]+|ipv4_[a-z_]+|ipv6_[a-z_]+|fragment|feature|urpf|vlan|worker)\.(cc|h)|dataplane/(flow_hash|packet|punt)\.h'
 programs=(tests/behaviour/behaviour_test tests/unit/api_test tests/unit/controlplane_test)
 
 scripts/setup.sh --coverage
