@@ -137,6 +137,7 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   if (on->tags.any()) adjacency.flags |= Adjacency::kTagged;
   if (on->port_tags) adjacency.flags |= Adjacency::kPortTags;
   if (on->egress_features != 0) adjacency.flags |= Adjacency::kEgressFeatures;
+  adjacency.set_straight_mtu();
   return adjacency;
 }
 

@@ -93,20 +93,24 @@ struct Class {
 
 // Frames that are not all straight, each to its kind.
 [[gnu::noinline]] void sort(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count,
-                            std::uint64_t straight, IpBatch<Ipv4Family>& ipv4) {
-  IpBatch<Ipv6Family> ipv6;
+                            const Sighted& sighted, IpBatch<Ipv4Family>& ipv4, IpBatch<Ipv6Family>& ipv6) {
   rte_mbuf* tagged[kBurst];
   std::uint16_t vlans[kBurst];
   unsigned ipv4_count = 0, ipv6_count = 0, tagged_count = 0;
   const std::uint64_t mac = in.mac.as_u48();
   constexpr std::uint16_t kIpv4 = Be16(wire::kEtherTypeIpv4).wire(),
                           kIpv6 = Be16(wire::kEtherTypeIpv6).wire();
-  std::uint64_t straight_ipv4 = 0;  // of places in the batch
+  std::uint64_t straight_ipv4 = 0, straight_ipv6 = 0;  // of places in the batches
   for (unsigned i = 0; i < count; ++i) {
     rte_mbuf* m = frames[i];
-    if ((straight >> i & 1) != 0) {
+    if ((sighted.ipv4 >> i & 1) != 0) {
       straight_ipv4 |= std::uint64_t{1} << ipv4_count;
       ipv4.move(i, ipv4_count++);
+      continue;
+    }
+    if ((sighted.ipv6 >> i & 1) != 0) {
+      straight_ipv6 |= std::uint64_t{1} << ipv6_count;
+      ipv6.move(i, ipv6_count++);
       continue;
     }
     const std::uint16_t type = type_of_straight(m, mac);
@@ -139,7 +143,7 @@ struct Class {
     }
   }
   if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count, straight_ipv4);
-  if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, 0);
+  if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, straight_ipv6);
   if (tagged_count != 0) [[unlikely]]
     receive_vlans(worker, in, tagged, vlans, tagged_count);
 }
@@ -164,18 +168,22 @@ void count_received(Worker& worker, InterfaceId id, unsigned count, std::uint64_
 
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
   IpBatch<Ipv4Family> ipv4;
+  IpBatch<Ipv6Family> ipv6;
   Sighted sighted;
   if (worker.find_straight() != nullptr && in.ingress_features == 0) {
-    const OwnAddresses<Ipv4Address>& own = worker.tables().own_addresses<Ipv4Address>();
-    sighted = worker.find_straight()({in.mac, &own}, frames, count, ipv4);
+    const Tables& tables = worker.tables();
+    const StraightSearch search{in.mac, &tables.own_addresses<Ipv4Address>(),
+                                &tables.own_addresses<Ipv6Address>()};
+    sighted = worker.find_straight()(search, frames, count, ipv4, ipv6);
   } else {
     sighted.bytes = touch(frames, count);
   }
   count_received(worker, in.id, count, sighted.bytes);
   worker.end_step(WorkerStep::sight, count);
-  if (sighted.straight == all_of(count)) [[likely]]
-    return ipv4_burst(worker, in, ipv4, count, sighted.straight);
-  sort(worker, in, frames, count, sighted.straight, ipv4);
+  if (sighted.ipv4 == all_of(count)) [[likely]]
+    return ipv4_burst(worker, in, ipv4, count, sighted.ipv4);
+  if (sighted.ipv6 == all_of(count)) return ipv6_burst(worker, in, ipv6, count, sighted.ipv6);
+  sort(worker, in, frames, count, sighted, ipv4, ipv6);
 }
 
 void receive_for_nobody(Worker& worker, InterfaceId id, rte_mbuf** frames, unsigned count) {

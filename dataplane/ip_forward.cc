@@ -33,17 +33,22 @@ class IpBurst {
   using Header = std::remove_pointer_t<decltype(Family::header(nullptr))>;
   using Address = typename Family::Address;
 
-  // Where the packets of a burst go.
+  // Where the packets of a burst go: by an adjacency, or by none, which is one that no packet fits.
   struct OneWay {
     static constexpr bool kSame = true;
-    NextHop next_hop;
-    NextHop operator[](unsigned /*i*/) const { return next_hop; }
+    NextHop to;
+    const Adjacency* by;
+    [[nodiscard]] NextHop next_hop(unsigned /*i*/) const { return to; }
+    [[nodiscard]] const Adjacency& adjacency(unsigned /*i*/) const { return *by; }
   };
   struct EachItsWay {
     static constexpr bool kSame = false;
-    const NextHop* next_hops;
-    NextHop operator[](unsigned i) const { return next_hops[i]; }
+    const NextHop* to;  // of those without an adjacency
+    const Adjacency* const* by;
+    [[nodiscard]] NextHop next_hop(unsigned i) const { return to[i]; }
+    [[nodiscard]] const Adjacency& adjacency(unsigned i) const { return *by[i]; }
   };
+  static inline const Adjacency no_adjacency{};
   // Packets in a row, from `first` on, that leave by one interface: the worker gets them together.
   struct Leaving {
     InterfaceId interface = kNoInterface;
@@ -59,6 +64,7 @@ class IpBurst {
         in_(in),
         fib_(tables_.fib<Address>(in.fib)),
         own_(tables_.own_addresses<Address>()),
+        counters_(&worker.count_adjacency(0)),
         batch_(batch) {}
 
   void run(unsigned count, std::uint64_t straight) {
@@ -72,11 +78,11 @@ class IpBurst {
     // 3. Often all go the same way: then what is said of it is read once.
     const NextHop first = tables_.next_hop(next_hops()[0]);
     if (first.kind() != NextHop::Kind::group && have_one_next_hop(valid)) {
-      dispatch(valid, OneWay{first});
+      dispatch(valid, OneWay{first, &adjacency_of(first)});
     } else {
       // By which adjacency? They are in other lines of memory, asked for together. Then each its way.
       choose(valid);
-      dispatch(valid, EachItsWay{chosen()});
+      dispatch(valid, EachItsWay{without(), adjacencies_});
     }
     worker_.end_step(WorkerStep::forward, valid);
   }
@@ -141,18 +147,29 @@ class IpBurst {
     return std::memcmp(next_hops(), next_hops() + 1, (count - 1) * sizeof(NextHopId)) == 0;
   }
 
+  const Adjacency& adjacency_of(NextHop next_hop) const {
+    return next_hop.kind() == NextHop::Kind::forward ? tables_.adjacency(next_hop.index()) : no_adjacency;
+  }
+
   // 5.2.1.2: for us, or on to a next hop, or to the one of a group that the packet's flow takes.
   void choose(unsigned count) {
     const Tables& tables = tables_;
+    const Adjacency* const adjacencies = &tables.adjacency(0);
     const NextHopId* const ids = next_hops();
-    NextHop* const chosen = this->chosen();
     for (unsigned i = 0; i < count; ++i) {
       NextHop next_hop = tables.next_hop(ids[i]);
-      if (next_hop.kind() == NextHop::Kind::group) [[unlikely]]
-        next_hop = member(next_hop, batch_.packets[i]);
-      // For those that have none, this is of no use and does no harm.
-      __builtin_prefetch(&tables.adjacency(next_hop.index()));
-      new (chosen + i) NextHop(next_hop);
+      if (next_hop.kind() != NextHop::Kind::forward) [[unlikely]] {
+        if (next_hop.kind() == NextHop::Kind::group) {
+          next_hop = member(next_hop, batch_.packets[i]);
+        } else {
+          adjacencies_[i] = &no_adjacency;
+          new (without() + i) NextHop(next_hop);
+          continue;
+        }
+      }
+      const Adjacency* const adjacency = adjacencies + next_hop.index();
+      __builtin_prefetch(adjacency);
+      adjacencies_[i] = adjacency;
     }
   }
   NextHop member(NextHop group, rte_mbuf* m) const {
@@ -162,22 +179,18 @@ class IpBurst {
 
   template <class Ways>
   void dispatch(unsigned count, Ways ways) {
-    const Tables& tables = tables_;
     Leaving leaving;
     for (unsigned i = 0; i < count;) {
-      const NextHop next_hop = ways[i];
-      if (next_hop.kind() == NextHop::Kind::forward) [[likely]] {
-        const Adjacency& adjacency = tables.adjacency(next_hop.index());
-        const unsigned straight = forward(i, Ways::kSame ? count : i + 1, adjacency, leaving);
-        i += straight;
-        if (straight != 0) [[likely]]
-          continue;
-        transmit(leaving, i);
+      const Adjacency& adjacency = ways.adjacency(i);
+      const unsigned straight = forward(i, Ways::kSame ? count : i + 1, adjacency, leaving);
+      i += straight;
+      if (straight != 0) [[likely]]
+        continue;
+      transmit(leaving, i);
+      if (&adjacency == &no_adjacency)
+        deliver(batch_.packets[i], ways.next_hop(i));
+      else
         forward_otherwise(batch_.packets[i], adjacency);
-      } else {
-        transmit(leaving, i);
-        deliver(batch_.packets[i], next_hop);
-      }
       leaving.first = ++i;
     }
     transmit(leaving, count);
@@ -201,7 +214,7 @@ class IpBurst {
     }
     IpBatch<Family>& batch = batch_;
     const MacPair macs(adjacency.macs);
-    const std::uint32_t fitting = adjacency.flags == Adjacency::kComplete ? adjacency.mtu : 0U;
+    const std::uint32_t fitting = adjacency.straight_mtu;
     std::uint64_t bytes = 0;
     unsigned i = first;
     for (; i < end; ++i) {
@@ -309,7 +322,7 @@ class IpBurst {
   }
 
   void count(const Adjacency& adjacency, std::uint64_t packets, std::uint64_t bytes) {
-    AdjacencyCounters& counters = worker_.count_adjacency(adjacency.counter);
+    AdjacencyCounters& counters = counters_[adjacency.counter];
     counters.packets.add(packets);
     counters.bytes.add(bytes);
   }
@@ -318,16 +331,18 @@ class IpBurst {
 
   // Arrays of a burst, whose places hold nothing until they are set.
   NextHopId* next_hops() { return reinterpret_cast<NextHopId*>(next_hops_); }
-  NextHop* chosen() { return reinterpret_cast<NextHop*>(chosen_); }
+  NextHop* without() { return reinterpret_cast<NextHop*>(without_); }
 
   Worker& worker_;
   const Tables& tables_;
   const InterfaceView& in_;
   const lpm::Lookup<Address>& fib_;
   const OwnAddresses<Address>& own_;
+  AdjacencyCounters* const counters_;
   IpBatch<Family>& batch_;
   alignas(64) std::byte next_hops_[kBurst * sizeof(NextHopId)];
-  alignas(64) std::byte chosen_[kBurst * sizeof(NextHop)];
+  const Adjacency* adjacencies_[kBurst];
+  std::byte without_[kBurst * sizeof(NextHop)];  // of those that have no adjacency
 };
 
 }  // namespace

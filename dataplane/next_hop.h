@@ -101,9 +101,12 @@ struct alignas(64) Adjacency {
   InterfaceId interface;
   PortId port;
   std::uint8_t flags = 0;
+  std::uint16_t straight_mtu = 0;  // the MTU, where that alone may keep a packet from going straight; else 0
 
   friend bool operator==(const Adjacency&, const Adjacency&) = default;
   [[nodiscard]] bool complete() const { return (flags & kComplete) != 0; }
+  // Once all else is said.
+  void set_straight_mtu() { straight_mtu = flags == kComplete ? mtu : 0; }
 };
 static_assert(sizeof(Adjacency) == 64, "one cache line");
 

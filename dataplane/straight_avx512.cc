@@ -2,7 +2,8 @@
 //
 // All that is asked of a frame lies in its bytes 2 to 33, from the third byte of the destination MAC to the
 // end of the IPv4 header: eight words of 32 bits, the addresses as words of their own. They are loaded frame
-// by frame, and turned so that each word of all frames lies in one register.
+// by frame, and turned so that each word of all frames lies in one register. Of IPv6 the addresses lie behind
+// that, in bytes 22 to 53: eight words more.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC's own header, on purpose (its bug 105593)
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -23,7 +24,8 @@ namespace {
 
 constexpr unsigned kLanes = 16;
 constexpr std::uint32_t kL2 = 14;
-constexpr unsigned kFirstByte = 2;  // of a frame that is looked at
+constexpr unsigned kFirstByte = 2;       // of a frame that is looked at
+constexpr unsigned kIpv6Addresses = 22;  // where they begin
 constexpr unsigned kWords = 8;
 
 AVX512 __m512i all(std::uint32_t value) {
@@ -66,18 +68,19 @@ AVX512 Buffers load_buffers(rte_mbuf* const* lane) {
   return {_mm512_unpackhi_epi64(second01, second23), low_half(_mm512_unpacklo_epi64(third01, third23))};
 }
 
-AVX512 __m512i load_pair(std::byte* const* frames, unsigned low, unsigned high) {
-  const auto* a = reinterpret_cast<const __m256i*>(frames[low] + kFirstByte);
-  const auto* b = reinterpret_cast<const __m256i*>(frames[high] + kFirstByte);
+AVX512 __m512i load_pair(std::byte* const* frames, unsigned low, unsigned high, unsigned from) {
+  const auto* a = reinterpret_cast<const __m256i*>(frames[low] + from);
+  const auto* b = reinterpret_cast<const __m256i*>(frames[high] + from);
   return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(a)), _mm256_loadu_si256(b), 1);
 }
 
-// Transposes 16 times eight words. Lanes are paired so that all come out in the order of the frames.
-AVX512 Headers load_headers(std::byte* const* frames) {
+// Transposes 16 times eight words, that begin at byte `from`. Lanes are paired so that all come out in the
+// order of the frames.
+AVX512 Headers load_headers(std::byte* const* frames, unsigned from) {
   __m512i pair[8];
   for (unsigned k = 0; k < 4; ++k) {
-    pair[k] = load_pair(frames, k, k + 4);
-    pair[k + 4] = load_pair(frames, k + 8, k + 12);
+    pair[k] = load_pair(frames, k, k + 4, from);
+    pair[k + 4] = load_pair(frames, k + 8, k + 12, from);
   }
   Headers headers;
   for (unsigned half = 0; half < 2; ++half) {
@@ -129,9 +132,10 @@ AVX512 __m512i after_hop(__m512i word) {
 }
 
 // Addresses that may be our own, by the digest of them (tables.h).
-AVX512 __mmask16 not_own(__mmask16 lanes, __m512i source, const OwnAddresses<Ipv4Address>& own) {
+template <class Address>
+AVX512 __mmask16 not_own(__mmask16 lanes, __m512i source, const OwnAddresses<Address>& own) {
   const __m512i digest = _mm512_loadu_si512(own.digest().data());
-  const __m512i product = _mm512_mullo_epi32(source, all(OwnAddresses<Ipv4Address>::kDigestFactor));
+  const __m512i product = _mm512_mullo_epi32(source, all(OwnAddresses<Address>::kDigestFactor));
   const __m512i word = _mm512_permutexvar_epi32(_mm512_srli_epi32(product, 28), digest);
   const __m512i bit = _mm512_srlv_epi32(word, _mm512_and_si512(_mm512_srli_epi32(product, 23), all(31)));
   return _mm512_mask_testn_epi32_mask(lanes, bit, all(1));
@@ -160,69 +164,149 @@ AVX512 void locate(rte_mbuf** frames, unsigned count, IpBatch<Ipv4Family>& batch
   }
 }
 
-// Up to 16 frames, whose places in the batch begin at `at`. Their lengths go into `bytes`, lane by lane.
-AVX512 std::uint32_t find_16(const StraightSearch& search, unsigned count, IpBatch<Ipv4Family>& batch,
-                             unsigned at, __m512i& bytes) {
+// 16 frames or fewer that may be straight, a lane each, whose places in the batches begin at `at`.
+struct Sixteen {
+  rte_mbuf** packets;
+  std::byte* const* frames;
+  unsigned at;
+  Buffers buffers;
+  Headers headers;
+};
+
+AVX512 void cut_to(const Sixteen& of, __mmask16 lanes, __m512i end, const std::uint32_t* lengths) {
+  const __mmask16 longer = _mm512_mask_cmpneq_epi32_mask(lanes, end, of.buffers.lengths);
+  if (longer != 0) [[unlikely]]
+    cut(of.packets, lengths, longer);
+}
+
+AVX512 __mmask16 find_ipv4(const StraightSearch& search, const Sixteen& of, __mmask16 lanes,
+                           IpBatch<Ipv4Family>& batch) {
+  const auto& word = of.headers.word;
+  // 1. IPv4 without options, in a segment that holds the packet.
+  const __m512i length = _mm512_srli_epi32(swapped(_mm512_srli_epi32(word[3], 16)), 16);
+  const __m512i end = _mm512_add_epi32(length, all(kL2));
+  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, _mm512_and_si512(word[3], all(0xff)), all(0x45));
+  lanes = _mm512_mask_cmpge_epu32_mask(lanes, length, all(sizeof(wire::Ipv4)));
+  lanes = _mm512_mask_cmple_epu32_mask(lanes, end, of.buffers.first_segments);
+
+  // 2. With a right checksum, hops left, and from and to whom packets may go.
+  lanes = checksum_ok(lanes, word + 3);
+  lanes = _mm512_mask_cmpgt_epu32_mask(lanes, _mm512_and_si512(word[5], all(0xff)), all(1));
+  lanes = is_ordinary(is_ordinary(lanes, word[6]), word[7]);
+  lanes = not_own(lanes, word[6], *search.own4);
+
+  // 3. What later steps want to know.
+  _mm512_storeu_si512(batch.destinations() + of.at, swapped(word[7]));
+  _mm512_storeu_si512(batch.lengths + of.at, length);
+  _mm512_storeu_si512(batch.hops + of.at, after_hop(word[5]));
+  cut_to(of, lanes, end, batch.lengths + of.at);
+  return lanes;
+}
+
+AVX512 __m128i ipv6_destination(const std::byte* frame) {
+  constexpr unsigned kAt = kIpv6Addresses + sizeof(Ipv6Address);
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(frame + kAt));
+}
+
+// Both halves of the destinations in host order: of 16 frames, four at a time.
+AVX512 void store_destinations(const Sixteen& of, Ipv6Address* to) {
+  const __m512i halves =
+      _mm512_broadcast_i32x4(_mm_set_epi8(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  for (unsigned k = 0; k < kLanes; k += 4) {
+    __m512i four = _mm512_castsi128_si512(ipv6_destination(of.frames[k]));
+    four = _mm512_inserti32x4(four, ipv6_destination(of.frames[k + 1]), 1);
+    four = _mm512_inserti32x4(four, ipv6_destination(of.frames[k + 2]), 2);
+    four = _mm512_inserti32x4(four, ipv6_destination(of.frames[k + 3]), 3);
+    _mm512_storeu_si512(to + k, _mm512_shuffle_epi8(four, halves));
+  }
+}
+
+// is_plainly_unicast(): the first octet is 1 to 0xfd.
+AVX512 __mmask16 is_plainly_unicast(__mmask16 lanes, __m512i first_words) {
+  const __m512i first = _mm512_and_si512(first_words, all(0xff));
+  return _mm512_mask_cmplt_epu32_mask(lanes, _mm512_sub_epi32(first, all(1)), all(0xfd));
+}
+
+AVX512 __mmask16 find_ipv6(const StraightSearch& search, const Sixteen& of, __mmask16 lanes,
+                           IpBatch<Ipv6Family>& batch) {
+  const auto& word = of.headers.word;
+  // 1. Version 6, in a segment that holds the packet.
+  const __m512i payload = _mm512_srli_epi32(swapped(word[4]), 16);
+  const __m512i length = _mm512_add_epi32(payload, all(sizeof(wire::Ipv6)));
+  const __m512i end = _mm512_add_epi32(length, all(kL2));
+  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, _mm512_and_si512(word[3], all(0xf0)), all(0x60));
+  lanes = _mm512_mask_cmple_epu32_mask(lanes, end, of.buffers.first_segments);
+
+  // 2. With hops left, and from and to whom packets may go.
+  const __m512i hops = _mm512_srli_epi32(word[4], 24);
+  lanes = _mm512_mask_cmpgt_epu32_mask(lanes, hops, all(1));
+  const Headers addresses = load_headers(of.frames, kIpv6Addresses);
+  const auto& source = addresses.word;
+  lanes = is_plainly_unicast(is_plainly_unicast(lanes, source[0]), addresses.word[4]);
+  const __m512i folded =
+      _mm512_xor_si512(_mm512_xor_si512(source[0], source[1]), _mm512_xor_si512(source[2], source[3]));
+  lanes = not_own(lanes, folded, *search.own6);
+
+  // 3. What later steps want to know.
+  for (unsigned half = 0; half < kLanes; half += 8) {
+    _mm512_storeu_si512(batch.packets + of.at + half, _mm512_loadu_si512(of.packets + half));
+    _mm512_storeu_si512(batch.frames + of.at + half, _mm512_loadu_si512(of.frames + half));
+  }
+  store_destinations(of, batch.destinations() + of.at);
+  _mm512_storeu_si512(batch.lengths + of.at, length);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(batch.hops + of.at),
+                   _mm512_cvtepi32_epi8(_mm512_sub_epi32(hops, all(1))));
+  cut_to(of, lanes, end, batch.lengths + of.at);
+  return lanes;
+}
+
+// The first of up to 16 frames of `ipv4`, where locate() put them, is at `at`.
+AVX512 void find_16(const StraightSearch& search, unsigned count, IpBatch<Ipv4Family>& ipv4,
+                    IpBatch<Ipv6Family>& ipv6, unsigned at, __m512i& bytes, Sighted& sighted) {
   // 1. What the buffers say, and the first two bytes of the MAC, which are the same in all.
-  rte_mbuf** lane = batch.packets + at;
   auto lanes = static_cast<__mmask16>((1U << count) - 1);
-  const Buffers buffers = load_buffers(lane);
-  bytes = _mm512_mask_add_epi32(bytes, lanes, bytes, buffers.lengths);
+  Sixteen of{ipv4.packets + at, ipv4.frames + at, at, load_buffers(ipv4.packets + at), {}};
+  bytes = _mm512_mask_add_epi32(bytes, lanes, bytes, of.buffers.lengths);
   std::uint64_t flags = 0;
   std::uint32_t other_mac = 0;
   std::uint16_t mac;
   std::memcpy(&mac, &search.mac, sizeof mac);
   for (unsigned i = 0; i < kLanes; ++i) {
-    flags |= lane[i]->ol_flags;
+    flags |= of.packets[i]->ol_flags;
     std::uint16_t start;
-    std::memcpy(&start, batch.frames[at + i], sizeof start);
+    std::memcpy(&start, of.frames[i], sizeof start);
     other_mac |= static_cast<std::uint32_t>(start ^ mac);
   }
   if (other_mac != 0 || (flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]]
-    return 0;
-  const Headers headers = load_headers(batch.frames + at);
-  const auto& word = headers.word;
+    return;
 
-  // 2. To our MAC, IPv4 without options.
+  // 2. In one segment, to our MAC.
+  of.headers = load_headers(of.frames, kFirstByte);
   std::uint32_t rest_of_mac;
   std::memcpy(&rest_of_mac, search.mac.bytes.data() + kFirstByte, sizeof rest_of_mac);
-  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, word[0], all(rest_of_mac));
-  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, _mm512_srli_epi32(word[2], 16), all(0x0008));
-  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, _mm512_and_si512(word[3], all(0xff)), all(0x45));
+  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, of.buffers.first_segments, of.buffers.lengths);
+  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, of.headers.word[0], all(rest_of_mac));
 
-  // 3. In one segment that holds the packet.
-  const __m512i length = _mm512_srli_epi32(swapped(_mm512_srli_epi32(word[3], 16)), 16);
-  const __m512i end = _mm512_add_epi32(length, all(kL2));
-  lanes = _mm512_mask_cmpge_epu32_mask(lanes, length, all(sizeof(wire::Ipv4)));
-  lanes = _mm512_mask_cmple_epu32_mask(lanes, end, buffers.first_segments);
-  lanes = _mm512_mask_cmpeq_epi32_mask(lanes, buffers.first_segments, buffers.lengths);
-
-  // 4. With a right checksum, hops left, and from and to whom packets may go.
-  lanes = checksum_ok(lanes, word + 3);
-  lanes = _mm512_mask_cmpgt_epu32_mask(lanes, _mm512_and_si512(word[5], all(0xff)), all(1));
-  lanes = is_ordinary(is_ordinary(lanes, word[6]), word[7]);
-  lanes = not_own(lanes, word[6], *search.own);
-
-  // 5. What later steps want to know.
-  _mm512_storeu_si512(batch.destinations() + at, swapped(word[7]));
-  _mm512_storeu_si512(batch.lengths + at, length);
-  _mm512_storeu_si512(batch.hops + at, after_hop(word[5]));
-  const __mmask16 longer = _mm512_mask_cmpneq_epi32_mask(lanes, end, buffers.lengths);
-  if (longer != 0) [[unlikely]]
-    cut(lane, batch.lengths + at, longer);
-  return lanes;
+  // 3. Each family's.
+  const __m512i type = _mm512_srli_epi32(of.headers.word[2], 16);
+  const __mmask16 are_ipv4 = _mm512_mask_cmpeq_epi32_mask(lanes, type, all(0x0008));
+  const __mmask16 are_ipv6 = _mm512_mask_cmpeq_epi32_mask(lanes, type, all(0xdd86));
+  if (are_ipv4 != 0) [[likely]]
+    sighted.ipv4 |= std::uint64_t{find_ipv4(search, of, are_ipv4, ipv4)} << at;
+  if (are_ipv6 != 0) sighted.ipv6 |= std::uint64_t{find_ipv6(search, of, are_ipv6, ipv6)} << at;
 }
 
 AVX512_ENTRY Sighted find(const StraightSearch& search, rte_mbuf** frames, unsigned count,
-                          IpBatch<Ipv4Family>& batch) {
-  locate(frames, count, batch);
-  std::uint64_t straight = 0;
+                          IpBatch<Ipv4Family>& ipv4, IpBatch<Ipv6Family>& ipv6) {
+  locate(frames, count, ipv4);
+  Sighted sighted;
   __m512i bytes = _mm512_setzero_si512();
   for (unsigned at = 0; at < count; at += kLanes) {
     const unsigned left = count - at < kLanes ? count - at : kLanes;
-    straight |= std::uint64_t{find_16(search, left, batch, at, bytes)} << at;
+    find_16(search, left, ipv4, ipv6, at, bytes, sighted);
   }
-  return {straight, static_cast<std::uint32_t>(_mm512_reduce_add_epi32(bytes))};
+  sighted.bytes = static_cast<std::uint32_t>(_mm512_reduce_add_epi32(bytes));
+  return sighted;
 }
 
 }  // namespace

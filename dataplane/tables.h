@@ -69,10 +69,8 @@ class OwnAddresses {
 
   void add(Address address, Kind kind) {
     filter_[bit(address) / 64] |= std::uint64_t{1} << (bit(address) % 64);
-    if constexpr (std::is_same_v<Address, Ipv4Address>) {
-      const std::uint32_t product = Be32(address.value()).wire() * kDigestFactor;
-      digest_[product >> 28] |= 1U << (product >> 23 & 31);
-    }
+    const std::uint32_t product = fold(address) * kDigestFactor;
+    digest_[product >> 28] |= 1U << (product >> 23 & 31);
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
     if (at == entries_.end() || at->address != address) entries_.insert(at, {address, kind});
   }
@@ -86,8 +84,8 @@ class OwnAddresses {
     return at->kind;
   }
 
-  // The same for vectors, in one register (IPv4): of an address in wire order times the factor, the top four
-  // bits are a word's number, and the next five a bit's.
+  // The same for vectors, in one register: of an address in wire order (of IPv6 the four words, added without
+  // carry) times the factor, the top four bits are a word's number, and the next five a bit's.
   static constexpr std::uint32_t kDigestFactor = 0x9e3779b1;
   [[nodiscard]] const std::array<std::uint32_t, 16>& digest() const { return digest_; }
 
@@ -97,6 +95,14 @@ class OwnAddresses {
     Kind kind;
   };
   static bool before(const Entry& e, Address a) { return e.address < a; }
+  static std::uint32_t fold(Address address) {
+    if constexpr (std::is_same_v<Address, Ipv4Address>) {
+      return Be32(address.value()).wire();
+    } else {
+      const std::uint64_t both = address.high() ^ address.low();
+      return Be32(static_cast<std::uint32_t>(both >> 32 ^ both)).wire();
+    }
+  }
   // The top 12 bits of a product.
   static unsigned bit(Address a) {
     if constexpr (std::is_same_v<Address, Ipv4Address>) {

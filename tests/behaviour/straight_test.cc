@@ -1,25 +1,31 @@
-// The straight way in says of frames what the way of one by one says. Frames that are nearly right: each of
-// 64 at a time has up to three of its bytes changed, or lengths, or how it lies in memory.
+// The straight way in says of frames what the way of one by one says. Frames that are nearly right, of one
+// family or of both: up to three of a frame's bytes are changed, or lengths, or how it lies in memory.
 #include "dataplane/straight.h"
 
+#include <bit>
 #include <random>
+#include <tuple>
 
 #include "cases.h"
-#include "dataplane/ipv4_validate.h"
+#include "tests/packets/packet6.h"
 
 namespace millrace::behaviour {
 namespace {
 
 using dataplane::Ipv4Family;
-using Batch = dataplane::IpBatch<Ipv4Family>;
-using Own = dataplane::OwnAddresses<Ipv4Address>;
+using dataplane::Ipv6Family;
+using Own4 = dataplane::OwnAddresses<Ipv4Address>;
+using Own6 = dataplane::OwnAddresses<Ipv6Address>;
 
 const MacAddress kOwnMac = mac("02:00:5e:10:20:30");
 
+enum class Mix { ipv4, ipv6, both };
+
 class Frames {
  public:
-  explicit Frames(unsigned count) {
-    for (unsigned i = 0; i < count; ++i) frames_.push_back(make());
+  Frames(unsigned count, Mix mix) {
+    for (unsigned i = 0; i < count; ++i)
+      frames_.push_back(make(mix == Mix::ipv6 || (mix == Mix::both && draw(2) == 0)));
   }
   ~Frames() {
     for (rte_mbuf* m : frames_) rte_pktmbuf_free(m);
@@ -34,83 +40,127 @@ class Frames {
     static std::minstd_rand random(7);
     return static_cast<unsigned>(random() % below);
   }
-  static rte_mbuf* make() {
+  static rte_mbuf* make(bool of_ipv6) {
+    const Bytes packet = of_ipv6 ? make_ipv6() : make_ipv4();
+    const std::uint16_t type = of_ipv6 != (draw(16) == 0) ? 0x86dd : 0x0800;
+    Bytes frame = ethernet(kOwnMac, mac("02:00:00:00:00:99"), type, packet);
+    const unsigned headers = of_ipv6 ? 54 : 34;
+    if (draw(4) == 0) frame.resize(frame.size() + draw(20));
+    for (unsigned n = draw(4) == 0 ? draw(4) : 0; n != 0; --n)
+      frame[draw(headers)] = static_cast<std::uint8_t>(draw(256));
+    if (draw(16) == 0) frame.resize(draw(headers) + 1);
+    const bool whole = draw(8) != 0;
+    return make_mbuf(frame, whole ? Layout{} : Layout{.segments = {draw(headers + 6) + 1}});
+  }
+  static Bytes make_ipv4() {
     static constexpr std::uint8_t kOctets[] = {0, 1, 10, 126, 127, 128, 169, 192, 223, 224, 239, 240, 255};
     Ipv4Packet packet;
-    packet.ttl = static_cast<std::uint8_t>(draw(4) == 0 ? draw(3) : draw(256));
+    packet.ttl = hops();
     packet.identification = static_cast<std::uint16_t>(draw(65536));
     packet.source = Ipv4Address(kOctets[draw(13)], 0, 1, static_cast<std::uint8_t>(draw(256)));
     packet.destination = Ipv4Address(kOctets[draw(13)], 0, 2, static_cast<std::uint8_t>(draw(256)));
     packet.payload = pattern(draw(60));
     if (draw(8) == 0) packet.total_length = static_cast<std::uint16_t>(draw(100));
     if (draw(8) == 0) packet.checksum = static_cast<std::uint16_t>(draw(65536));
-    Bytes frame =
-        ethernet(kOwnMac, mac("02:00:00:00:00:99"), draw(16) == 0 ? 0x86dd : 0x0800, packet.bytes());
-    if (draw(4) == 0) frame.resize(frame.size() + draw(20));
-    for (unsigned n = draw(4) == 0 ? draw(4) : 0; n != 0; --n)
-      frame[draw(34)] = static_cast<std::uint8_t>(draw(256));
-    if (draw(16) == 0) frame.resize(draw(34) + 1);
-    const bool whole = draw(8) != 0;
-    return make_mbuf(frame, whole ? Layout{} : Layout{.segments = {draw(40) + 1}});
+    return packet.bytes();
+  }
+  static Bytes make_ipv6() {
+    Ipv6Packet packet;
+    packet.hop_limit = hops();
+    packet.traffic_class = static_cast<std::uint8_t>(draw(256));
+    packet.flow_label = draw(1U << 20);
+    packet.version = draw(8) == 0 ? static_cast<std::uint8_t>(draw(16)) : std::uint8_t{6};
+    packet.source = address6();
+    packet.destination = address6();
+    packet.payload = pattern(draw(60));
+    if (draw(8) == 0) packet.payload_length = static_cast<std::uint16_t>(draw(100));
+    return packet.bytes();
+  }
+  static std::uint8_t hops() { return static_cast<std::uint8_t>(draw(4) == 0 ? draw(3) : draw(256)); }
+  static Ipv6Address address6() {
+    static constexpr std::uint64_t kOctets[] = {0x00, 0x01, 0x20, 0x2a, 0x7f, 0x80, 0xfc, 0xfd, 0xfe, 0xff};
+    if (draw(16) == 0) return Ipv6Address(0, draw(2));
+    return Ipv6Address(kOctets[draw(10)] << 56 | 0x0001'0db8'0001'0000, draw(256));
   }
   std::vector<rte_mbuf*> frames_;
 };
 
-Own own_addresses() {
-  Own own;
+Own4 own_ipv4() {
+  Own4 own;
   own.add(Ipv4Address(10, 0, 1, 1), dataplane::AddressKind::own);
   own.add(Ipv4Address(192, 0, 1, 255), dataplane::AddressKind::broadcast);
   return own;
 }
-
-// What the steps for one frame ask, except the digest, which may take others for our own.
-bool is_straight(rte_mbuf* m, const Own& own) {
-  if (m->nb_segs != 1 || m->data_len < sizeof(wire::Ethernet) + sizeof(wire::Ipv4)) return false;
-  const wire::Ethernet* frame = dataplane::ethernet(m);
-  const wire::Ipv4* packet = dataplane::ipv4(m);
-  return frame->destination == kOwnMac && frame->type.host() == wire::kEtherTypeIpv4 && packet->ttl > 1 &&
-         dataplane::is_plain_ipv4(m, *packet, own);
+Own6 own_ipv6() {
+  Own6 own;
+  own.add(Ipv6Address(0x2001'0db8'0001'0000, 1), dataplane::AddressKind::own);
+  own.add(Ipv6Address(0x2a01'0db8'0001'0000, 0xff), dataplane::AddressKind::own);
+  return own;
 }
 
-class Straight : public ::testing::TestWithParam<unsigned> {
+// What the steps for one frame ask, except the digest, which may take others for our own.
+template <class Family>
+bool is_straight(rte_mbuf* m, const dataplane::OwnAddresses<typename Family::Address>& own) {
+  const auto& packet = *Family::header(m);
+  if (m->nb_segs != 1 || m->data_len < sizeof(wire::Ethernet) + sizeof packet) return false;
+  const wire::Ethernet* frame = dataplane::ethernet(m);
+  return frame->destination == kOwnMac && frame->type.host() == Family::kEtherType &&
+         Family::hops_left(packet) > 1 && Family::is_plain(m, packet, own);
+}
+
+template <class Family>
+void expect_set_as_alone(dataplane::IpBatch<Family>& found, unsigned i, rte_mbuf* m) {
+  dataplane::IpBatch<Family> alone;
+  alone.set(i, m);
+  EXPECT_EQ(found.packets[i], m);
+  EXPECT_EQ(found.frames[i], alone.frames[i]);
+  EXPECT_EQ(found.lengths[i], alone.lengths[i]);
+  EXPECT_EQ(found.hops[i], alone.hops[i]);
+  EXPECT_EQ(found.destinations()[i], alone.destinations()[i]);
+  EXPECT_EQ(m->pkt_len, sizeof(wire::Ethernet) + found.lengths[i]) << "the frame ends with the packet";
+  EXPECT_EQ(m->data_len, m->pkt_len);
+}
+
+class StraightFrames : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!lpm::supported(lpm::Isa::avx512)) return;
     find_ = dataplane::find_straight(lpm::Isa::avx512);
     ASSERT_NE(find_, nullptr);
   }
+  dataplane::Sighted find(rte_mbuf** frames, unsigned count) {
+    return find_({kOwnMac, &own4_, &own6_}, frames, count, ipv4_, ipv6_);
+  }
   dataplane::FindStraight find_ = nullptr;
-  const Own own_ = own_addresses();
+  const Own4 own4_ = own_ipv4();
+  const Own6 own6_ = own_ipv6();
+  dataplane::IpBatch<Ipv4Family> ipv4_;
+  dataplane::IpBatch<Ipv6Family> ipv6_;
 };
 
+class Straight : public StraightFrames, public ::testing::WithParamInterface<std::tuple<unsigned, Mix>> {};
+
 TEST_P(Straight, SaysWhatIsSaidOfEachFrameAlone) {
-  const unsigned count = GetParam();
+  const auto [count, mix] = GetParam();
   unsigned straight_ones = 0, others = 0, missed = 0;
   for (unsigned round = 0; find_ != nullptr && round < 4000 / count; ++round) {
-    Frames frames(count);
-    std::vector<bool> expected;
-    for (unsigned i = 0; i < count; ++i) expected.push_back(is_straight(frames[i], own_));
-    Batch found, alone;
-    std::uint64_t bytes = 0;
-    for (unsigned i = 0; i < count; ++i) bytes += frames[i]->pkt_len;
-    const auto [straight, sum] = find_({kOwnMac, &own_}, frames.data(), count, found);
-    EXPECT_EQ(sum, bytes);
-    ASSERT_EQ(count == 64 ? 0 : straight >> count, 0U) << "frames that are not there";
+    Frames frames(count, mix);
+    std::uint64_t expected4 = 0, expected6 = 0, bytes = 0;
     for (unsigned i = 0; i < count; ++i) {
-      const bool said = (straight >> i & 1) != 0;
-      ++(expected[i] ? straight_ones : others);
-      missed += expected[i] && !said ? 1 : 0;
-      if (!said) continue;
-      ASSERT_TRUE(expected[i]) << "frame " << i << " of " << count << " is not straight";
-      rte_mbuf* m = frames[i];
-      alone.set(i, m);
-      EXPECT_EQ(found.packets[i], m);
-      EXPECT_EQ(found.frames[i], alone.frames[i]);
-      EXPECT_EQ(found.lengths[i], alone.lengths[i]);
-      EXPECT_EQ(found.hops[i], alone.hops[i]);
-      EXPECT_EQ(found.destinations()[i], alone.destinations()[i]);
-      EXPECT_EQ(m->pkt_len, sizeof(wire::Ethernet) + found.lengths[i]) << "the frame ends with the packet";
-      EXPECT_EQ(m->data_len, m->pkt_len);
+      expected4 |= std::uint64_t{is_straight<Ipv4Family>(frames[i], own4_)} << i;
+      expected6 |= std::uint64_t{is_straight<Ipv6Family>(frames[i], own6_)} << i;
+      bytes += frames[i]->pkt_len;
+    }
+    const dataplane::Sighted said = find(frames.data(), count);
+    EXPECT_EQ(said.bytes, bytes);
+    ASSERT_EQ(said.ipv4 & ~expected4, 0U) << "not straight, of " << count;
+    ASSERT_EQ(said.ipv6 & ~expected6, 0U) << "not straight, of " << count;
+    straight_ones += static_cast<unsigned>(std::popcount(expected4 | expected6));
+    others += count - static_cast<unsigned>(std::popcount(expected4 | expected6));
+    missed += static_cast<unsigned>(std::popcount((expected4 & ~said.ipv4) | (expected6 & ~said.ipv6)));
+    for (unsigned i = 0; i < count; ++i) {
+      if ((said.ipv4 >> i & 1) != 0) expect_set_as_alone(ipv4_, i, frames[i]);
+      if ((said.ipv6 >> i & 1) != 0) expect_set_as_alone(ipv6_, i, frames[i]);
     }
   }
   if (find_ == nullptr) return;
@@ -120,18 +170,25 @@ TEST_P(Straight, SaysWhatIsSaidOfEachFrameAlone) {
   EXPECT_LT(missed, straight_ones);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bursts, Straight, ::testing::Values(1, 3, 15, 16, 17, 33, 64));
+INSTANTIATE_TEST_SUITE_P(Bursts, Straight,
+                         ::testing::Combine(::testing::Values(1, 3, 15, 16, 17, 33, 64),
+                                            ::testing::Values(Mix::ipv4, Mix::ipv6, Mix::both)));
 
-TEST_F(Straight, FramesWithoutAFaultAreStraight) {
+TEST_F(StraightFrames, WithoutAFaultAreStraight) {
   if (find_ == nullptr) return;
-  const Bytes frame = ethernet(kOwnMac, mac("02:00:00:00:00:99"), 0x0800, Ipv4Packet{}.bytes());
+  const MacAddress from = mac("02:00:00:00:00:99");
+  const Bytes frame4 = ethernet(kOwnMac, from, 0x0800, Ipv4Packet{}.bytes());
+  const Bytes frame6 = frame(kOwnMac, from, Ipv6Packet{});
   std::vector<rte_mbuf*> frames;
-  for (unsigned i = 0; i < 64; ++i) frames.push_back(make_mbuf(frame));
-  Batch batch;
-  EXPECT_EQ(find_({kOwnMac, &own_}, frames.data(), 64, batch).straight, ~std::uint64_t{0});
+  for (unsigned i = 0; i < 64; ++i) frames.push_back(make_mbuf(i % 2 == 0 ? frame4 : frame6));
+  constexpr std::uint64_t kEven = 0x5555'5555'5555'5555, kGroup = 0xffff'0000;
+  dataplane::Sighted said = find(frames.data(), 64);
+  EXPECT_EQ(said.ipv4, kEven);
+  EXPECT_EQ(said.ipv6, ~kEven);
   frames[20]->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED;
-  EXPECT_EQ(find_({kOwnMac, &own_}, frames.data(), 64, batch).straight, ~(std::uint64_t{0xffff} << 16))
-      << "a tag that the port took off is looked at one by one";
+  said = find(frames.data(), 64);
+  EXPECT_EQ(said.ipv4, kEven & ~kGroup) << "a tag that the port took off is looked at one by one";
+  EXPECT_EQ(said.ipv6, ~kEven & ~kGroup);
   for (rte_mbuf* m : frames) rte_pktmbuf_free(m);
 }
 
