@@ -2,7 +2,7 @@
 # SONiC's PTF tests, unmodified, against Millrace (docs/ptf.md; --help lists the options). Installs what is missing
 # and builds; the checkouts of sonic-net/sonic-mgmt and p4lang/ptf are the caller's.
 #   scripts/ptf.sh SONIC_MGMT [PTF] [--only REGEX] [--seed N] [--logs DIR] [--list]
-# The last line is `N passed, N failed, N skipped, N differs`; exit status 1 if any failed.
+# The last line is `N passed, N failed, N differs`; exit status 1 if any failed.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case ${1:-} in -h | --help) exec /usr/bin/python3 tests/ptf/run.py --help ;; esac

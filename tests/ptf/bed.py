@@ -17,14 +17,13 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/system"))
 
-from basics import DAEMON, sh  # noqa: E402
 from lab import Lab, Port  # noqa: E402
 
 PORTS = range(6)
 UPLINKS = [2, 3, 4, 5]  # the default route's next hops
 # 9100 is every SONiC port's; buffers for it take much memory, so that only the ports of mtu_test have it.
 MTUS = [9100, 9100, 1500, 1500, 1500, 1500]
-IPV4, IPV6 = 4, 6
+IPV4, IPV6 = FAMILIES = 4, 6
 
 ROUTER_MAC = "02:00:00:00:5e:1c"  # one for all ports, as the tests expect
 
@@ -84,7 +83,7 @@ class Bed:
 
     def __init__(self, directory, seed):
         self.directory = pathlib.Path(directory)
-        self.routes = {family: make_routes(family, seed) for family in (IPV4, IPV6)}
+        self.routes = {family: make_routes(family, seed) for family in FAMILIES}
         self.down = set()
         self.lab = Lab()
 
@@ -104,32 +103,24 @@ class Bed:
         self.ports = [Port(self.lab, f"p{number}", MTUS[number], self.tester) for number in PORTS]
         for port in self.ports:
             port.set_router_mac(ROUTER_MAC)
-        self.no_ipv6 = self._why_no_ipv6()
-        self.families = [IPV4] if self.no_ipv6 else [IPV4, IPV6]
-        self.router = self.lab.router(self._config(self.families))
+        self.router = self.lab.router(self._config())
 
     # --- the router
 
-    def _config(self, families):
+    def _config(self):
         interfaces = {}
         for number, port in enumerate(self.ports):
-            addresses = [f"{own(family, number)}/{connected(family, number).split('/')[1]}" for family in families]
+            addresses = [f"{own(family, number)}/{connected(family, number).split('/')[1]}" for family in FAMILIES]
             if number in ARP_ADDRESSES:
                 addresses.append(ARP_ADDRESSES[number])
             interfaces[port.name] = {"mtu": MTUS[number], "addresses": addresses}
         return self.lab.config(
             interfaces,
             routes=[{"prefix": prefix, "via": [peer(family, number) for number in ports]}
-                    for family in families for prefix, ports in self.routes[family].items()],
+                    for family in FAMILIES for prefix, ports in self.routes[family].items()],
             neighbors=[{"address": peer(family, number), "mac": port.mac, "interface": port.name}
-                       for family in families for number, port in enumerate(self.ports)],
+                       for family in FAMILIES for number, port in enumerate(self.ports)],
             dataplane={"memory": "1G"})
-
-    def _why_no_ipv6(self):
-        """What millraced says against IPv6 addresses, routes and neighbours; nothing if it takes them."""
-        unborn = self.lab.router(self._config([IPV6]), name="check", start=False)
-        check = sh(DAEMON, "--check", unborn.file, check=False)
-        return "" if check.returncode == 0 else check.stdout.strip().splitlines()[0].removeprefix(f"{unborn.file}:")
 
     def set_link(self, number, up):
         self.ports[number].set_carrier(up)
@@ -137,7 +128,7 @@ class Bed:
 
     def set_next_hops(self, family, prefix, ports):
         self.routes[family][prefix] = ports
-        self.router.apply(self._config(self.families))
+        self.router.apply(self._config())
 
     # --- files for the tests
 
@@ -149,7 +140,7 @@ class Bed:
     def fib_file(self):
         """fib.py: a prefix and its next hops a line, each a list of ports; none where the router itself is."""
         lines = []
-        for family in self.families:
+        for family in FAMILIES:
             lines += [f"{connected(family, number)} []" for number in PORTS]
             for prefix, ports in self.routes[family].items():
                 lines.append(f"{prefix} " + (" ".join(f"[{n}]" for n in ports if n not in self.down) or "[]"))
