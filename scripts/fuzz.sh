@@ -42,7 +42,7 @@ cpu_seconds() {  # of process $1, user and system; empty when it is gone
 run() {  # run TARGET: from the kept inputs and the seeds; a graceful end once the time is used up
   local target=$1 corpus=build-fuzz/corpus/$1 findings=build-fuzz/findings/$1 log=build-fuzz/$1.fuzz.log pid status=0
   mkdir -p "$corpus" "$findings"
-  "$built/${target}_fuzz" "$corpus" "tests/fuzz/corpus/$target" -entropic=0 -timeout=60 -rss_limit_mb=4096 \
+  "$built/${target}_fuzz" "$corpus" "tests/fuzz/corpus/$target" -entropic=0 -timeout=10 -rss_limit_mb=4096 \
     -print_final_stats=1 -artifact_prefix="$findings/" >"$log" 2>&1 &
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do
