@@ -91,44 +91,58 @@ struct Class {
   }
 }
 
+// The frames of one family on their way into its batch. `from` of keep() is not before the place it gets.
+template <class Family>
+struct Sorted {
+  IpBatch<Family>& batch;
+  unsigned count = 0;
+  std::uint64_t straight = 0;  // of places in the batch
+
+  void keep(unsigned from) {
+    straight |= std::uint64_t{1} << count;
+    batch.move(from, count++);
+  }
+  void add(rte_mbuf* m) { batch.packets[count++] = m; }
+};
+
 // Frames that are not all straight, each to its kind.
 [[gnu::noinline]] void sort(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count,
-                            const Sighted& sighted, IpBatch<Ipv4Family>& ipv4, IpBatch<Ipv6Family>& ipv6) {
+                            const Sighted& sighted, IpBatch<Ipv4Family>& ipv4_batch,
+                            IpBatch<Ipv6Family>& ipv6_batch) {
+  Sorted<Ipv4Family> ipv4{ipv4_batch};
+  Sorted<Ipv6Family> ipv6{ipv6_batch};
   rte_mbuf* tagged[kBurst];
   std::uint16_t vlans[kBurst];
-  unsigned ipv4_count = 0, ipv6_count = 0, tagged_count = 0;
+  unsigned tagged_count = 0;
   const std::uint64_t mac = in.mac.as_u48();
   constexpr std::uint16_t kIpv4 = Be16(wire::kEtherTypeIpv4).wire(),
                           kIpv6 = Be16(wire::kEtherTypeIpv6).wire();
-  std::uint64_t straight_ipv4 = 0, straight_ipv6 = 0;  // of places in the batches
+  const std::uint64_t straight = sighted.ipv4 | sighted.ipv6;
   for (unsigned i = 0; i < count; ++i) {
     rte_mbuf* m = frames[i];
-    if ((sighted.ipv4 >> i & 1) != 0) {
-      straight_ipv4 |= std::uint64_t{1} << ipv4_count;
-      ipv4.move(i, ipv4_count++);
-      continue;
-    }
-    if ((sighted.ipv6 >> i & 1) != 0) {
-      straight_ipv6 |= std::uint64_t{1} << ipv6_count;
-      ipv6.move(i, ipv6_count++);
+    if ((straight >> i & 1) != 0) {
+      if ((sighted.ipv4 >> i & 1) != 0)
+        ipv4.keep(i);
+      else
+        ipv6.keep(i);
       continue;
     }
     const std::uint16_t type = type_of_straight(m, mac);
     if (type == kIpv4) {
-      ipv4.packets[ipv4_count++] = m;
+      ipv4.add(m);
       continue;
     }
     if (type == kIpv6) {
-      ipv6.packets[ipv6_count++] = m;
+      ipv6.add(m);
       continue;
     }
     const Class c = classify(in, m);
     switch (c.kind) {
       case Class::Kind::ipv4:
-        ipv4.packets[ipv4_count++] = m;
+        ipv4.add(m);
         break;
       case Class::Kind::ipv6:
-        ipv6.packets[ipv6_count++] = m;
+        ipv6.add(m);
         break;
       case Class::Kind::arp:
         worker.punt(m, in.id, PuntClass::arp);
@@ -142,8 +156,8 @@ struct Class {
         break;
     }
   }
-  if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count, straight_ipv4);
-  if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, straight_ipv6);
+  if (ipv4.count != 0) ipv4_burst(worker, in, ipv4.batch, ipv4.count, ipv4.straight);
+  if (ipv6.count != 0) ipv6_burst(worker, in, ipv6.batch, ipv6.count, ipv6.straight);
   if (tagged_count != 0) [[unlikely]]
     receive_vlans(worker, in, tagged, vlans, tagged_count);
 }

@@ -11,6 +11,9 @@
 namespace millrace::dataplane {
 namespace {
 
+// Of packets that leave by none: it is not complete, so that none goes straight by it.
+constexpr Adjacency kNoAdjacency;
+
 // Both MACs of a frame, in two registers.
 class MacPair {
  public:
@@ -33,7 +36,7 @@ class IpBurst {
   using Header = std::remove_pointer_t<decltype(Family::header(nullptr))>;
   using Address = typename Family::Address;
 
-  // Where the packets of a burst go: by an adjacency, or by none, which is one that no packet fits.
+  // Where the packets of a burst go: by an adjacency, or by kNoAdjacency.
   struct OneWay {
     static constexpr bool kSame = true;
     NextHop to;
@@ -48,7 +51,6 @@ class IpBurst {
     [[nodiscard]] NextHop next_hop(unsigned i) const { return to[i]; }
     [[nodiscard]] const Adjacency& adjacency(unsigned i) const { return *by[i]; }
   };
-  static inline const Adjacency no_adjacency{};
   // Packets in a row, from `first` on, that leave by one interface: the worker gets them together.
   struct Leaving {
     InterfaceId interface = kNoInterface;
@@ -64,7 +66,6 @@ class IpBurst {
         in_(in),
         fib_(tables_.fib<Address>(in.fib)),
         own_(tables_.own_addresses<Address>()),
-        counters_(&worker.count_adjacency(0)),
         batch_(batch) {}
 
   void run(unsigned count, std::uint64_t straight) {
@@ -148,33 +149,29 @@ class IpBurst {
   }
 
   const Adjacency& adjacency_of(NextHop next_hop) const {
-    return next_hop.kind() == NextHop::Kind::forward ? tables_.adjacency(next_hop.index()) : no_adjacency;
+    return next_hop.kind() == NextHop::Kind::forward ? tables_.adjacency(next_hop.index()) : kNoAdjacency;
   }
 
   // 5.2.1.2: for us, or on to a next hop, or to the one of a group that the packet's flow takes.
   void choose(unsigned count) {
     const Tables& tables = tables_;
-    const Adjacency* const adjacencies = &tables.adjacency(0);
     const NextHopId* const ids = next_hops();
     for (unsigned i = 0; i < count; ++i) {
-      NextHop next_hop = tables.next_hop(ids[i]);
-      if (next_hop.kind() != NextHop::Kind::forward) [[unlikely]] {
-        if (next_hop.kind() == NextHop::Kind::group) {
-          next_hop = member(next_hop, batch_.packets[i]);
-        } else {
-          adjacencies_[i] = &no_adjacency;
-          new (without() + i) NextHop(next_hop);
-          continue;
-        }
-      }
-      const Adjacency* const adjacency = adjacencies + next_hop.index();
+      const NextHop next_hop = tables.next_hop(ids[i]);
+      const Adjacency* adjacency = &kNoAdjacency;
+      if (next_hop.kind() == NextHop::Kind::forward) [[likely]]
+        adjacency = &tables.adjacency(next_hop.index());
+      else if (next_hop.kind() == NextHop::Kind::group)
+        adjacency = &member(next_hop, batch_.packets[i]);
+      else
+        new (without() + i) NextHop(next_hop);
       __builtin_prefetch(adjacency);
       adjacencies_[i] = adjacency;
     }
   }
-  NextHop member(NextHop group, rte_mbuf* m) const {
+  const Adjacency& member(NextHop group, rte_mbuf* m) const {
     const std::uint32_t hash = Family::flow_hash(m, *Family::header(m), tables_.flow_hashing());
-    return NextHop::forward(AdjacencyId(tables_.bucket(group.bucket(hash))));
+    return tables_.adjacency(tables_.bucket(group.bucket(hash)));
   }
 
   template <class Ways>
@@ -187,7 +184,7 @@ class IpBurst {
       if (straight != 0) [[likely]]
         continue;
       transmit(leaving, i);
-      if (&adjacency == &no_adjacency)
+      if (&adjacency == &kNoAdjacency)
         deliver(batch_.packets[i], ways.next_hop(i));
       else
         forward_otherwise(batch_.packets[i], adjacency);
@@ -322,7 +319,7 @@ class IpBurst {
   }
 
   void count(const Adjacency& adjacency, std::uint64_t packets, std::uint64_t bytes) {
-    AdjacencyCounters& counters = counters_[adjacency.counter];
+    AdjacencyCounters& counters = worker_.count_adjacency(adjacency.counter);
     counters.packets.add(packets);
     counters.bytes.add(bytes);
   }
@@ -338,7 +335,6 @@ class IpBurst {
   const InterfaceView& in_;
   const lpm::Lookup<Address>& fib_;
   const OwnAddresses<Address>& own_;
-  AdjacencyCounters* const counters_;
   IpBatch<Family>& batch_;
   alignas(64) std::byte next_hops_[kBurst * sizeof(NextHopId)];
   const Adjacency* adjacencies_[kBurst];

@@ -173,7 +173,7 @@ struct Sixteen {
   Headers headers;
 };
 
-AVX512 void cut_to(const Sixteen& of, __mmask16 lanes, __m512i end, const std::uint32_t* lengths) {
+AVX512 void cut_longer(const Sixteen& of, __mmask16 lanes, __m512i end, const std::uint32_t* lengths) {
   const __mmask16 longer = _mm512_mask_cmpneq_epi32_mask(lanes, end, of.buffers.lengths);
   if (longer != 0) [[unlikely]]
     cut(of.packets, lengths, longer);
@@ -199,7 +199,7 @@ AVX512 __mmask16 find_ipv4(const StraightSearch& search, const Sixteen& of, __mm
   _mm512_storeu_si512(batch.destinations() + of.at, swapped(word[7]));
   _mm512_storeu_si512(batch.lengths + of.at, length);
   _mm512_storeu_si512(batch.hops + of.at, after_hop(word[5]));
-  cut_to(of, lanes, end, batch.lengths + of.at);
+  cut_longer(of, lanes, end, batch.lengths + of.at);
   return lanes;
 }
 
@@ -256,7 +256,7 @@ AVX512 __mmask16 find_ipv6(const StraightSearch& search, const Sixteen& of, __mm
   _mm512_storeu_si512(batch.lengths + of.at, length);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(batch.hops + of.at),
                    _mm512_cvtepi32_epi8(_mm512_sub_epi32(hops, all(1))));
-  cut_to(of, lanes, end, batch.lengths + of.at);
+  cut_longer(of, lanes, end, batch.lengths + of.at);
   return lanes;
 }
 
