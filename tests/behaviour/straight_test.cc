@@ -60,9 +60,21 @@ class Frames {
     packet.source = Ipv4Address(kOctets[draw(13)], 0, 1, static_cast<std::uint8_t>(draw(256)));
     packet.destination = Ipv4Address(kOctets[draw(13)], 0, 2, static_cast<std::uint8_t>(draw(256)));
     packet.payload = pattern(draw(60));
+    // End of Option List: the first 20 bytes alone have the right checksum, too.
+    if (draw(16) == 0) packet.options = Bytes(4);
     if (draw(8) == 0) packet.total_length = static_cast<std::uint16_t>(draw(100));
     if (draw(8) == 0) packet.checksum = static_cast<std::uint16_t>(draw(65536));
+    if (draw(8) == 0) give_checksum(packet, draw(2) == 0 ? 0xfeff : 0x0000);
     return packet.bytes();
+  }
+  // By its identification. Those are the checksums that one less in the TTL carries beyond; a sender may
+  // write zero as 0xffff.
+  static void give_checksum(Ipv4Packet& packet, std::uint16_t checksum) {
+    packet.identification = 0;
+    packet.checksum.reset();
+    const unsigned sum = get16(packet.bytes(), 10) + (0xffffU ^ checksum);
+    packet.identification = static_cast<std::uint16_t>(sum % 0xffff);
+    if (checksum == 0) packet.checksum = 0xffff;
   }
   static Bytes make_ipv6() {
     Ipv6Packet packet;
