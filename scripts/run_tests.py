@@ -34,11 +34,13 @@ class Outcome:
     passed: int = 0
     failed: list[str] = dataclasses.field(default_factory=list)
     skipped: list[str] = dataclasses.field(default_factory=list)
+    said: dict[str, str] = dataclasses.field(default_factory=dict)  # by a failed test's name: what it said, in short
 
     def add(self, other: "Outcome") -> None:
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
+        self.said |= other.said
 
     def line(self) -> str:
         text = f"{self.passed} passed, {len(self.failed)} failed"
@@ -70,8 +72,9 @@ def gtest_outcome(report, prefix):
     for suite in json.loads(report.read_text())["testsuites"]:
         for case in suite["testsuite"]:
             name = f"{prefix}: {case['classname']}.{case['name']}"
-            if case.get("failures"):
+            if failures := case.get("failures"):
                 outcome.failed.append(name)
+                outcome.said[name] = failures[0].get("failure", "")
             elif case.get("status") == "NOTRUN" or case.get("result") == "SKIPPED":  # disabled in the source, or by itself
                 outcome.skipped.append(name)
             else:
@@ -186,8 +189,10 @@ def junit_outcome(report):
     outcome = Outcome()
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         name = f"system: {case.get('classname', '').split('.')[-1]}::{case.get('name')}"
-        if case.find("failure") is not None or case.find("error") is not None:
+        failure = next((found for kind in ("failure", "error") if (found := case.find(kind)) is not None), None)
+        if failure is not None:
             outcome.failed.append(name)
+            outcome.said[name] = failure.get("message", "")
         elif (skip := case.find("skipped")) is not None:
             outcome.skipped.append(f"{name}: {skip.get('message', '')}")
         else:
@@ -256,7 +261,10 @@ def main():
         print("\n".join("  " + name for name in total.skipped))
     if total.failed:
         print("\n== failed")
-        print("\n".join("  " + name for name in total.failed))
+        for name in total.failed:
+            print(f"  {name}")
+            if name in total.said:
+                print(indent(total.said[name], lines=20))
     print("\n" + total.line())
     return 1 if total.failed or (CI and total.skipped) or total.passed == 0 else 0
 
