@@ -22,6 +22,7 @@ class Arp final : public NeighborSpeaker {
   std::optional<dataplane::DropReason> handle(rte_mbuf* m, const Interface& ingress);
 
   void ask(const Interface& on, const IpAddress& target, std::optional<MacAddress> last) override;
+  void sync(const Interface&) override {}
   void announce(const Interface& interface) override;  // gratuitous ARP for its addresses (RFC 5227 3)
   void stop(InterfaceId) override {}
 

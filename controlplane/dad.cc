@@ -9,10 +9,16 @@ constexpr std::uint64_t kWaitNs = 1'000'000'000;  // RFC 4861 10: RetransTimer, 
 
 }  // namespace
 
+void Dad::probe(const Interface& interface, Ipv6Address address, Entry& entry) {
+  if (messages_left_ == 0) return;  // too many at once: at one of the next ticks
+  --messages_left_;
+  entry.probed = true;
+  hooks_.probe(interface, address);
+}
+
 void Dad::begin(const Interface& interface, Ipv6Address address) {
   const auto [at, is_new] = entries_.try_emplace({address, interface.id});
-  if (!is_new) return;
-  hooks_.probe(interface, address);
+  if (is_new) probe(interface, address, at->second);
 }
 
 void Dad::sync(const Interface& interface) {
@@ -33,18 +39,24 @@ void Dad::stop(InterfaceId interface) {
 void Dad::conflict(const Interface& interface, Ipv6Address address) {
   const auto at = entries_.find({address, interface.id});
   if (at == entries_.end() || at->second.state != State::tentative) return;
-  at->second = {State::duplicate, 0};
+  at->second.state = State::duplicate;
   spdlog::error("interface {}: {} is in use by somebody else on the link, and is not used here",
                 interface.name, address.to_string());
 }
 
 void Dad::tick() {
+  messages_left_ = kMessagesPerTick;
   for (auto& [key, entry] : entries_) {
+    if (messages_left_ == 0) return;
     if (entry.state != State::tentative) continue;
+    const Interface* on = interfaces_.find(key.second);
+    if (on == nullptr) continue;
+    if (!entry.probed) probe(*on, key.first, entry);
     if (entry.deadline_ns == 0) entry.deadline_ns = now_ns_ + kWaitNs;
     if (entry.deadline_ns > now_ns_) continue;
+    --messages_left_;
     entry.state = State::preferred;
-    if (const Interface* on = interfaces_.find(key.second)) hooks_.unique(*on, key.first);
+    hooks_.unique(*on, key.first);
   }
 }
 

@@ -20,10 +20,12 @@ namespace millrace::controlplane {
 class Dad {
  public:
   enum class State : std::uint8_t { tentative, preferred, duplicate };
+  // Each sends a message: no more between two ticks than kMessagesPerTick, however many addresses there are.
   struct Hooks {
     std::function<void(const Interface&, Ipv6Address)> probe;  // is anybody else there?
     std::function<void(const Interface&, Ipv6Address)> unique;
   };
+  static constexpr unsigned kMessagesPerTick = 64;
 
   explicit Dad(const Interfaces& interfaces) : interfaces_(interfaces) {}
   void set_hooks(Hooks hooks) { hooks_ = std::move(hooks); }
@@ -45,15 +47,18 @@ class Dad {
  private:
   struct Entry {
     State state = State::tentative;
-    std::uint64_t deadline_ns = 0;
+    bool probed = false;
+    std::uint64_t deadline_ns = 0;  // set at the tick that finds it probed
   };
   using Entries = std::map<std::pair<Ipv6Address, InterfaceId>, Entry>;
 
   void begin(const Interface& interface, Ipv6Address address);
+  void probe(const Interface& interface, Ipv6Address address, Entry& entry);
 
   const Interfaces& interfaces_;
   Hooks hooks_;
   std::uint64_t now_ns_ = 0;
+  unsigned messages_left_ = kMessagesPerTick;
   Entries entries_;
 };
 

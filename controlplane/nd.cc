@@ -42,14 +42,17 @@ void Nd::tick() {
   advertiser_.tick();
 }
 
-void Nd::announce(const Interface& interface) {
+void Nd::sync(const Interface& interface) {
   dad_.sync(interface);
+  advertiser_.sync(interface);
+}
+
+void Nd::announce(const Interface& interface) {
   for (const auto& own : interface.config.addresses.ipv6) {
     if (dad_.state(interface.id, own.address) == Dad::State::preferred) {
       advertise_unsolicited(interface, own.address);
     }
   }
-  advertiser_.sync(interface);
 }
 
 void Nd::stop(InterfaceId interface) {

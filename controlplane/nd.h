@@ -30,7 +30,9 @@ class Nd final : public NeighborSpeaker {
   std::optional<dataplane::DropReason> handle(rte_mbuf* m, const Interface& ingress, std::uint32_t at);
 
   void ask(const Interface& on, const IpAddress& target, std::optional<MacAddress> last) override;
-  // Duplicate detection for what is new, unsolicited advertisements (7.2.6) of what is known to be unique.
+  // Duplicate detection for what is new, and router advertisements as configured.
+  void sync(const Interface& interface) override;
+  // Unsolicited advertisements (7.2.6) of what is known to be unique.
   void announce(const Interface& interface) override;
   void stop(InterfaceId interface) override;
 

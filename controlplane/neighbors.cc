@@ -13,6 +13,8 @@ using LinkState = NextHops::LinkState;
 namespace {
 // Work at one tick is bounded: a flood of unknown destinations must not hold the control loop.
 constexpr unsigned kExpiriesPerTick = 128;
+// Frames, too: a thousand interfaces at once would fill the way to a worker, and others' frames find no room.
+constexpr unsigned kAnnouncementsPerTick = 64;
 }  // namespace
 
 std::string_view Neighbors::name(State state) {
@@ -237,6 +239,7 @@ void Neighbors::expire(Entries::iterator at) {
 }
 
 void Neighbors::tick() {
+  announce_waiting();
   first_requests_ = kExpiriesPerTick;
   for (unsigned done = 0; done < kExpiriesPerTick && !deadlines_.empty(); ++done) {
     const auto [deadline, key] = *deadlines_.begin();
@@ -304,7 +307,23 @@ void Neighbors::forget(Entries::iterator at) {
 }
 
 void Neighbors::announce(const Interface& interface) {
+  for (NeighborSpeaker* speaker : speakers_) speaker->sync(interface);
+  if (announcements_ == 0) {  // too many at once: at one of the next ticks
+    to_announce_.insert(interface.id);
+    return;
+  }
+  --announcements_;
   for (NeighborSpeaker* speaker : speakers_) speaker->announce(interface);
+}
+
+void Neighbors::announce_waiting() {
+  announcements_ = kAnnouncementsPerTick;
+  for (; announcements_ != 0 && !to_announce_.empty(); --announcements_) {
+    const Interface* interface = interfaces_.find(*to_announce_.begin());
+    to_announce_.erase(to_announce_.begin());
+    if (interface == nullptr || !interface->up) continue;
+    for (NeighborSpeaker* speaker : speakers_) speaker->announce(*interface);
+  }
 }
 
 }  // namespace millrace::controlplane

@@ -107,9 +107,10 @@ class Neighbors {
   void remove_fixed(NeighborKey key);
   void flush(InterfaceId interface, bool fixed_too);  // link down, or the interface goes
   void flush_off_link(
-      const Interface& interface);            // those that its addresses no longer reach; static ones stay
-  void announce(const Interface& interface);  // its addresses, in both families
-  void tick();                                // timers that are due
+      const Interface& interface);  // those that its addresses no longer reach; static ones stay
+  // The interface came up, or its addresses or MAC changed: both families follow, and say so soon.
+  void announce(const Interface& interface);
+  void tick();  // timers that are due, and announcements that had to wait
 
   [[nodiscard]] std::pair<NextHops::LinkState, MacAddress> known(NeighborKey key) const;
   [[nodiscard]] const std::map<NeighborKey, Entry>& entries() const { return entries_; }
@@ -133,6 +134,7 @@ class Neighbors {
   void forget(Entries::iterator at);
   void set_deadline(Entries::iterator at, std::uint64_t deadline_ns);
   std::deque<rte_mbuf*> take_waiting(Entry& entry);
+  void announce_waiting();
   void drop_waiting(NeighborKey key, Entry& entry, dataplane::DropReason reason);
 
   const Interfaces& interfaces_;
@@ -146,6 +148,8 @@ class Neighbors {
   std::size_t incomplete_ = 0;
   std::size_t waiting_ = 0;        // packets, over all entries
   unsigned first_requests_ = 128;  // that may still go out before the next tick
+  unsigned announcements_ = 64;    // of interfaces, that may
+  std::set<InterfaceId> to_announce_;
   Counters counters_;
 };
 

@@ -367,6 +367,32 @@ neighbors: [{address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}]
   expect_frames({asks("a", "10.0.1.1", "10.0.1.1"), asks("a", "10.0.3.1", "10.0.3.1")}, two().received("a"));
 }
 
+// The way to a worker has to have room for other frames.
+TEST_F(Arp, Rfc5227_2_3_ManyInterfacesAreAnnouncedAFewAtATick) {
+  std::string yaml = "interfaces:\n  b: {device: @b, mtu: 1000, addresses: [10.0.2.1/24]}\n";
+  std::vector<Bytes> all = {asks("b", "10.0.2.1", "10.0.2.1")};
+  for (unsigned vlan = 1; vlan <= 200; ++vlan) {
+    const std::string own = "10.1." + std::to_string(vlan) + ".1", id = std::to_string(vlan);
+    yaml += "  v" + id + ": {parent: b, mtu: 1000, vlan: " + id + ", addresses: [" + own + "/24]}\n";
+    Bytes frame = asks("b", own.c_str(), own.c_str());
+    const Bytes tag = {0x81, 0, 0, static_cast<std::uint8_t>(vlan)};
+    frame.insert(frame.begin() + 12, tag.begin(), tag.end());
+    all.push_back(frame);
+  }
+  ASSERT_TRUE(two().apply(yaml));
+  std::vector<Bytes> announced;
+  for (unsigned tick = 0; tick < 4; ++tick) {
+    two().run();
+    const std::vector<Bytes> now = two().received("b");
+    EXPECT_LE(now.size(), 64U);
+    announced.insert(announced.end(), now.begin(), now.end());
+    two().control().tick();
+  }
+  std::ranges::sort(announced);
+  std::ranges::sort(all);
+  expect_frames(all, announced);
+}
+
 // Rule 22.
 TEST_F(Arp, TooManyUnknownNeighborsAreBounded) {
   LabOptions options;

@@ -99,6 +99,7 @@ def test_a_thousand_vlans(lab):
     print(f"{each / 1024:.1f} KiB resident each; {len(pinger.lost)} of {pinger.sent} pings lost meanwhile")
     assert each <= BYTES_EACH
     assert pinger.lost == []
+    assert net.router.get("/v1/counters")["control"]["frames_lost"] == 0  # announcements of all these addresses
     assert len(net.router.get("/v1/interfaces")["interfaces"]) == 3 + len(VLANS)
     for vlan in LOOKED_AT:
         arrives_from(net, vlan)

@@ -164,6 +164,48 @@ TEST_F(DadTest, AddressesThatGoAreForgottenAndAreNewWhenTheyComeBack) {
   EXPECT_EQ(state(kGlobal), State::tentative);
 }
 
+// A thousand interfaces may come at once: the way to a worker has to have room for other frames.
+TEST_F(DadTest, NoMoreMessagesThanAFewAtATickAndNoneIsForgotten) {
+  std::vector<Ipv6Address> many;
+  for (unsigned i = 1; i <= 2 * Dad::kMessagesPerTick; ++i)
+    many.push_back(*Ipv6Address::parse("2001:db8::" + std::to_string(i)));
+  configure(*wan_, many);
+  many.push_back(own_);
+  dad_.sync(*wan_);
+  EXPECT_EQ(probes_.size(), Dad::kMessagesPerTick);
+  for (unsigned tick = 0; tick < 4; ++tick) {
+    const std::size_t before = probes_.size();
+    tick_at(tick * 5);
+    EXPECT_LE(probes_.size(), before + Dad::kMessagesPerTick);
+  }
+  EXPECT_EQ(sorted(probes_), sorted(on_wan(many)));
+  tick_at(999);
+  EXPECT_TRUE(unique_.empty());
+  for (unsigned tick = 0; tick < 5; ++tick) {
+    const std::size_t before = unique_.size();
+    tick_at(1015 + tick * 5);
+    EXPECT_LE(unique_.size(), before + Dad::kMessagesPerTick);
+  }
+  EXPECT_EQ(sorted(unique_), sorted(on_wan(many)));
+}
+
+TEST_F(DadTest, AnAddressIsUniqueASecondBehindItsProbe) {
+  std::vector<Ipv6Address> many;
+  for (unsigned i = 1; i <= Dad::kMessagesPerTick; ++i)
+    many.push_back(*Ipv6Address::parse("2001:db8::" + std::to_string(i)));
+  configure(*wan_, many);
+  dad_.sync(*wan_);
+  const Ipv6Address last = many.back();
+  EXPECT_EQ(std::ranges::count(probes_, std::pair(wan_->id, last)), 0) << "it has to wait";
+  tick_at(500);
+  EXPECT_EQ(std::ranges::count(probes_, std::pair(wan_->id, last)), 1);
+  tick_at(1499);
+  EXPECT_EQ(state(last), State::tentative);
+  tick_at(1500);
+  tick_at(1505);
+  EXPECT_EQ(state(last), State::preferred);
+}
+
 TEST_F(DadTest, InterfacesWithoutIpv6HaveNothingToProbeFor) {
   wan_->config.mtu = 1279;
   dad_.sync(*wan_);
