@@ -66,8 +66,8 @@ static_assert(sizeof(Message) == kHeaders);
 void complete(Message& message, std::uint32_t length, std::uint16_t rest) {
   message.ip.payload_length = Be16(static_cast<std::uint16_t>(length));
   message.icmp.checksum = Be16(0);
-  std::uint64_t sum = pseudo_header_sum(Ipv6Address(message.ip.source), Ipv6Address(message.ip.destination),
-                                        length, wire::kProtocolIcmpv6);
+  std::uint64_t sum = wire::pseudo_header_sum(
+      Ipv6Address(message.ip.source), Ipv6Address(message.ip.destination), length, wire::kProtocolIcmpv6);
   sum = checksum_add(std::as_bytes(std::span(&message.icmp, 1)), sum + rest);
   message.icmp.checksum = Be16::from_wire(static_cast<std::uint16_t>(~checksum_fold(sum)));
 }
@@ -81,7 +81,7 @@ std::optional<DropReason> Icmp6::deliver(rte_mbuf* m, const Interface& ingress, 
   const std::uint32_t length =
       static_cast<std::uint32_t>(sizeof(wire::Ipv6)) + ip->payload_length.host() - at;
   const auto icmp = read_message(m, at);
-  const std::uint64_t pseudo = pseudo_header_sum(source, destination, length, wire::kProtocolIcmpv6);
+  const std::uint64_t pseudo = wire::pseudo_header_sum(source, destination, length, wire::kProtocolIcmpv6);
   if (!icmp || checksum_fold(pseudo + checksum_sum(m, kL2 + at, length)) != 0xffff) {
     return DropReason::local_icmp_invalid;
   }

@@ -16,7 +16,7 @@ constexpr std::size_t kLongest = 1500 - sizeof(wire::Ipv6);
 
 bool checksum_is_right(const rte_mbuf* m, const NdMessage& message, std::uint32_t at, std::uint32_t length) {
   const std::uint64_t pseudo =
-      pseudo_header_sum(message.source, message.destination, length, wire::kProtocolIcmpv6);
+      wire::pseudo_header_sum(message.source, message.destination, length, wire::kProtocolIcmpv6);
   return checksum_fold(pseudo + checksum_sum(m, at, length)) == 0xffff;
 }
 
@@ -108,7 +108,7 @@ void write_nd(std::byte* to, Ipv6Address source, Ipv6Address destination,
                       wire::kNdHopLimit, source.bytes(), destination.bytes()};
   std::memcpy(to, &ip, sizeof ip);
   std::memcpy(to + sizeof ip, message.data(), message.size());
-  const std::uint64_t sum = pseudo_header_sum(source, destination, length, wire::kProtocolIcmpv6);
+  const std::uint64_t sum = wire::pseudo_header_sum(source, destination, length, wire::kProtocolIcmpv6);
   const Be16 checksum =
       Be16::from_wire(static_cast<std::uint16_t>(~checksum_fold(checksum_add(message, sum))));
   std::memcpy(to + sizeof ip + offsetof(wire::Icmp, checksum), &checksum, sizeof checksum);

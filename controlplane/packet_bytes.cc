@@ -42,18 +42,6 @@ std::uint16_t checksum_sum(const rte_mbuf* m, std::uint32_t offset, std::uint32_
   return checksum_fold(sum);
 }
 
-std::uint64_t pseudo_header_sum(Ipv6Address source, Ipv6Address destination, std::uint32_t length,
-                                std::uint8_t next_header) {
-  const struct {
-    Ipv6Address::Bytes source;
-    Ipv6Address::Bytes destination;
-    Be32 length;
-    Be32 next_header;
-  } header{source.bytes(), destination.bytes(), Be32(length), Be32(next_header)};
-  static_assert(sizeof header == 40);
-  return checksum_add(std::as_bytes(std::span(&header, 1)));
-}
-
 std::size_t copy_out(const rte_mbuf* m, std::uint32_t offset, std::span<std::byte> to) {
   std::size_t done = 0;
   visit_bytes(m, offset, static_cast<std::uint32_t>(to.size()), [&](std::span<const std::byte> piece) {

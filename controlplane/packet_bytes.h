@@ -7,7 +7,6 @@
 #include <span>
 
 #include "net/byte_order.h"
-#include "net/ipv6_address.h"
 
 namespace millrace::controlplane {
 
@@ -16,9 +15,6 @@ namespace millrace::controlplane {
 
 // The partial Internet checksum of `length` bytes at `offset`, over all segments; the packet holds them.
 [[nodiscard]] std::uint16_t checksum_sum(const rte_mbuf* m, std::uint32_t offset, std::uint32_t length);
-// The partial checksum of the pseudo-header (RFC 8200 8.1).
-[[nodiscard]] std::uint64_t pseudo_header_sum(Ipv6Address source, Ipv6Address destination,
-                                              std::uint32_t length, std::uint8_t next_header);
 // Copies up to `to.size()` bytes at `offset`; returns as many as there are.
 std::size_t copy_out(const rte_mbuf* m, std::uint32_t offset, std::span<std::byte> to);
 // Cuts the first `bytes` off the packet. The head segment stays, if need be empty; the packet holds them.

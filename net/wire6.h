@@ -2,6 +2,7 @@
 // share.
 #pragma once
 
+#include "net/checksum.h"
 #include "net/wire.h"
 
 namespace millrace::wire {
@@ -118,6 +119,19 @@ constexpr MacAddress multicast_mac(Ipv6Address group) {
   const std::uint64_t low = group.low();
   return {{0x33, 0x33, static_cast<std::uint8_t>(low >> 24), static_cast<std::uint8_t>(low >> 16),
            static_cast<std::uint8_t>(low >> 8), static_cast<std::uint8_t>(low)}};
+}
+
+// The partial checksum of the pseudo-header of what `next_header` names (RFC 8200 8.1).
+inline std::uint64_t pseudo_header_sum(Ipv6Address source, Ipv6Address destination, std::uint32_t length,
+                                       std::uint8_t next_header) {
+  const struct {
+    Ipv6Address::Bytes source;
+    Ipv6Address::Bytes destination;
+    Be32 length;
+    Be32 next_header;
+  } header{source.bytes(), destination.bytes(), Be32(length), Be32(next_header)};
+  static_assert(sizeof header == 40);
+  return checksum_add(std::as_bytes(std::span(&header, 1)));
 }
 
 }  // namespace millrace::wire

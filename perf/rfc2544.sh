@@ -5,11 +5,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export PYTHONPATH=perf
 
 asks_for_help "$@" && exec /usr/bin/python3 -m rfc2544 --help
-take_arguments "--json --table4 --trex-client" "$@"
+take_arguments "--json --table4 --table6 --trex-client" "$@"
 need_root "to reserve hugepages and to make interfaces"
 scripts/setup.sh
 targets=(perf/generator/generator perf/generator/wire controlplane/millraced cli/millrace)
-[[ " ${arguments[*]} " != *' --table4 '* ]] || targets+=(perf/net_stamp/make_destinations)
+[[ ! " ${arguments[*]} " =~ ' --table'[46]' ' ]] || targets+=(perf/net_stamp/make_destinations)
 build_perf "${targets[@]}"
 pages=400  # 256 MB each for generator and device, and the tables
 [[ " ${arguments[*]} " != *' --no-huge '* ]] || pages=0

@@ -5,7 +5,7 @@
 //   {"command": "trial", ...}             protocol.h
 //   {"command": "quit"}
 //
-// One thread on one core sends and receives. Between trials it goes on answering ARP.
+// One thread on one core sends and receives. Between trials it goes on answering ARP and ND.
 #include <poll.h>
 #include <rte_cycles.h>
 #include <unistd.h>
@@ -115,9 +115,9 @@ struct Options {
   std::uint16_t rx_queues = 1;
 };
 
-Ipv4Address address(const std::string& text) {
-  const auto value = Ipv4Address::parse(text);
-  if (!value) throw std::invalid_argument(text + " is no IPv4 address");
+IpAddress address(const std::string& text) {
+  const auto value = IpAddress::parse(text);
+  if (!value) throw std::invalid_argument(text + " is no IP address");
   return *value;
 }
 
@@ -173,7 +173,7 @@ int main(int argc, char** argv) {
   app.add_option("--address", options.addresses, "the tester's address on each port")->required();
   app.add_option("--gateway", options.gateways, "the device's address on each port")->required();
   app.add_option("--gateway-mac", options.gateway_macs,
-                 "the device's MAC on each port; default: asked for by ARP");
+                 "the device's MAC on each port; default: asked for by ARP or ND");
   app.add_option("--core", options.eal.core, "the core to send and receive on");
   app.add_option("--rx-queues", options.rx_queues,
                  "of each port; over memif as many as the device has transmit queues")

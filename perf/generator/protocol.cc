@@ -9,21 +9,26 @@ namespace {
 using nlohmann::json;
 
 // Addresses as they lie on the wire, as make_destinations writes them.
-std::vector<Ipv4Address> read_destinations(const std::string& path) {
+template <class Address>
+std::vector<IpAddress> read_destinations(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::vector<Ipv4Address> addresses;
-  for (std::array<unsigned char, 4> bytes{}; file.read(reinterpret_cast<char*>(bytes.data()), bytes.size());)
-    addresses.emplace_back(bytes[0], bytes[1], bytes[2], bytes[3]);
+  std::vector<IpAddress> addresses;
+  std::conditional_t<std::is_same_v<Address, Ipv4Address>, Be32, Ipv6Address::Bytes> bytes{};
+  while (file.read(reinterpret_cast<char*>(&bytes), sizeof bytes)) addresses.emplace_back(Address(bytes));
   if (addresses.empty()) throw std::runtime_error("cannot read destinations from " + path);
   return addresses;
 }
 
-std::vector<Ipv4Address> destinations(const json& request) {
-  if (request.contains("destinations_file")) return read_destinations(request["destinations_file"]);
-  std::vector<Ipv4Address> addresses;
+std::vector<IpAddress> destinations(const json& request) {
+  if (request.contains("destinations_file")) {
+    const std::string path = request["destinations_file"];
+    return request.value("ipv6", false) ? read_destinations<Ipv6Address>(path)
+                                        : read_destinations<Ipv4Address>(path);
+  }
+  std::vector<IpAddress> addresses;
   for (const std::string text : request.at("destinations")) {
-    const auto address = Ipv4Address::parse(text);
-    if (!address) throw std::runtime_error(text + " is no IPv4 address");
+    const auto address = IpAddress::parse(text);
+    if (!address) throw std::runtime_error(text + " is no IP address");
     addresses.push_back(*address);
   }
   return addresses;

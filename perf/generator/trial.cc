@@ -9,7 +9,8 @@ namespace millrace::perf {
 namespace {
 
 Stream stream_of(const DirectionRequest& request, const Host& host) {
-  if (!host.gateway_mac()) throw std::runtime_error("the device's MAC is not known: it did not answer ARP");
+  if (!host.gateway_mac())
+    throw std::runtime_error("the device's MAC is not known: it did not answer ARP or neighbour discovery");
   return {host.port().mac(),    *host.gateway_mac(), host.address(),
           request.destinations, request.flows,       request.sizes};
 }
@@ -24,13 +25,14 @@ std::uint64_t expected_frames(const std::vector<Phase>& phases) {
 }
 
 // RFC 2544 C.2.2's body, once in every buffer that a frame may be made in.
-void fill_bodies(rte_mempool* pool, std::size_t size) {
+void fill_bodies(rte_mempool* pool, FrameMaker& of) {
   const auto fill = [](rte_mempool*, void* argument, void* object, unsigned) {
     auto* frame = static_cast<rte_mbuf*>(object);
+    const auto& frames = *static_cast<const FrameMaker*>(argument);
     rte_pktmbuf_reset(frame);
-    FrameMaker::fill_body({rte_pktmbuf_mtod(frame, std::byte*), *static_cast<std::size_t*>(argument)});
+    frames.fill_body({rte_pktmbuf_mtod(frame, std::byte*), frames.max_size()});
   };
-  rte_mempool_obj_iter(pool, fill, &size);
+  rte_mempool_obj_iter(pool, fill, &of);
 }
 
 // Hands what came in at one port to the directions that end there.
@@ -57,19 +59,19 @@ class Receiver {
   };
 
   void take(const rte_mbuf& frame, std::uint64_t now) {
-    if (frame.data_len >= FrameMaker::kMinSize) {
-      const auto* bytes = rte_pktmbuf_mtod(&frame, const std::byte*);
-      const Stamp stamp = Stamp::read(bytes + FrameMaker::kHeaderBytes);
-      for (const End& end : ends_) {
-        if (!stamp.is(end.direction, trial_)) continue;
-        DirectionResult& result = end.sender->result();
-        if (end.to == port_ && stamp.sequence < result.tracker.sent_frames() &&
-            end.sender->frames().matches({bytes, frame.data_len}, stamp.sequence))
-          result.tracker.arrived(stamp.sequence, stamp.age(now), now);
-        else
-          ++result.wrong;
-        return;
-      }
+    const auto* bytes = rte_pktmbuf_mtod(&frame, const std::byte*);
+    for (const End& end : ends_) {
+      const FrameMaker& frames = end.sender->frames();
+      if (frame.data_len < frames.min_size()) continue;
+      const Stamp stamp = Stamp::read(bytes + frames.header_bytes());
+      if (!stamp.is(end.direction, trial_)) continue;
+      DirectionResult& result = end.sender->result();
+      if (end.to == port_ && stamp.sequence < result.tracker.sent_frames() &&
+          frames.matches({bytes, frame.data_len}, stamp.sequence))
+        result.tracker.arrived(stamp.sequence, stamp.age(now), now);
+      else
+        ++result.wrong;
+      return;
     }
     host_.handle(frame);
   }
@@ -90,7 +92,7 @@ Sender::Sender(const DirectionRequest& request, unsigned direction, std::uint8_t
       refused_(refused),
       port_(host.port()),
       result_{.tracker = Tracker(expected_frames(request.phases), frames_.flows(), request.tagged)} {
-  fill_bodies(port_.tx_pool(), frames_.max_size());
+  fill_bodies(port_.tx_pool(), frames_);
 }
 
 Sender::~Sender() {

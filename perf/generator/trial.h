@@ -20,7 +20,7 @@ enum class Refused { lost, waits };
 
 struct DirectionRequest {
   unsigned from = 0, to = 1;  // ports
-  std::vector<Ipv4Address> destinations;
+  std::vector<IpAddress> destinations;
   std::uint32_t flows = 1;
   std::vector<std::uint16_t> sizes;
   std::vector<Phase> phases;

@@ -29,11 +29,13 @@ struct Counts {
   std::uint64_t forwarded = 0, dropped = 0, swapped = 0, refused = 0;
 };
 
-bool is_ipv4(const rte_mbuf& frame) {
-  return rte_pktmbuf_mtod(&frame, const wire::Ethernet*)->type == Be16(wire::kEtherTypeIpv4);
+bool is_test_frame(const rte_mbuf& frame) {
+  const auto* ethernet = rte_pktmbuf_mtod(&frame, const wire::Ethernet*);
+  if (ethernet->type != Be16(wire::kEtherTypeIpv6)) return ethernet->type == Be16(wire::kEtherTypeIpv4);
+  return reinterpret_cast<const wire::Ipv6*>(ethernet + 1)->next_header == wire::kProtocolUdp;
 }
 
-// One way through the wire. Harm is done to test frames alone: ARP goes by.
+// One way through the wire. Harm is done to test frames alone: ARP and ND go by.
 class Way {
  public:
   Way(Port& from, Port& to, const Harm& harm) : from_(from), to_(to), harm_(harm) {}
@@ -65,7 +67,7 @@ class Way {
  private:
   // The frame, or nothing where it is dropped or held back.
   rte_mbuf* pass(rte_mbuf* frame) {
-    if (!is_ipv4(*frame)) return frame;
+    if (!is_test_frame(*frame)) return frame;
     ++number_;
     if (harm_.drop_one_in != 0 && number_ % harm_.drop_one_in == 0) {
       ++counts_.dropped;

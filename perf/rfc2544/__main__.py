@@ -13,7 +13,7 @@ from . import device as devices
 from . import machine, options, procedures, report
 from .bed import Bed
 from .builtin import Builtin
-from .trial import IMIX, Failure, Traffic, line_rate
+from .trial import Failure, Traffic, imix, line_rate
 
 MAX_RESET_RATE = 50_000  # frames a second
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -52,9 +52,10 @@ def make_engine(arguments, folder, links):
 
 
 def traffic_of(arguments, size, destinations_file):
-    sizes = IMIX if size == "IMIX" else (int(size),)
+    sizes = imix(arguments.ipv6) if size == "IMIX" else (int(size),)
     ways = ((0, 1), (1, 0)) if arguments.bidirectional else ((0, 1),)
-    return Traffic(size, sizes, ways, arguments.networks, arguments.flows, destinations_file)
+    return Traffic(size, sizes, ways, arguments.networks, arguments.flows, destinations_file,
+                   arguments.ipv6)
 
 
 class Run:
@@ -79,7 +80,8 @@ class Run:
         return self.rates[size]
 
     def record(self, test, size, found):
-        self.results.setdefault(test, {})[size] = {"line_rate": self.line(size), **found}
+        self.results.setdefault(test, {})[size] = {"line_rate": self.line(size),
+                                                     "mean_size": self.traffic(size).mean_size, **found}
         if test == "throughput":
             self.rates[size] = found["rate"]
 
@@ -150,10 +152,10 @@ class Run:
 
 def prepare_table(arguments, device, folder):
     """The table in the device: where addresses in it are, and what changes it."""
-    if not arguments.table4:
+    if not arguments.table:
         return None, None
     from . import tables  # pylint: disable=import-outside-toplevel
-    table = tables.read(arguments.table4, folder)
+    table = tables.read(arguments.table, folder, arguments.ipv6)
     device.load(table.millrace_file())
     program = ROOT / arguments.build / "perf/net_stamp/make_destinations"
     file = tables.destinations(table, program, folder, arguments.draw)

@@ -49,7 +49,7 @@ class Builtin(Engine):
         self._ask(command="learn", seconds=seconds)
         answer = self._answer()
         if not answer["known"]:
-            raise Failure(f"the device did not answer ARP within {seconds} s: MACs {answer['gateways']}, "
+            raise Failure(f"the device did not answer ARP or ND within {seconds} s: MACs {answer['gateways']}, "
                           f"links {answer['links']}")
 
     def start(self, traffic, phases, drain):
@@ -59,7 +59,7 @@ class Builtin(Engine):
     @staticmethod
     def _direction(traffic, way, phases):
         direction = {"from": way[0], "to": way[1], "flows": traffic.flows,
-                     "sizes": [size - FCS for size in traffic.sizes],
+                     "sizes": [size - FCS for size in traffic.sizes], "ipv6": traffic.ipv6,
                      "phases": [{"rate": phase.rate, "seconds": phase.seconds, "frames": phase.frames}
                                 for phase in phases]}
         if traffic.destinations_file and way[0] == 0:

@@ -12,7 +12,7 @@ import time
 
 import processes
 
-from .trial import Failure
+from .trial import Failure, network_of
 
 MEMIF_RING_LOG2 = 14  # the longest there is: where cores are shared, rings hold what comes while a program waits for one
 START_SECONDS = 30
@@ -200,11 +200,13 @@ class Millrace(Started):
         lines = [f"dataplane: {{ workers: [{options.device_core}], memory: 256M, idle: poll, hugepages: {pages} }}",
                  f"control: {{ core: {options.control_core}, api: {self.socket} }}", "interfaces:"]
         for number, (port, gateway) in enumerate(zip(self.links.device_ports(), options.gateways)):
-            lines.append(f'  port{number}: {{ device: "{port}", addresses: [{gateway}/24] }}')
+            length = network_of(number, 0, options.ipv6)[0].split("/")[1]
+            lines.append(f'  port{number}: {{ device: "{port}", addresses: ["{gateway}/{length}"] }}')
         lines.append("routes:")
         for number, tester in enumerate(options.addresses):
             for network in range(1, options.networks + 1):
-                lines.append(f"  - {{ prefix: 198.{18 + number}.{network}.0/24, via: {tester} }}")
+                prefix = network_of(number, network, options.ipv6)[0]
+                lines.append(f'  - {{ prefix: "{prefix}", via: "{tester}" }}')
         return "\n".join(lines) + "\n"
 
     def command(self):

@@ -5,8 +5,10 @@ import pathlib
 import shlex
 
 from .settings import FULL, NORMAL, QUICK
+from .trial import LEAST, network_of
 
 TESTS = ("throughput", "mlr", "latency", "loss", "back-to-back", "recovery", "reset")
+SIZES_OF = ("sizes", "mlr_sizes", "latency_sizes", "loss_sizes")  # settings
 
 
 def _parser():
@@ -22,13 +24,17 @@ def _parser():
                         help="where the figures go; the report is beside it as .html and .md (build-perf/rfc2544.json)")
     what = parser.add_argument_group("what is measured")
     what.add_argument("--tests", metavar="LIST", default=",".join(TESTS), help=f"of {','.join(TESTS)} (all)")
+    what.add_argument("--ipv6", action="store_true", help="IPv6 frames; those of 64 bytes, that IPv6, UDP and the stamp do "
+                      "not fit into, have 78")
     what.add_argument("--sizes", metavar="LIST", help="frame sizes with FCS, and IMIX: 64,512,IMIX")
     what.add_argument("--bidirectional", action="store_true", help="both ways at once; rates are of each way")
     what.add_argument("--networks", metavar="N", type=int, default=1, help="destination networks, 1 to 254 (1)")
     what.add_argument("--flows", metavar="N", type=int, default=1, help="flows, by their UDP source port (1)")
-    what.add_argument("--table4", metavar="FILE", type=pathlib.Path,
-                      help="millraced gets this table (gzip, \"prefix index\" "
-                      "a line), and frames go to random addresses in it")
+    table = what.add_mutually_exclusive_group()
+    table.add_argument("--table4", metavar="FILE", type=pathlib.Path,
+                       help="millraced gets this table (gzip, \"prefix index\" "
+                       "a line), and frames go to random addresses in it")
+    table.add_argument("--table6", metavar="FILE", type=pathlib.Path, help="the same of IPv6")
     what.add_argument("--draw", choices=["prefix", "zipf"], default="prefix",
                       help="which prefixes of the table (prefix)")
     what.add_argument("--churn", action="store_true",
@@ -49,11 +55,11 @@ def _parser():
     device.add_argument("--ports", metavar="PORT", nargs=2,
                         help="of the generator, to an external device: PCI addresses or "
                         "DPDK devargs")
-    device.add_argument("--addresses", metavar="A", nargs=2, default=["198.18.0.2", "198.19.0.2"],
-                        help="of the tester on its ports (198.18.0.2 198.19.0.2)")
-    device.add_argument("--gateways", metavar="A", nargs=2, default=["198.18.0.1", "198.19.0.1"],
-                        help="of the device (198.18.0.1 198.19.0.1)")
-    device.add_argument("--gateway-macs", metavar="MAC", nargs=2, help="of the device; default: ARP tells")
+    device.add_argument("--addresses", metavar="A", nargs=2,
+                        help="of the tester on its ports (198.18.0.2 198.19.0.2; 2001:2:0:1800::2 2001:2:0:1900::2)")
+    device.add_argument("--gateways", metavar="A", nargs=2,
+                        help="of the device (198.18.0.1 198.19.0.1; 2001:2:0:1800::1 2001:2:0:1900::1)")
+    device.add_argument("--gateway-macs", metavar="MAC", nargs=2, help="of the device; default: ARP or ND tells")
     device.add_argument("--name", default="external", help="of an external device, for the report")
     device.add_argument("--reset-command", metavar="COMMAND", help="restarts an external device")
     engine = parser.add_argument_group("the engine and the machine")
@@ -75,20 +81,23 @@ def _parser():
     return parser
 
 
-def _sizes(parser, text):
+def _sizes(parser, text, least):
     sizes = tuple(text.split(","))
     for size in sizes:
-        if size != "IMIX" and not (size.isdigit() and 64 <= int(size) <= 1518):
-            parser.error(f"a frame size is 64 to 1518, or IMIX: not {size}")
+        if size != "IMIX" and not (size.isdigit() and least <= int(size) <= 1518):
+            parser.error(f"a frame size is {least} to 1518, or IMIX: not {size}")
     return sizes
 
 
 def _settings(parser, options):
     settings = QUICK if options.quick else FULL if options.full else NORMAL
-    changes = {}
+    least = LEAST[options.ipv6]
     if options.sizes:
-        sizes = _sizes(parser, options.sizes)
-        changes = dict(sizes=sizes, mlr_sizes=sizes, latency_sizes=sizes, loss_sizes=sizes)
+        sizes = _sizes(parser, options.sizes, least)
+        changes = dict.fromkeys(SIZES_OF, sizes)
+    else:
+        changes = {name: tuple(size if size == "IMIX" else str(max(least, int(size))) for size in getattr(settings, name))
+                   for name in SIZES_OF}
     if options.trial:
         changes["trial"] = options.trial
     if options.precision:
@@ -105,10 +114,15 @@ def parse(words=None):
             parser.error(f"no test is {test}: there are {', '.join(TESTS)}")
     if not 1 <= options.networks <= 254:
         parser.error("--networks wants 1 to 254")
-    if options.churn and not options.table4:
-        parser.error("--churn wants --table4")
-    if options.table4 and options.device != "millrace":
-        parser.error("--table4 is for a millraced that is started here")
+    if options.ipv6 and options.table4:
+        parser.error("--table4 is of IPv4")
+    options.table, options.ipv6 = options.table4 or options.table6, options.ipv6 or options.table6 is not None
+    if options.churn and not options.table:
+        parser.error("--churn wants --table4 or --table6")
+    if options.table and options.device != "millrace":
+        parser.error("a table is for a millraced that is started here")
+    if options.ipv6 and options.engine == "trex":
+        parser.error("TRex's streams are of IPv4: --engine builtin")
     if options.device == "external" and options.engine == "builtin" and not options.ports:
         parser.error("an external device wants --ports")
     if options.engine == "trex" and options.device != "external":
@@ -116,5 +130,8 @@ def parse(words=None):
     if options.rx_queues is None:
         # A millraced's worker and its control thread each have a transmit queue.
         options.rx_queues = 2 if options.device == "millrace" and options.link == "memif" else 1
+    hosts = [network_of(port, 0, options.ipv6)[1] for port in (0, 1)]
+    options.addresses = options.addresses or hosts
+    options.gateways = options.gateways or [host.removesuffix("2") + "1" for host in hosts]
     options.settings = _settings(parser, options)
     return options

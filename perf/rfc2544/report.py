@@ -36,10 +36,10 @@ def link_of(arguments):
 def settings_of(arguments):
     kind = "quick" if arguments.quick else "full" if arguments.full else "default"
     settings = arguments.settings
-    return {"length": kind, "bidirectional": arguments.bidirectional, "networks": arguments.networks,
+    return {"length": kind, "bidirectional": arguments.bidirectional, "ipv6": arguments.ipv6, "networks": arguments.networks,
             "flows": arguments.flows, "line_rate_gbit": arguments.line_rate, "link": link_of(arguments),
             "trial_s": settings.trial, "precision": settings.precision, "late_tolerance": settings.tolerance,
-            "table": arguments.table4.name if arguments.table4 else None, "churn": arguments.churn}
+            "table": arguments.table.name if arguments.table else None, "churn": arguments.churn}
 
 
 def _row(case, found, value, unit, runs):
@@ -80,7 +80,7 @@ def rows(found):
 def facts(found):
     """What one has to know to make anything of the figures."""
     host, settings = found["machine"], found["settings"]
-    traffic = (f"{'both ways' if settings['bidirectional'] else 'one way'}, networks: {settings['networks']}, "
+    traffic = (f"{'IPv6' if settings['ipv6'] else 'IPv4'}, {'both ways' if settings['bidirectional'] else 'one way'}, networks: {settings['networks']}, "
                f"flows: {settings['flows']}" + (f", the table {settings['table']}" if settings["table"] else "")
                + (f", {found['route_changes_per_second']:,} route changes a second of 100,000 asked for"
                   if settings["churn"] else ""))

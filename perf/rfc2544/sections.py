@@ -4,7 +4,7 @@ that the HTML and Markdown reports say the same."""
 import dataclasses
 
 from . import plot
-from .trial import IMIX
+from .trial import GAP
 
 
 @dataclasses.dataclass
@@ -15,17 +15,13 @@ class Section:
     plots: list = dataclasses.field(default_factory=list)
 
 
-def frame_bytes(size):
-    return sum(IMIX) / len(IMIX) if size == "IMIX" else int(size)
-
-
 def mpps(rate):
     return f"{rate / 1e6:.4f}"
 
 
-def gbit(rate, size):
+def gbit(rate, mean_size):
     """Of the line: with preamble and gap."""
-    return f"{rate * (frame_bytes(size) + 20) * 8 / 1e9:.3f}"
+    return f"{rate * (mean_size + GAP) * 8 / 1e9:.3f}"
 
 
 def us(nanoseconds):
@@ -40,7 +36,7 @@ def throughput(found, ways):
         verdict = "no rate without loss" if not check else (
             f"{mpps(check['rate'])} Mpps: " + ("no loss" if check["agrees"] else f"{check['lost']:,} lost of {check['sent']:,}"
                                                + ("" if check["late"] == 0 else f", {check['late']:,} not offered")))
-        rows.append([size, mpps(one["rate"]), gbit(one["rate"], size), f"{one['rate'] / one['line_rate']:.1%}",
+        rows.append([size, mpps(one["rate"]), gbit(one["rate"], one["mean_size"]), f"{one['rate'] / one['line_rate']:.1%}",
                      mpps(one["upper"]) if one["upper"] else "none", verdict])
     precision = next(iter(found.values()))["precision"]
     points = [(size, one["rate"] / 1e6) for size, one in found.items() if one["rate"] > 0]

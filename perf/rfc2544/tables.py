@@ -5,6 +5,8 @@ import subprocess
 import forward
 import forward_cases
 
+from .trial import network_of
+
 DESTINATIONS = 1 << 20
 NEXT_HOPS = 16
 
@@ -13,11 +15,12 @@ class Table(forward_cases.Table):
     """Its next hops are hosts behind port 1, for all of whom the generator answers."""
 
     def via(self, index):
-        return f"198.19.0.{2 + index % self.next_hops}"
+        network = network_of(1, 0, self.ipv == 6)[1].removesuffix("2")
+        return f"{network}{2 + index % self.next_hops:{'x' if self.ipv == 6 else 'd'}}"
 
 
-def read(path, folder):
-    return Table("table", forward_cases.read_table(path), NEXT_HOPS, folder)
+def read(path, folder, ipv6):
+    return Table("table", forward_cases.read_table(path), NEXT_HOPS, folder, 6 if ipv6 else 4)
 
 
 def destinations(table, program, folder, draw):

@@ -3,10 +3,23 @@
 import dataclasses
 
 FCS = 4
+LEAST = {False: 64, True: 78}  # bytes that a frame has at least, with FCS, by whether it is IPv6: headers and stamp
 LATE = 0.01  # share of the frames that were not offered in time, above which a reader wants to know
 GAP = 20  # preamble, start of frame and the gap between frames: bytes of the line that no frame has
-# Simple IMIX: 7 frames of 64 bytes, 4 of 594 and 1 of 1518, spread evenly; all with their FCS.
-IMIX = (64, 594, 64, 64, 594, 64, 64, 594, 64, 1518, 64, 594)
+
+
+def imix(ipv6=False):
+    """Simple IMIX: 7 of the least frames, 4 of 594 bytes and 1 of 1518, spread evenly; all with their FCS."""
+    least = LEAST[ipv6]
+    return (least, 594, least, least, 594, least, least, 594, least, 1518, least, 594)
+
+
+def network_of(port, number, ipv6):
+    """(prefix, its host 2) of a network behind a port; 0 is the one between tester and device. RFC 2544 C.2.1:
+    198.18.x and 198.19.x; RFC 5180 8: in 2001:2::/48."""
+    if ipv6:
+        return f"2001:2:0:{18 + port}{number:02x}::/64", f"2001:2:0:{18 + port}{number:02x}::2"
+    return f"198.{18 + port}.{number}.0/24", f"198.{18 + port}.{number}.2"
 
 
 def line_rate(sizes, bits_per_second):
@@ -28,10 +41,10 @@ class Traffic:
     networks: int = 1  # destinations: one host in each of so many networks behind the far port
     flows: int = 1
     destinations_file: str | None = None  # instead: addresses as they lie on the wire, for the way out of port 0
+    ipv6: bool = False
 
     def destinations(self, to):
-        """RFC 2544 C.2.1: networks 198.18.x and 198.19.x, host 2."""
-        return [f"198.{18 + to}.{network}.2" for network in range(1, self.networks + 1)]
+        return [network_of(to, number, self.ipv6)[1] for number in range(1, self.networks + 1)]
 
     @property
     def mean_size(self):

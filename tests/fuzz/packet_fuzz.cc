@@ -131,8 +131,8 @@ void check_own_icmp(std::span<const std::uint8_t> message) {
 // RFC 4443 2.4: an error is about a packet whose header it quotes, and fits in every link.
 void check_own_icmp6(const wire::Ipv6& ip, std::span<const std::uint8_t> message) {
   const std::uint64_t pseudo =
-      controlplane::pseudo_header_sum(Ipv6Address(ip.source), Ipv6Address(ip.destination),
-                                      static_cast<std::uint32_t>(message.size()), wire::kProtocolIcmpv6);
+      wire::pseudo_header_sum(Ipv6Address(ip.source), Ipv6Address(ip.destination),
+                              static_cast<std::uint32_t>(message.size()), wire::kProtocolIcmpv6);
   require(message.size() >= sizeof(wire::Icmp) &&
               checksum_fold(checksum_add(std::as_bytes(message), pseudo)) == 0xffff,
           "an ICMPv6 message of ours has its checksum");

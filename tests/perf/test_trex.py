@@ -3,7 +3,7 @@
 import pytest
 
 from rfc2544.trex import shares, way_result
-from rfc2544.trial import IMIX, TrialResult
+from rfc2544.trial import TrialResult, imix
 
 STATISTICS = {
     "flow_stats": {1: {"tx_pkts": {0: 900, "total": 900}, "rx_pkts": {1: 899, "total": 899}},
@@ -33,4 +33,4 @@ def test_what_trex_did_not_send_is_late():
 
 
 def test_imix_is_seven_to_four_to_one():
-    assert dict(shares(IMIX)) == pytest.approx({64: 7 / 12, 594: 4 / 12, 1518: 1 / 12})
+    assert dict(shares(imix())) == pytest.approx({64: 7 / 12, 594: 4 / 12, 1518: 1 / 12})

@@ -20,22 +20,23 @@ from rfc2544.bed import Bed  # noqa: E402
 from rfc2544.builtin import Builtin  # noqa: E402
 from rfc2544.search import binary_search  # noqa: E402
 from rfc2544.settings import QUICK  # noqa: E402
-from rfc2544.trial import Phase, Traffic, TrialResult  # noqa: E402
+from rfc2544.trial import Phase, Traffic, TrialResult, network_of  # noqa: E402
 
 ONE_WAY, BOTH_WAYS = ((0, 1),), ((0, 1), (1, 0))
 DRAIN = 0.2
 
 
-def options():
-    return argparse.Namespace(generator_core=0, rx_queues=1, no_huge=True, addresses=["198.18.0.2", "198.19.0.2"],
-                              gateways=["198.18.0.1", "198.19.0.1"],
+def options(ipv6=False):
+    hosts = [network_of(port, 0, ipv6)[1] for port in (0, 1)]
+    return argparse.Namespace(generator_core=0, rx_queues=1, no_huge=True, addresses=hosts,
+                              gateways=[host.removesuffix("2") + "1" for host in hosts],
                               gateway_macs=["02:00:00:25:44:10", "02:00:00:25:44:11"])
 
 
 @contextlib.contextmanager
-def generator_on_a_wire(folder, *harm):
+def generator_on_a_wire(folder, *harm, ipv6=False):
     links = devices.Memif(folder)
-    engine = Builtin(BUILD / "perf/generator/generator", links.generator_ports(), options(), folder / "generator.log")
+    engine = Builtin(BUILD / "perf/generator/generator", links.generator_ports(), options(ipv6), folder / "generator.log")
     wire = devices.Wire(folder, links, BUILD / "perf/generator/wire", 1, harm, no_huge=True)
     try:
         wire.start()
@@ -52,14 +53,16 @@ def folder(tmp_path_factory):
     return pathlib.Path(tmp_path_factory.mktemp("w"))
 
 
-def traffic(*sizes, ways=ONE_WAY, flows=1):
-    return Traffic("test", sizes, ways, flows=flows)
+def traffic(*sizes, ways=ONE_WAY, flows=1, ipv6=False):
+    return Traffic("test", sizes, ways, flows=flows, ipv6=ipv6)
 
 
-def test_each_frame_that_a_wire_drops_swaps_or_passes_is_counted(folder):
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+def test_each_frame_that_a_wire_drops_swaps_or_passes_is_counted(folder, ipv6):
     """30,000 frames each way, of which it drops each 10,000th and lets each 7,001st be overtaken."""
-    with generator_on_a_wire(folder, "--drop-one-in", "10000", "--swap-one-in", "7001") as engine:
-        ways = engine.trial(traffic(64, 594, 1518, ways=BOTH_WAYS), [Phase(15_000, frames=30_000)], DRAIN)
+    sizes = (78, 594, 1518) if ipv6 else (64, 594, 1518)
+    with generator_on_a_wire(folder, "--drop-one-in", "10000", "--swap-one-in", "7001", ipv6=ipv6) as engine:
+        ways = engine.trial(traffic(*sizes, ways=BOTH_WAYS, ipv6=ipv6), [Phase(15_000, frames=30_000)], DRAIN)
     for way in ways:
         assert (way.sent, way.lost, way.received) == (30_000, 3, 29_997)
         assert (way.reordered, way.duplicates, way.wrong, way.refused) == (4, 0, 0, 0)
@@ -125,11 +128,12 @@ def test_a_reset_is_as_long_as_no_frame_came(folder):
     assert found["lost_s"] == pytest.approx(found["seconds"], rel=0.5, abs=0.1)
 
 
-def test_a_report_of_a_router_is_complete_and_stands_alone(folder):
+@pytest.mark.parametrize("family", [[], ["--ipv6"]], ids=["IPv4", "IPv6"])
+def test_a_report_of_a_router_is_complete_and_stands_alone(folder, family):
     report = folder / "report.json"
     command = [sys.executable, "-m", "rfc2544", "--quick", "--tests", "throughput,latency", "--sizes", "IMIX", "--link",
                "af_packet", "--no-huge", "--nice", "0", "--build", str(BUILD), "--line-rate", "0.01", "--trial", "0.2",
-               "--precision", "0.2", "--bidirectional", "--networks", "3", "--flows", "12", "--json", str(report)]
+               "--precision", "0.2", "--bidirectional", "--networks", "3", "--flows", "12", "--json", str(report), *family]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": "perf", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     assert done.returncode == 0, done.stdout

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "net/checksum.h"
-#include "net/wire.h"
+#include "net/wire6.h"
 #include "perf/generator/frame_maker.h"
 #include "perf/generator/stamp.h"
 
@@ -23,9 +23,17 @@ Stream stream() {
           .sizes = {60, 590, 1514}};
 }
 
+Stream stream6() {
+  Stream stream = perf::stream();
+  stream.source = *Ipv6Address::parse("2001:2:0:1800::2");
+  stream.destinations = {*Ipv6Address::parse("2001:2:0:1901::2"), *Ipv6Address::parse("2001:2:0:19ff::2")};
+  stream.sizes = {74, 590, 1513, 1514};
+  return stream;
+}
+
 std::vector<std::byte> frame_of(const FrameMaker& maker, std::uint32_t number) {
   std::vector<std::byte> frame(maker.size(number));
-  FrameMaker::fill_body(frame);
+  maker.fill_body(frame);
   maker.write_head(frame.data(), number, 7, 123);
   return frame;
 }
@@ -38,9 +46,27 @@ TEST(GeneratorFrame, HasRightHeadersInEverySizeAndFlow) {
     EXPECT_EQ(frame.size(), stream().sizes[number % 3]);
     EXPECT_TRUE(checksum_ok(std::span(frame).subspan(14, 20))) << number;
     EXPECT_EQ(ip->total_length.host(), frame.size() - 14);
-    EXPECT_EQ(Ipv4Address(ip->destination), stream().destinations[number % 6 % 2]);
-    EXPECT_EQ(Ipv4Address(ip->source), stream().source);
+    EXPECT_EQ(IpAddress(Ipv4Address(ip->destination)), stream().destinations[number % 6 % 2]);
+    EXPECT_EQ(IpAddress(Ipv4Address(ip->source)), stream().source);
     EXPECT_EQ(std::to_integer<unsigned>(frame[35]), 0x20U + number % 6);  // source port 0xc020 and on
+  }
+}
+
+TEST(GeneratorFrame, OfIpv6HasARightUdpChecksumInEverySizeAndFlow) {
+  const FrameMaker maker(stream6(), 1);
+  for (std::uint32_t number = 0; number < 1000; ++number) {
+    const auto frame = frame_of(maker, number);
+    const auto* ip = reinterpret_cast<const wire::Ipv6*>(&frame[14]);
+    EXPECT_EQ(frame.size(), stream6().sizes[number % 4]);
+    EXPECT_EQ(ip->version(), 6U);
+    EXPECT_EQ(ip->payload_length.host(), frame.size() - 54);
+    EXPECT_EQ(IpAddress(Ipv6Address(ip->destination)), stream6().destinations[number % 6 % 2]);
+    EXPECT_EQ(IpAddress(Ipv6Address(ip->source)), stream6().source);
+    const std::uint64_t sum = wire::pseudo_header_sum(Ipv6Address(ip->source), Ipv6Address(ip->destination),
+                                                      ip->payload_length.host(), wire::kProtocolUdp);
+    EXPECT_EQ(checksum_fold(checksum_add(std::span(frame).subspan(54), sum)), 0xffff) << number;
+    EXPECT_TRUE(frame[60] != std::byte{} || frame[61] != std::byte{}) << "zero says that there is none";
+    EXPECT_TRUE(maker.matches(frame, number));
   }
 }
 
@@ -63,6 +89,15 @@ TEST(GeneratorFrame, OfASizeThatEthernetDoesNotHaveIsRefused) {
     bad.sizes = {size};
     EXPECT_THROW(FrameMaker(bad, 0), std::invalid_argument) << size;
   }
+  Stream bad = stream6();
+  bad.sizes = {73};
+  EXPECT_THROW(FrameMaker(bad, 0), std::invalid_argument) << "no room for the stamp";
+}
+
+TEST(GeneratorFrame, IsOfOneFamily) {
+  Stream bad = stream6();
+  bad.source = stream().source;
+  EXPECT_THROW(FrameMaker(bad, 0), std::invalid_argument);
 }
 
 TEST(GeneratorStamp, TellsDirectionTrialAndAge) {
