@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "dataplane/ip_batch.h"
 #include "dataplane/worker.h"
 #include "net/wire.h"
 

@@ -8,17 +8,10 @@
 #include <cstdint>
 #include <new>
 
+#include "dataplane/burst.h"
 #include "dataplane/ip_family.h"
 
 namespace millrace::dataplane {
-
-inline constexpr unsigned kBurst = 64;
-
-// The bits of `count` places, at least one.
-constexpr std::uint64_t all_of(unsigned count) {
-  return count < kBurst ? (std::uint64_t{1} << count) - 1 : ~std::uint64_t{0};
-}
-static_assert(kBurst == 64, "one bit a place");
 
 template <class Family>
 class IpBatch {

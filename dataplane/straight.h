@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "dataplane/ip_batch.h"
+#include "dataplane/burst.h"
 #include "dataplane/tables.h"
 #include "lpm/lookup.h"
 #include "net/mac.h"

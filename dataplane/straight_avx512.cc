@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "dataplane/ip_batch.h"
 #include "dataplane/straight.h"
 
 // Inlined into each other and nowhere else: this code must not be what an old processor runs.

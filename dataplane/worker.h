@@ -18,9 +18,9 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/burst.h"
 #include "dataplane/counters.h"
 #include "dataplane/feature.h"
-#include "dataplane/ip_batch.h"
 #include "dataplane/punt.h"
 #include "dataplane/straight.h"
 #include "dataplane/tables.h"

@@ -1,6 +1,7 @@
 // The straight way in says of frames what the way of one by one says. Frames that are nearly right, of one
 // family or of both: up to three of a frame's bytes are changed, or lengths, or how it lies in memory.
 #include "dataplane/straight.h"
+#include "dataplane/ip_batch.h"
 
 #include <bit>
 #include <random>
