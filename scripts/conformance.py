@@ -20,6 +20,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIST = ROOT / "tests/conformance/rules.yaml"
 PAGE = ROOT / "docs/conformance.md"
+PTF = PAGE.with_name("ptf.md")
 
 TAG = re.compile(r"\b[Rr]ules? (\d+(?:(?:, | and )\d+)*)\b")
 # A named row of a behaviour table: a string that begins with the rule.
@@ -33,7 +34,13 @@ Made from `tests/conformance/rules.yaml` and the tests by `scripts/conformance.p
 What a router has to do, rule by rule, and the tests that show it: `tests/unit` and `tests/behaviour` in process,
 `tests/system` between hosts in network namespaces, `tests/fuzz` with whatever comes. [testing.md](testing.md) says how
 to run them, and how `scripts/mutate.sh` shows that they fail when the code is wrong. What tests of others say of the
-same rules: [ptf.md](ptf.md#cases-and-results).
+same rules stands [below](#tests-of-others).
+"""
+
+OTHERS = """
+## Tests of others
+
+SONiC's PTF tests, as they are, against `millraced`: [ptf.md](ptf.md) says how they are run, by `scripts/ptf.sh`.
 """
 
 
@@ -134,6 +141,11 @@ def list_of(tests):
     return "\n".join(f"- {file}: " + ", ".join(f"`{name}`" for name in names) for file, names in files.items())
 
 
+def results_of_others():
+    """What docs/ptf.md says under its last heading."""
+    return PTF.read_text().split("\n## Cases and results\n", 1)[1].rstrip()
+
+
 def page(rules, by_rule):
     lines = [HEAD, "| n | rule | tests | status |\n|---|---|---|---|"]
     for number, rule in rules.items():
@@ -141,6 +153,7 @@ def page(rules, by_rule):
         count = len(by_rule[number])
         tests = f"[{count}](#rule-{number})" if count else ""
         lines.append(f"| {number} | {rule.what}{spec} | {tests} | {rule.status()} |")
+    lines += [OTHERS.rstrip(), results_of_others(), "\n## Tests of each rule"]
     for number, rule in rules.items():
         if by_rule[number]:
             lines.append(f"\n### Rule {number}\n\n{list_of(by_rule[number])}")
