@@ -37,7 +37,8 @@ to run them, and how `scripts/mutate.sh` shows that they fail when the code is w
 same rules stands [below](#tests-of-others).
 """
 
-OTHERS = """
+OTHERS = """\
+
 ## Tests of others
 
 SONiC's PTF tests, as they are, against `millraced`: [ptf.md](ptf.md) says how they are run, by `scripts/ptf.sh`.
@@ -141,9 +142,9 @@ def list_of(tests):
     return "\n".join(f"- {file}: " + ", ".join(f"`{name}`" for name in names) for file, names in files.items())
 
 
-def results_of_others():
-    """What docs/ptf.md says under its last heading."""
-    return PTF.read_text().split("\n## Cases and results\n", 1)[1].rstrip()
+def tests_of_others():
+    """With what docs/ptf.md says under its last heading."""
+    return OTHERS + PTF.read_text().split("\n## Cases and results\n", 1)[1]
 
 
 def page(rules, by_rule):
@@ -153,7 +154,7 @@ def page(rules, by_rule):
         count = len(by_rule[number])
         tests = f"[{count}](#rule-{number})" if count else ""
         lines.append(f"| {number} | {rule.what}{spec} | {tests} | {rule.status()} |")
-    lines += [OTHERS.rstrip(), results_of_others(), "\n## Tests of each rule"]
+    lines += [tests_of_others(), "## Tests of each rule"]
     for number, rule in rules.items():
         if by_rule[number]:
             lines.append(f"\n### Rule {number}\n\n{list_of(by_rule[number])}")

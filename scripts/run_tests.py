@@ -189,10 +189,9 @@ def junit_outcome(report):
     outcome = Outcome()
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         name = f"system: {case.get('classname', '').split('.')[-1]}::{case.get('name')}"
-        failure = next((found for kind in ("failure", "error") if (found := case.find(kind)) is not None), None)
-        if failure is not None:
+        if failures := case.findall("failure") + case.findall("error"):
             outcome.failed.append(name)
-            outcome.said[name] = failure.get("message", "")
+            outcome.said[name] = failures[0].get("message", "")
         elif (skip := case.find("skipped")) is not None:
             outcome.skipped.append(f"{name}: {skip.get('message', '')}")
         else:
