@@ -10,13 +10,6 @@ namespace millrace::controlplane {
 using dataplane::DropReason;
 using LinkState = NextHops::LinkState;
 
-namespace {
-// Work at one tick is bounded: a flood of unknown destinations must not hold the control loop.
-constexpr unsigned kExpiriesPerTick = 128;
-// Frames, too: a thousand interfaces at once would fill the way to a worker, and others' frames find no room.
-constexpr unsigned kAnnouncementsPerTick = 64;
-}  // namespace
-
 std::string_view Neighbors::name(State state) {
   static constexpr std::string_view kNames[] = {"incomplete", "reachable", "stale",
                                                 "probe",      "failed",    "static"};
@@ -239,8 +232,9 @@ void Neighbors::expire(Entries::iterator at) {
 }
 
 void Neighbors::tick() {
-  announce_waiting();
   first_requests_ = kExpiriesPerTick;
+  announcements_ = kAnnouncementsPerTick;
+  announce_waiting();
   for (unsigned done = 0; done < kExpiriesPerTick && !deadlines_.empty(); ++done) {
     const auto [deadline, key] = *deadlines_.begin();
     if (deadline > now_ns_) return;
@@ -272,6 +266,7 @@ void Neighbors::remove_fixed(NeighborKey key) {
 }
 
 void Neighbors::flush(InterfaceId interface, bool fixed_too) {
+  to_announce_.erase(interface);
   for (NeighborSpeaker* speaker : speakers_) speaker->stop(interface);
   for (auto at = entries_.lower_bound({interface, IpAddress()}); at != entries_.end();) {
     const NeighborKey key = at->first;
@@ -308,20 +303,16 @@ void Neighbors::forget(Entries::iterator at) {
 
 void Neighbors::announce(const Interface& interface) {
   for (NeighborSpeaker* speaker : speakers_) speaker->sync(interface);
-  if (announcements_ == 0) {  // too many at once: at one of the next ticks
-    to_announce_.insert(interface.id);
-    return;
-  }
-  --announcements_;
-  for (NeighborSpeaker* speaker : speakers_) speaker->announce(interface);
+  to_announce_.insert(interface.id);
+  announce_waiting();
 }
 
+// Too many at once wait for one of the next ticks.
 void Neighbors::announce_waiting() {
-  announcements_ = kAnnouncementsPerTick;
   for (; announcements_ != 0 && !to_announce_.empty(); --announcements_) {
     const Interface* interface = interfaces_.find(*to_announce_.begin());
     to_announce_.erase(to_announce_.begin());
-    if (interface == nullptr || !interface->up) continue;
+    if (interface == nullptr) continue;
     for (NeighborSpeaker* speaker : speakers_) speaker->announce(*interface);
   }
 }

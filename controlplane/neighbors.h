@@ -122,6 +122,11 @@ class Neighbors {
 
  private:
   using Entries = std::map<NeighborKey, Entry>;
+  // Work at one tick is bounded: a flood of unknown destinations must not hold the control loop.
+  static constexpr unsigned kExpiriesPerTick = 128;
+  // Frames, too: a thousand interfaces at once would fill the way to a worker, and others' frames find no
+  // room.
+  static constexpr unsigned kAnnouncementsPerTick = 64;
 
   Entries::iterator make(NeighborKey key, bool wanted);  // incomplete, first request sent; end() when full
   void ask(NeighborKey key, Entry& entry);
@@ -146,9 +151,9 @@ class Neighbors {
   Entries entries_;
   std::set<std::pair<std::uint64_t, NeighborKey>> deadlines_;
   std::size_t incomplete_ = 0;
-  std::size_t waiting_ = 0;        // packets, over all entries
-  unsigned first_requests_ = 128;  // that may still go out before the next tick
-  unsigned announcements_ = 64;    // of interfaces, that may
+  std::size_t waiting_ = 0;                         // packets, over all entries
+  unsigned first_requests_ = kExpiriesPerTick;      // that may still go out before the next tick
+  unsigned announcements_ = kAnnouncementsPerTick;  // of interfaces, that may
   std::set<InterfaceId> to_announce_;
   Counters counters_;
 };

@@ -36,7 +36,8 @@ std::uint64_t checksum_sum(const NdFrame& frame) {
       std::as_bytes(std::span(&frame, 1)).subspan(sizeof(wire::Ethernet) + sizeof(wire::Ipv6)), sum);
 }
 
-NdFrame nd_frame(const MacAddress& from_mac, Ipv6Address from, const MacAddress& to_mac, Ipv6Address to) {
+NdFrame nd_frame(const MacAddress& from_mac, Ipv6Address from, const MacAddress& to_mac, Ipv6Address to,
+                 const wire::NdNeighbor& message, std::uint8_t option) {
   NdFrame frame{};
   frame.ethernet = {to_mac, from_mac, Be16(wire::kEtherTypeIpv6)};
   frame.ip.version_class_label = Be32(6U << 28);
@@ -45,7 +46,9 @@ NdFrame nd_frame(const MacAddress& from_mac, Ipv6Address from, const MacAddress&
   frame.ip.hop_limit = wire::kNdHopLimit;
   frame.ip.source = from.bytes();
   frame.ip.destination = to.bytes();
-  frame.link = {0, 1, from_mac};
+  frame.message = message;
+  frame.link = {option, 1, from_mac};
+  frame.message.checksum = Be16::from_wire(static_cast<std::uint16_t>(~checksum_fold(checksum_sum(frame))));
   return frame;
 }
 
@@ -112,19 +115,14 @@ void Host::send_arp(std::uint16_t operation, Ipv4Address sender, const MacAddres
 
 void Host::solicit(Ipv6Address target) {
   const Ipv6Address group = target.solicited_node();
-  NdFrame frame = nd_frame(port_.mac(), address_.as<Ipv6Address>(), wire::multicast_mac(group), group);
-  frame.message = {wire::kNdSolicitation, 0, Be16(0), Be32(0), target.bytes()};
-  frame.link.type = wire::kNdSourceLink;
-  frame.message.checksum = Be16::from_wire(static_cast<std::uint16_t>(~checksum_fold(checksum_sum(frame))));
-  send(frame);
+  const wire::NdNeighbor message{wire::kNdSolicitation, 0, Be16(0), Be32(0), target.bytes()};
+  send(nd_frame(port_.mac(), address_.as<Ipv6Address>(), wire::multicast_mac(group), group, message,
+                wire::kNdSourceLink));
 }
 
 void Host::advertise(Ipv6Address target, std::uint32_t flags, Ipv6Address to, const MacAddress& to_mac) {
-  NdFrame frame = nd_frame(port_.mac(), target, to_mac, to);
-  frame.message = {wire::kNdAdvertisement, 0, Be16(0), Be32(flags), target.bytes()};
-  frame.link.type = wire::kNdTargetLink;
-  frame.message.checksum = Be16::from_wire(static_cast<std::uint16_t>(~checksum_fold(checksum_sum(frame))));
-  send(frame);
+  const wire::NdNeighbor message{wire::kNdAdvertisement, 0, Be16(0), Be32(flags), target.bytes()};
+  send(nd_frame(port_.mac(), target, to_mac, to, message, wire::kNdTargetLink));
 }
 
 template <class Frame>
