@@ -129,10 +129,7 @@ void Control::connect_hooks() {
 Control::~Control() {
   while (reclaimer_.poll() != 0) {
   }
-  for (auto& [name, port] : ports_) {
-    port->stop();
-    removed_pools_.push_back({port->take_pool()});
-  }
+  for (auto& [name, port] : ports_) port->stop();
   ports_.clear();
   for (auto& rings : punt_rings_) {
     for (auto& ring : rings) {
@@ -233,18 +230,7 @@ void Control::tick() {
   local_.tick();
   reclaimer_.poll();
   writer_.maintain();
-  free_idle_pools();
-}
-
-// The count of free buffers is not exact while threads move some: full at this many looks in a row is full.
-void Control::free_idle_pools() {
-  constexpr unsigned kLooks = 4;
-  for (std::size_t i = removed_pools_.size(); i-- > 0;) {
-    RemovedPool& removed = removed_pools_[i];
-    removed.full_looks = rte_mempool_full(removed.pool.get()) == 0 ? 0 : removed.full_looks + 1;
-    if (removed.full_looks >= kLooks)
-      removed_pools_.erase(removed_pools_.begin() + static_cast<std::ptrdiff_t>(i));
-  }
+  port_pools_.free_idle();
 }
 
 void Control::refresh_links() {
@@ -327,9 +313,8 @@ const dataplane::Port* Control::port_of(const Interface& interface) const {
 }
 
 std::vector<const rte_mempool*> Control::pools() const {
-  std::vector<const rte_mempool*> all{pool_.get()};
-  for (const auto& [name, port] : ports_) all.push_back(port->pool());
-  for (const auto& removed : removed_pools_) all.push_back(removed.pool.get());
+  std::vector<const rte_mempool*> all = port_pools_.all();
+  all.insert(all.begin(), pool_.get());
   return all;
 }
 

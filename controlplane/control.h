@@ -158,7 +158,7 @@ class Control {
   using Ports = std::map<std::string, std::unique_ptr<dataplane::Port>>;
   Result<void> open_ports(const config::Diff& diff, const config::Config& next, Ports& opened);
   Result<std::unique_ptr<dataplane::Port>> open_port(const std::string& name,
-                                                     const config::InterfaceConfig& config);
+                                                     const config::InterfaceConfig& config, unsigned alike);
   void reopen(const std::vector<std::string>& closed);
   std::vector<std::string> add_interfaces(const config::Config& config, Ports& opened);
   Interface* add_interface(const std::string& name, const config::InterfaceConfig& config);
@@ -201,15 +201,10 @@ class Control {
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
   std::pair<NextHops::LinkState, MacAddress> mac_of(NeighborKey key) const;
   void neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac);
-  void free_idle_pools();
 
   ControlOptions options_;
   // Pools outlive everything that may hold a buffer.
-  struct RemovedPool {
-    dataplane::Pool pool;
-    unsigned full_looks = 0;
-  };
-  std::vector<RemovedPool> removed_pools_;  // of ports that are gone, until all buffers are back
+  dataplane::BufferPools port_pools_;
   dataplane::Pool pool_;
   lpm::Reclaimer reclaimer_;
   dataplane::FeatureTable features_;

@@ -120,17 +120,21 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
     }
   }
   remove_interfaces(closed);
-  free_idle_pools();  // the memory of ports that went is for those that come
+  port_pools_.free_idle();  // the memory of ports that went is for those that come
   // A device that was given up a moment ago may still be open, too.
   std::string error = wanted.empty() || wait_for_removed_ports() ? "" : "a device is still in use: try again";
 
-  for (const std::string& name : wanted) {
-    if (!error.empty()) break;
-    auto port = open_port(name, next.interfaces.at(name));
+  for (auto at = wanted.begin(); at != wanted.end() && error.empty(); ++at) {
+    const config::InterfaceConfig& config = next.interfaces.at(*at);
+    const auto alike = std::count_if(at, wanted.end(), [&](const std::string& name) {
+      const config::InterfaceConfig& other = next.interfaces.at(name);
+      return other.mtu == config.mtu && other.queues == config.queues;
+    });
+    auto port = open_port(*at, config, static_cast<unsigned>(alike));
     if (port) {
-      opened.emplace(name, std::move(*port));
+      opened.emplace(*at, std::move(*port));
     } else {
-      error = "interfaces." + name + ".device: " + port.error();
+      error = "interfaces." + *at + ".device: " + port.error();
     }
   }
   for (const auto& change : diff.interfaces.changed) {
@@ -162,7 +166,7 @@ void Control::reopen(const std::vector<std::string>& closed) {
   for (const std::string& name : closed) {
     const auto at = desired_->interfaces.find(name);
     if (at->second.device.empty()) continue;
-    auto port = open_port(name, at->second);
+    auto port = open_port(name, at->second, 1);
     if (port) {
       opened.emplace(name, std::move(*port));
       continue;
@@ -191,15 +195,16 @@ void Control::restore_fixed_neighbors(const config::Config& config,
 }
 
 Result<std::unique_ptr<Port>> Control::open_port(const std::string& name,
-                                                 const config::InterfaceConfig& config) {
+                                                 const config::InterfaceConfig& config, unsigned alike) {
   dataplane::PortOptions options;
+  options.alike = alike;
   options.name = name;
   options.device = config.device;
   options.workers = options_.workers;
   options.rx_queues = config.queues.value_or(options_.workers);
   options.tx_queues = options_.workers + 1;
   options.mtu = static_cast<std::uint16_t>(config.mtu);
-  return Port::open(options);
+  return Port::open(options, port_pools_);
 }
 
 // A port on its way out.
@@ -211,7 +216,7 @@ struct Control::Closing {
   Closing& operator=(const Closing&) = delete;
   ~Closing() {
     port->stop();
-    control->removed_pools_.push_back({port->take_pool()});
+    port.reset();
     --control->ports_closing_;
   }
 };

@@ -21,7 +21,6 @@
 namespace millrace::dataplane {
 namespace {
 
-constexpr unsigned kCache = 256;
 constexpr std::uint16_t kDescriptors = 1024;
 // Frames may carry two VLAN tags and the CRC beside the MTU.
 constexpr std::uint16_t kTwoTags = 2 * 4;
@@ -82,36 +81,28 @@ constexpr unsigned kTxRings = 4;
 // Buffers can wait in: receive rings of this port; transmit rings of the ports that its packets leave by, one
 // a worker; per-thread caches (1.5 x their size); punt rings; bursts at hand; neighbours without a MAC;
 // datagrams that are not whole yet.
-unsigned pool_size(const PortOptions& options, unsigned rx_queues) {
+unsigned buffers_of(const PortOptions& options, unsigned rx_queues) {
   unsigned punt_rings = 0;
 #define PUNT_CLASS(name, text, rate, ring) punt_rings += ring;
 #include "dataplane/punt.def"
 #undef PUNT_CLASS
   const unsigned threads = options.workers + 1;
-  return rx_queues * kDescriptors + kTxRings * options.workers * kDescriptors + threads * kCache * 3 / 2 +
+  return rx_queues * kDescriptors + kTxRings * options.workers * kDescriptors + threads * kPoolCache * 3 / 2 +
          options.workers * (punt_rings + 4 * kBurst) + kMaxWaitingPackets + kMaxReassemblyBuffers;
 }
 
 }  // namespace
-
-Result<Pool> make_pool(const std::string& name, unsigned buffers, std::uint16_t data_room, int numa_node) {
-  rte_mempool* pool = rte_pktmbuf_pool_create_by_ops(name.c_str(), buffers, kCache, kMetaBytes, data_room,
-                                                     numa_node, "ring_mt_rts");
-  if (pool == nullptr)
-    return dpdk_error("no memory for " + std::to_string(buffers) + " packet buffers", rte_errno);
-  return Pool(pool);
-}
 
 bool is_pci_address(const std::string& device) {
   static const std::regex pattern("[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]");
   return std::regex_match(device, pattern);
 }
 
-Result<std::unique_ptr<Port>> Port::open(const PortOptions& options) {
+Result<std::unique_ptr<Port>> Port::open(const PortOptions& options, BufferPools& pools) {
   std::unique_ptr<Port> port(new Port);
   port->name_ = options.name;
   if (auto probed = port->probe(options); !probed) return Error{probed.error()};
-  if (auto configured = port->configure(options); !configured) return Error{configured.error()};
+  if (auto configured = port->configure(options, pools); !configured) return Error{configured.error()};
   return port;
 }
 
@@ -150,7 +141,7 @@ Result<void> Port::probe(const PortOptions& options) {
   return {};
 }
 
-Result<void> Port::configure(const PortOptions& options) {
+Result<void> Port::configure(const PortOptions& options, BufferPools& pools) {
   rte_eth_dev_info dev{};
   if (const int error = rte_eth_dev_info_get(id_, &dev); error != 0)
     return dpdk_error("no device info", error);
@@ -174,7 +165,7 @@ Result<void> Port::configure(const PortOptions& options) {
   }
   if (auto mtu = set_mtu(options.mtu); !mtu) return mtu;
   const int numa_node = rte_eth_dev_socket_id(id_);
-  if (auto queues = setup_queues(options, numa_node); !queues) return queues;
+  if (auto queues = setup_queues(options, numa_node, pools); !queues) return queues;
   rte_ether_addr address{};
   rte_eth_macaddr_get(id_, &address);
   if (rte_is_zero_ether_addr(&address))
@@ -191,7 +182,7 @@ Result<void> Port::configure(const PortOptions& options) {
 
 // Ports without scatter need a whole frame in one buffer. Some drivers (af_packet with a large framesz)
 // accept only buffers of a size that they do not tell beforehand: try the next larger one then.
-Result<void> Port::setup_queues(const PortOptions& options, int numa_node) {
+Result<void> Port::setup_queues(const PortOptions& options, int numa_node, BufferPools& pools) {
   std::uint16_t rx_descriptors = kDescriptors;
   std::uint16_t tx_descriptors = kDescriptors;
   rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx_descriptors, &tx_descriptors);
@@ -206,16 +197,15 @@ Result<void> Port::setup_queues(const PortOptions& options, int numa_node) {
   int error = 0;
   for (const unsigned room : {2048U, 4096U, 9728U, 16384U, 32768U}) {
     if (!scatter && room < options.mtu + unsigned{kL2Overhead}) continue;
-    pool_.reset();  // that of the last try
     const auto data_room = static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM);
-    auto pool = make_pool(pool_name(), pool_size(options, rx_queues_), data_room, numa_node);
-    if (!pool) return Error{pool.error()};
+    auto part = pools.take(buffers_of(options, rx_queues_), data_room, numa_node, options.alike);
+    if (!part) return Error{part.error()};
     error = 0;
     for (std::uint16_t queue = 0; queue < rx_queues_ && error == 0; ++queue) {
       error = rte_eth_rx_queue_setup(id_, queue, rx_descriptors, static_cast<unsigned>(numa_node), nullptr,
-                                     pool->get());
+                                     part->pool());
     }
-    pool_ = std::move(*pool);
+    buffers_ = std::move(*part);
     if (error == 0) return {};
   }
   return dpdk_error("receive queue cannot be set up", error);
@@ -248,12 +238,6 @@ PortStats Port::stats() const {
 void Port::stop() {
   if (started_) rte_eth_dev_stop(id_);
   started_ = false;
-}
-
-// Pool names are unique in the process: a pool may outlive its port, and the port come back meanwhile.
-std::string Port::pool_name() const {
-  static unsigned made = 0;
-  return "mr" + std::to_string(made++) + "_" + name_;
 }
 
 Port::~Port() {

@@ -1,31 +1,21 @@
-// A port: one DPDK ethdev and the buffer pool that it receives into. Hardware only; layer 3 is the
-// interface's.
+// A port: one DPDK ethdev, and its part of the buffer pool that it receives into. Hardware only; layer 3 is
+// the interface's.
 //
 // Owned and changed by the control thread. Workers use its queues by number, through their plans: a port may
 // be stopped only a grace period after the last plan that named it.
 #pragma once
-
-#include <rte_mempool.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "dataplane/buffer_pools.h"
 #include "net/mac.h"
 #include "net/result.h"
 #include "net/strong_id.h"
 
 namespace millrace::dataplane {
-
-struct FreePool {
-  void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
-};
-using Pool = std::unique_ptr<rte_mempool, FreePool>;
-
-// A pool of packet buffers with PacketMeta in each. Enqueues and dequeues use RTS rings: a preempted thread
-// in the middle of one does not hold the others up. `data_room` includes the headroom.
-Result<Pool> make_pool(const std::string& name, unsigned buffers, std::uint16_t data_room, int numa_node);
 
 struct PortOptions {
   std::string name;        // the interface's; part of the vdev's name
@@ -34,6 +24,7 @@ struct PortOptions {
   unsigned tx_queues = 2;  // wanted: one a worker and one for the control thread
   std::uint16_t mtu = 1500;
   unsigned workers = 1;  // how many threads keep buffers in caches, rings and transmit queues
+  unsigned alike = 1;    // how many ports like it are opened now, this one first
 };
 
 bool is_pci_address(const std::string& device);
@@ -46,9 +37,9 @@ struct PortStats {
 
 class Port {
  public:
-  // Probes, configures and starts the device.
-  static Result<std::unique_ptr<Port>> open(const PortOptions& options);
-  ~Port();  // stops, closes and removes the device; the pool goes to whoever took it, or with the port
+  // Probes, configures and starts the device. The pools outlive the port.
+  static Result<std::unique_ptr<Port>> open(const PortOptions& options, BufferPools& pools);
+  ~Port();  // stops, closes and removes the device
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
 
@@ -60,22 +51,19 @@ class Port {
   [[nodiscard]] std::uint16_t tx_queues() const { return tx_queues_; }
   [[nodiscard]] bool multi_segment() const { return multi_segment_; }
   [[nodiscard]] bool inserts_vlan() const { return inserts_vlan_; }  // where an mbuf asks for it
-  [[nodiscard]] rte_mempool* pool() const { return pool_.get(); }
+  [[nodiscard]] rte_mempool* pool() const { return buffers_.pool(); }
   // Carrier: the port's; where the port is a view on a kernel interface, that one's (net_af_packet says "up"
   // always).
   [[nodiscard]] bool link_up() const;
   [[nodiscard]] PortStats stats() const;
   Result<void> set_mtu(std::uint16_t mtu);
   void stop();  // no more frames in or out; the device stays
-  // Buffers of this port may wait in queues elsewhere when it goes: the pool has to live until all are back.
-  Pool take_pool() { return std::move(pool_); }
 
  private:
   Port() = default;
   Result<void> probe(const PortOptions& options);
-  Result<void> configure(const PortOptions& options);
-  Result<void> setup_queues(const PortOptions& options, int numa_node);
-  [[nodiscard]] std::string pool_name() const;
+  Result<void> configure(const PortOptions& options, BufferPools& pools);
+  Result<void> setup_queues(const PortOptions& options, int numa_node, BufferPools& pools);
 
   std::string name_;
   std::string device_name_;
@@ -92,7 +80,7 @@ class Port {
   std::uint16_t tx_queues_ = 0;
   bool multi_segment_ = false;
   bool inserts_vlan_ = false;
-  Pool pool_;
+  BufferPools::Part buffers_;
 };
 
 }  // namespace millrace::dataplane
