@@ -127,8 +127,8 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   adjacency.address = link.key.address;
   adjacency.counter = link.counter;
   adjacency.mtu = static_cast<std::uint16_t>(on->config.mtu);
-  adjacency.interface = on->id;
-  adjacency.port = on->port;
+  adjacency.egress.interface = on->id;
+  adjacency.egress.port = on->port;
   if (link.state == LinkState::resolved) {
     adjacency.flags |= Adjacency::kComplete;
     adjacency.macs = {link.mac, on->mac};

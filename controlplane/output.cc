@@ -119,9 +119,9 @@ void Output::send_on_link(rte_mbuf* m, const Interface& on, Ipv6Address to, std:
 }
 
 void Output::send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency) {
-  if (!adjacency.complete()) return hooks_.unresolved({adjacency.interface, adjacency.address}, m);
-  const Interface* egress = interfaces_.find(adjacency.interface);
-  if (egress == nullptr) return lose(m, adjacency.interface, DropReason::tx_gone);
+  if (!adjacency.complete()) return hooks_.unresolved({adjacency.egress.interface, adjacency.address}, m);
+  const Interface* egress = interfaces_.find(adjacency.egress.interface);
+  if (egress == nullptr) return lose(m, adjacency.egress.interface, DropReason::tx_gone);
   send_packet_to(m, *egress, adjacency.macs[0]);
 }
 

@@ -1,7 +1,9 @@
 // The way of a burst of IPv4 or IPv6, top to bottom: validate -> look up -> choose the next hop -> rewrite ->
 // transmit. RFC 1812 section 5.2.1.2 gives the order; the steps cite their sections.
+#include <emmintrin.h>
 #include <rte_mbuf.h>
 
+#include <bit>
 #include <cstring>
 
 #include "dataplane/fragment.h"
@@ -17,9 +19,10 @@ constexpr Adjacency kNoAdjacency;
 // Both MACs of a frame, in two registers.
 class MacPair {
  public:
-  explicit MacPair(const std::array<MacAddress, 2>& macs) {
-    std::memcpy(&first_, macs.data(), sizeof first_);
-    std::memcpy(&rest_, reinterpret_cast<const std::byte*>(macs.data()) + sizeof first_, sizeof rest_);
+  explicit MacPair(const Adjacency& adjacency) {
+    std::memcpy(&first_, adjacency.macs.data(), sizeof first_);
+    std::memcpy(&rest_, reinterpret_cast<const std::byte*>(adjacency.macs.data()) + sizeof first_,
+                sizeof rest_);
   }
   void write(std::byte* frame) const {
     std::memcpy(frame, &first_, sizeof first_);
@@ -35,29 +38,6 @@ template <class Family>
 class IpBurst {
   using Header = std::remove_pointer_t<decltype(Family::header(nullptr))>;
   using Address = typename Family::Address;
-
-  // Where the packets of a burst go: by an adjacency, or by kNoAdjacency.
-  struct OneWay {
-    static constexpr bool kSame = true;
-    NextHop to;
-    const Adjacency* by;
-    [[nodiscard]] NextHop next_hop(unsigned /*i*/) const { return to; }
-    [[nodiscard]] const Adjacency& adjacency(unsigned /*i*/) const { return *by; }
-  };
-  struct EachItsWay {
-    static constexpr bool kSame = false;
-    const NextHop* to;  // of those without an adjacency
-    const Adjacency* const* by;
-    [[nodiscard]] NextHop next_hop(unsigned i) const { return to[i]; }
-    [[nodiscard]] const Adjacency& adjacency(unsigned i) const { return *by[i]; }
-  };
-  // Packets in a row, from `first` on, that leave by one interface: the worker gets them together.
-  struct Leaving {
-    InterfaceId interface = kNoInterface;
-    PortId port;
-    unsigned first = 0;
-    std::uint64_t bytes = 0;  // of IP
-  };
 
  public:
   IpBurst(Worker& worker, const InterfaceView& in, IpBatch<Family>& batch)
@@ -76,14 +56,12 @@ class IpBurst {
     // 2. Where do they go? All at once: the memory's latency is paid once for many.
     fib_.lookup({batch_.destinations(), valid}, next_hops());
     worker_.end_step(WorkerStep::lookup, valid);
-    // 3. Often all go the same way: then what is said of it is read once.
+    // 3. On to their next hops. Often all have one: then what is said of it is read once.
     const NextHop first = tables_.next_hop(next_hops()[0]);
     if (first.kind() != NextHop::Kind::group && have_one_next_hop(valid)) {
-      dispatch(valid, OneWay{first, &adjacency_of(first)});
+      forward_together(valid, first);
     } else {
-      // By which adjacency? They are in other lines of memory, asked for together. Then each its way.
-      choose(valid);
-      dispatch(valid, EachItsWay{without(), adjacencies_});
+      forward_each(valid);
     }
     worker_.end_step(WorkerStep::forward, valid);
   }
@@ -148,49 +126,122 @@ class IpBurst {
     return std::memcmp(next_hops(), next_hops() + 1, (count - 1) * sizeof(NextHopId)) == 0;
   }
 
-  const Adjacency& adjacency_of(NextHop next_hop) const {
-    return next_hop.kind() == NextHop::Kind::forward ? tables_.adjacency(next_hop.index()) : kNoAdjacency;
-  }
-
-  // 5.2.1.2: for us, or on to a next hop, or to the one of a group that the packet's flow takes.
-  void choose(unsigned count) {
-    const Tables& tables = tables_;
-    const NextHopId* const ids = next_hops();
-    for (unsigned i = 0; i < count; ++i) {
-      const NextHop next_hop = tables.next_hop(ids[i]);
-      const Adjacency* adjacency = &kNoAdjacency;
-      if (next_hop.kind() == NextHop::Kind::forward) [[likely]]
-        adjacency = &tables.adjacency(next_hop.index());
-      else if (next_hop.kind() == NextHop::Kind::group)
-        adjacency = &member(next_hop, batch_.packets[i]);
-      else
-        new (without() + i) NextHop(next_hop);
-      __builtin_prefetch(adjacency);
-      adjacencies_[i] = adjacency;
-    }
-  }
-  const Adjacency& member(NextHop group, rte_mbuf* m) const {
+  // 5.2.1.2: on to a next hop, or to the one of a group that the packet's flow takes; or kNoAdjacency.
+  const Adjacency& adjacency_of(const Paths& paths, NextHop next_hop, unsigned i) const {
+    if (next_hop.kind() == NextHop::Kind::forward) [[likely]]
+      return paths.adjacency(next_hop.index());
+    if (next_hop.kind() != NextHop::Kind::group) return kNoAdjacency;
+    rte_mbuf* m = batch_.packets[i];
     const std::uint32_t hash = Family::flow_hash(m, *Family::header(m), tables_.flow_hashing());
-    return tables_.adjacency(tables_.bucket(group.bucket(hash)));
+    return paths.adjacency(paths.bucket(next_hop.bucket(hash)));
   }
 
-  template <class Ways>
-  void dispatch(unsigned count, Ways ways) {
-    Leaving leaving;
-    for (unsigned i = 0; i < count;) {
-      const Adjacency& adjacency = ways.adjacency(i);
-      const unsigned straight = forward(i, Ways::kSame ? count : i + 1, adjacency, leaving);
-      i += straight;
-      if (straight != 0) [[likely]]
-        continue;
-      transmit(leaving, i);
-      if (&adjacency == &kNoAdjacency)
-        deliver(batch_.packets[i], ways.next_hop(i));
-      else
-        forward_otherwise(batch_.packets[i], adjacency);
-      leaving.first = ++i;
+  // `next_hop` is not a group.
+  void forward_together(unsigned count, NextHop next_hop) {
+    const Adjacency& adjacency = adjacency_of(tables_.paths(), next_hop, 0);
+    const MacPair macs(adjacency);
+    const std::uint32_t fitting = adjacency.straight_mtu;
+    IpBatch<Family>& batch = batch_;
+    for (unsigned i = 0, first = 0; i < count; first = ++i) {
+      std::uint32_t bytes = 0;
+      for (; i < count && batch.lengths[i] <= fitting; ++i) {
+        make_ready(batch, i, macs);
+        bytes += batch.lengths[i];
+      }
+      if (i != first) [[likely]] {
+        count_at(&worker_.count_adjacency(0), adjacency, i - first, bytes);
+        transmit(batch.packets + first, i - first, adjacency.egress, bytes);
+      }
+      if (i < count) [[unlikely]]
+        go_otherwise(i, next_hop, adjacency);
     }
-    transmit(leaving, count);
+  }
+
+  // Those that go straight wait for each other: all that leave by one interface do it together.
+  void forward_each(unsigned count) {
+    const Paths paths = tables_.paths();
+    AdjacencyCounters* const counters = &worker_.count_adjacency(0);
+    IpBatch<Family>& batch = batch_;
+    const NextHopId* const ids = next_hops();
+    unsigned waiting = 0;  // the first of them
+    for (unsigned i = 0; i < count; ++i) {
+      const NextHop next_hop = paths.next_hop(ids[i]);
+      const Adjacency& adjacency = adjacency_of(paths, next_hop, i);
+      const std::uint32_t length = batch.lengths[i];
+      if (length > adjacency.straight_mtu) [[unlikely]] {
+        leave(waiting, i);
+        waiting = i + 1;
+        go_otherwise(i, next_hop, adjacency);
+        continue;
+      }
+      make_ready(batch, i, MacPair(adjacency));
+      count_at(counters, adjacency, 1, length);
+      egress_[i] = std::bit_cast<std::uint32_t>(adjacency.egress);
+    }
+    leave(waiting, count);
+  }
+
+  // Writes what the next link wants to see into a frame whose way is straight.
+  [[gnu::always_inline]] static void make_ready(const IpBatch<Family>& batch, unsigned i,
+                                                const MacPair& macs) {
+    std::byte* const frame = batch.frames[i];
+    macs.write(frame);
+    Family::set_hop(*reinterpret_cast<Header*>(frame + sizeof(wire::Ethernet)), batch.hops[i]);
+  }
+
+  // Packets that are ready, from `first` to before `end`, to the worker.
+  void leave(unsigned first, unsigned end) {
+    if (first == end) return;
+    const std::uint32_t by = egress_[first];
+    std::uint32_t others = 0, bytes = 0;
+    for (unsigned i = first; i < end; ++i) {
+      others |= egress_[i] ^ by;
+      bytes += batch_.lengths[i];
+    }
+    if (others == 0) [[likely]]
+      return transmit(batch_.packets + first, end - first, std::bit_cast<Egress>(by), bytes);
+    leave_by_several(first, end);
+  }
+  // Each interface's together, in their order.
+  void leave_by_several(unsigned first, unsigned end) {
+    rte_mbuf* together[kBurst];
+    for (std::uint64_t left = all_of(end) & ~std::uint64_t{0} << first; left != 0;) {
+      const std::uint32_t by = egress_[__builtin_ctzll(left)];
+      const std::uint64_t same = places_of(by) & left;
+      unsigned n = 0;
+      std::uint32_t bytes = 0;
+      for (std::uint64_t at = same; at != 0; at &= at - 1) {
+        const auto i = static_cast<unsigned>(__builtin_ctzll(at));
+        together[n++] = batch_.packets[i];
+        bytes += batch_.lengths[i];
+      }
+      transmit(together, n, std::bit_cast<Egress>(by), bytes);
+      left &= ~same;
+    }
+  }
+  // In egress_, 16 at a time.
+  std::uint64_t places_of(std::uint32_t by) const {
+    const __m128i wanted = _mm_set1_epi32(static_cast<int>(by));
+    const auto* four = reinterpret_cast<const __m128i*>(egress_);
+    std::uint64_t places = 0;
+    for (unsigned at = 0; at < kBurst; at += 16, four += 4) {
+      const __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(four[0], wanted), _mm_cmpeq_epi32(four[1], wanted));
+      const __m128i high =
+          _mm_packs_epi32(_mm_cmpeq_epi32(four[2], wanted), _mm_cmpeq_epi32(four[3], wanted));
+      const int mask = _mm_movemask_epi8(_mm_packs_epi16(low, high));
+      places |= static_cast<std::uint64_t>(static_cast<std::uint16_t>(mask)) << at;
+    }
+    return places;
+  }
+  void transmit(rte_mbuf** packets, unsigned count, Egress by, std::uint32_t bytes) {
+    worker_.transmit(packets, count, by.port, by.interface, bytes + count * sizeof(wire::Ethernet));
+  }
+
+  void go_otherwise(unsigned i, NextHop next_hop, const Adjacency& adjacency) {
+    if (&adjacency == &kNoAdjacency)
+      deliver(batch_.packets[i], next_hop);
+    else
+      forward_otherwise(batch_.packets[i], adjacency);
   }
 
   // Not to an adjacency.
@@ -202,55 +253,18 @@ class IpBurst {
     drop(m, static_cast<DropReason>(next_hop.index()));
   }
 
-  // From `first` on those before `end` that are complete and fit: how many.
-  [[gnu::always_inline]] unsigned forward(unsigned first, unsigned end, const Adjacency& adjacency,
-                                          Leaving& leaving) {
-    if (adjacency.interface != leaving.interface) {
-      transmit(leaving, first);
-      leaving = {adjacency.interface, adjacency.port, first, 0};
-    }
-    IpBatch<Family>& batch = batch_;
-    const MacPair macs(adjacency.macs);
-    const std::uint32_t fitting = adjacency.straight_mtu;
-    std::uint64_t bytes = 0;
-    unsigned i = first;
-    for (; i < end; ++i) {
-      const std::uint32_t length = batch.lengths[i];
-      std::byte* const frame = batch.frames[i];
-      if (length > fitting) [[unlikely]]
-        break;
-      macs.write(frame);
-      Family::set_hop(*reinterpret_cast<Header*>(frame + sizeof(wire::Ethernet)), batch.hops[i]);
-      bytes += length;
-    }
-    if (i == first) [[unlikely]]
-      return 0;
-    this->count(adjacency, i - first, bytes);
-    leaving.bytes += bytes;
-    return i - first;
-  }
-
-  // Gives the worker what is ready before `end`.
-  [[gnu::always_inline]] void transmit(Leaving& leaving, unsigned end) {
-    const unsigned n = end - leaving.first;
-    if (n == 0) return;
-    worker_.transmit(batch_.packets + leaving.first, n, leaving.port, leaving.interface,
-                     leaving.bytes + n * sizeof(wire::Ethernet));
-    leaving.first = end;
-    leaving.bytes = 0;
-  }
-
   // The last hop, with features, without a MAC to send to, longer than the MTU, or into a VLAN.
   void forward_otherwise(rte_mbuf* m, const Adjacency& adjacency) {
     // 5.3.1, RFC 8200 3: TTL, hop limit. Only packets that are not for us are asked.
     if (Family::hops_left(*Family::header(m)) <= 1) return drop(m, DropReason::ttl_expired);
-    if ((adjacency.flags & Adjacency::kEgressFeatures) != 0 && !egress_features(m, adjacency.interface))
+    if ((adjacency.flags & Adjacency::kEgressFeatures) != 0 &&
+        !egress_features(m, adjacency.egress.interface))
       return;
-    if (!adjacency.complete()) return unresolved(m, adjacency.interface, adjacency.address);
+    if (!adjacency.complete()) return unresolved(m, adjacency.egress.interface, adjacency.address);
     const std::uint32_t length = Family::length(*Family::header(m));
     if (length > adjacency.mtu) return too_long(m, adjacency);
     rewrite(m, adjacency);
-    count(adjacency, 1, length);
+    count(adjacency, length);
     transmit_otherwise(m, adjacency);
   }
 
@@ -281,7 +295,7 @@ class IpBurst {
     const FragmentResult result = fragment_ipv4(m, adjacency.mtu, m->pool, fragments);
     if (result.count == 0) return drop(m, result.reason);
     worker_.count().fragments_added.add(result.count - 1);
-    count(adjacency, 1, Family::length(*Family::header(m)));
+    count(adjacency, Family::length(*Family::header(m)));
     for (unsigned i = 0; i < result.count; ++i) transmit_otherwise(fragments[i], adjacency);
     worker_.free_later(m);
   }
@@ -318,17 +332,20 @@ class IpBurst {
     return verdict.goes_on();
   }
 
-  void count(const Adjacency& adjacency, std::uint64_t packets, std::uint64_t bytes) {
-    AdjacencyCounters& counters = worker_.count_adjacency(adjacency.counter);
-    counters.packets.add(packets);
-    counters.bytes.add(bytes);
+  static void count_at(AdjacencyCounters* counters, const Adjacency& adjacency, std::uint64_t packets,
+                       std::uint64_t bytes) {
+    AdjacencyCounters& of = counters[adjacency.counter];
+    of.packets.add(packets);
+    of.bytes.add(bytes);
+  }
+  void count(const Adjacency& adjacency, std::uint64_t bytes) {
+    count_at(&worker_.count_adjacency(0), adjacency, 1, bytes);
   }
 
   void drop(rte_mbuf* m, DropReason reason) { worker_.drop(m, in_.id, reason); }
 
   // Arrays of a burst, whose places hold nothing until they are set.
   NextHopId* next_hops() { return reinterpret_cast<NextHopId*>(next_hops_); }
-  NextHop* without() { return reinterpret_cast<NextHop*>(without_); }
 
   Worker& worker_;
   const Tables& tables_;
@@ -337,8 +354,7 @@ class IpBurst {
   const OwnAddresses<Address>& own_;
   IpBatch<Family>& batch_;
   alignas(64) std::byte next_hops_[kBurst * sizeof(NextHopId)];
-  const Adjacency* adjacencies_[kBurst];
-  std::byte without_[kBurst * sizeof(NextHop)];  // of those that have no adjacency
+  alignas(64) std::uint32_t egress_[kBurst];  // an Egress each
 };
 
 }  // namespace

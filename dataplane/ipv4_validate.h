@@ -81,6 +81,13 @@ inline DropReason bad_destination(Ipv4Address destination) {
   return destination.is_broadcast() ? DropReason::destination_broadcast : DropReason::destination_reserved;
 }
 
+// Whether it comes from, or is to, 169.254/16.
+inline bool is_link_local(const wire::Ipv4& ip) {
+  return ((octet_class::of(Ipv4Address(ip.source)) | octet_class::of(Ipv4Address(ip.destination))) &
+          octet_class::kMaybeLinkLocal) != 0 &&
+         (Ipv4Address(ip.source).is_link_local() || Ipv4Address(ip.destination).is_link_local());
+}
+
 // Steps 1 to 8 at once for what nearly every packet is: in one segment, without options, from and to ordinary
 // addresses, none of them link-local. A no says nothing of the packet: validate_ipv4() does then.
 inline bool is_plain_ipv4(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddresses<Ipv4Address>& own) {
@@ -91,8 +98,10 @@ inline bool is_plain_ipv4(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddr
   const Ipv4Address source(ip.source), destination(ip.destination);
   const bool shape =
       (ip.version_ihl == 0x45) & (total >= sizeof(wire::Ipv4)) & (kL2 + total <= rte_pktmbuf_data_len(m));
-  const bool addresses = (octet_class::of(source) | octet_class::of(destination)) == 0;
-  return (shape & addresses & checksum_ok_20(&ip)) && !own.contains(source);
+  const unsigned classes = octet_class::of(source) | octet_class::of(destination);
+  if (classes != 0 && (classes != octet_class::kMaybeLinkLocal || is_link_local(ip))) [[unlikely]]
+    return false;
+  return (shape & checksum_ok_20(&ip)) && !own.contains(source);
 }
 
 // `m` holds an Ethernet header and at least `type` says IPv4. After go_on the whole IP header lies in the
@@ -147,12 +156,6 @@ inline Verdict validate_ipv4(rte_mbuf* m, const InterfaceView& in, const OwnAddr
   // 9. 5.2.2: what the link added behind the total length is not part of the packet.
   cut_to(m, kL2 + total);
   return Verdict::go_on();
-}
-
-inline bool is_link_local(const wire::Ipv4& ip) {
-  return ((octet_class::of(Ipv4Address(ip.source)) | octet_class::of(Ipv4Address(ip.destination))) &
-          octet_class::kMaybeLinkLocal) != 0 &&
-         (Ipv4Address(ip.source).is_link_local() || Ipv4Address(ip.destination).is_link_local());
 }
 
 }  // namespace millrace::dataplane

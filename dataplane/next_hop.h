@@ -86,6 +86,15 @@ inline constexpr std::uint32_t kMaxBuckets = 1024;
 static_assert(NextHop::group(7 * kMaxBuckets, kMaxBuckets).bucket(~0U) == 8 * kMaxBuckets - 1);
 static_assert(NextHop::group(kMinBuckets, kMinBuckets).kind() == NextHop::Kind::group);
 
+// Through which interface a frame leaves, and by which port: one word, so that a burst's can be compared.
+struct Egress {
+  InterfaceId interface;
+  PortId port;
+
+  friend bool operator==(const Egress&, const Egress&) = default;
+};
+static_assert(sizeof(Egress) == sizeof(std::uint32_t));
+
 struct alignas(64) Adjacency {
   enum Flags : std::uint8_t {
     kComplete = 1,        // the MACs are known; without them packets punt to be resolved
@@ -93,15 +102,14 @@ struct alignas(64) Adjacency {
     kTagged = 4,          // `tags` says more than untagged
     kPortTags = 8,        // the port puts the tag in
   };
-  std::array<MacAddress, 2> macs{};  // destination, source: as they lie in a frame
+  IpAddress address;  // whose MAC it is
   VlanTags tags;
-  IpAddress address;          // whose MAC it is
-  std::uint32_t counter = 0;  // index of AdjacencyCounters: stays when the slot changes
-  std::uint16_t mtu = 0;      // bytes of IP
-  InterfaceId interface;
-  PortId port;
-  std::uint8_t flags = 0;
+  std::array<MacAddress, 2> macs{};  // destination, source: as they lie in a frame
+  std::uint32_t counter = 0;         // index of AdjacencyCounters: stays when the slot changes
+  std::uint16_t mtu = 0;             // bytes of IP
   std::uint16_t straight_mtu = 0;  // the MTU, where that alone may keep a packet from going straight; else 0
+  Egress egress;
+  std::uint8_t flags = 0;
 
   friend bool operator==(const Adjacency&, const Adjacency&) = default;
   [[nodiscard]] bool complete() const { return (flags & kComplete) != 0; }

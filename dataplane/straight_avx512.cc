@@ -117,12 +117,12 @@ AVX512 __mmask16 checksum_ok(__mmask16 lanes, const __m512i* header) {
   return _mm512_mask_cmpeq_epi32_mask(lanes, sum, all(0xffff));
 }
 
-// octet_class of zero: 1 to 223, but not 127 nor 169.
+// Of 1 to 223, but not 127/8, nor link-local.
 AVX512 __mmask16 is_ordinary(__mmask16 lanes, __m512i address) {
   const __m512i first = _mm512_and_si512(address, all(0xff));
   lanes = _mm512_mask_cmplt_epu32_mask(lanes, _mm512_sub_epi32(first, all(1)), all(223));
   lanes = _mm512_mask_cmpneq_epi32_mask(lanes, first, all(127));
-  return _mm512_mask_cmpneq_epi32_mask(lanes, first, all(169));
+  return _mm512_mask_cmpneq_epi32_mask(lanes, low_half(address), all(0xfea9));
 }
 
 // As after_ttl_decrement().

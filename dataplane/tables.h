@@ -117,6 +117,24 @@ class OwnAddresses {
   std::vector<Entry> entries_;
 };
 
+// Where next hops lead to: a worker's copy of the tables' places, so that a loop that writes to packets, of
+// which the compiler cannot know that they lie elsewhere, need not read those again and again.
+class Paths {
+ public:
+  Paths(const NextHop* next_hops, const Adjacency* adjacencies, const std::uint32_t* buckets)
+      : next_hops_(next_hops), adjacencies_(adjacencies), buckets_(buckets) {}
+  [[nodiscard]] NextHop next_hop(NextHopId id) const { return NextHop::load(next_hops_[id.value()]); }
+  [[nodiscard]] const Adjacency& adjacency(std::uint32_t index) const { return adjacencies_[index]; }
+  [[nodiscard]] std::uint32_t bucket(std::uint32_t index) const {
+    return __atomic_load_n(&buckets_[index], __ATOMIC_ACQUIRE);
+  }
+
+ private:
+  const NextHop* next_hops_;
+  const Adjacency* adjacencies_;
+  const std::uint32_t* buckets_;
+};
+
 class Tables {
  public:
   // Throws std::bad_alloc if the kernel refuses the address space (memory itself arrives with use).
@@ -129,15 +147,12 @@ class Tables {
   [[nodiscard]] const lpm::Lookup<Address>& fib(FibId id) const {
     return *fibs_[id.value()].of<Address>()->load(std::memory_order_acquire);
   }
-  [[nodiscard]] NextHop next_hop(NextHopId id) const {
-    return NextHop::load(next_hops_.as<NextHop>()[id.value()]);
+  [[nodiscard]] Paths paths() const {
+    return {next_hops_.as<NextHop>(), adjacencies_.as<Adjacency>(), buckets_.as<std::uint32_t>()};
   }
-  [[nodiscard]] const Adjacency& adjacency(std::uint32_t index) const {
-    return adjacencies_.as<Adjacency>()[index];
-  }
-  [[nodiscard]] std::uint32_t bucket(std::uint32_t index) const {
-    return __atomic_load_n(&buckets_.as<std::uint32_t>()[index], __ATOMIC_ACQUIRE);
-  }
+  [[nodiscard]] NextHop next_hop(NextHopId id) const { return paths().next_hop(id); }
+  [[nodiscard]] const Adjacency& adjacency(std::uint32_t index) const { return paths().adjacency(index); }
+  [[nodiscard]] std::uint32_t bucket(std::uint32_t index) const { return paths().bucket(index); }
   template <class Address>
   [[nodiscard]] const OwnAddresses<Address>& own_addresses() const {
     return *own_addresses_.of<Address>().load(std::memory_order_acquire);

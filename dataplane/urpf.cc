@@ -15,7 +15,7 @@ NextHop route_to_source(const Tables& tables, rte_mbuf* m) {
 
 bool leads_by(const Tables& tables, NextHop next_hop, InterfaceId interface) {
   const auto adjacency_does = [&](std::uint32_t index) {
-    return tables.adjacency(index).interface == interface;
+    return tables.adjacency(index).egress.interface == interface;
   };
   switch (next_hop.kind()) {
     case NextHop::Kind::forward:

@@ -106,7 +106,9 @@ class Worker {
   // Each ends the packet's way here: it is counted and no longer the caller's.
   void drop(rte_mbuf* m, InterfaceId ingress, DropReason reason);
   void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to);  // what the class needs is in meta(m)
-  void transmit(rte_mbuf* m, const Adjacency& adjacency) { put(m, adjacency.port, adjacency.interface); }
+  void transmit(rte_mbuf* m, const Adjacency& adjacency) {
+    put(m, adjacency.egress.port, adjacency.egress.interface);
+  }
   // The same for several, of one segment each, that leave by one interface. `bytes` is the sum of their
   // lengths.
   void transmit(rte_mbuf** packets, unsigned count, PortId port, InterfaceId egress, std::uint64_t bytes) {

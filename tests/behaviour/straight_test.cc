@@ -53,13 +53,17 @@ class Frames {
     const bool whole = draw(8) != 0;
     return make_mbuf(frame, whole ? Layout{} : Layout{.segments = {draw(headers + 6) + 1}});
   }
-  static Bytes make_ipv4() {
+  static Ipv4Address address4(std::uint8_t third) {
     static constexpr std::uint8_t kOctets[] = {0, 1, 10, 126, 127, 128, 169, 192, 223, 224, 239, 240, 255};
+    const std::uint8_t second = draw(4) == 0 ? 254 : 0;  // 169.254/16
+    return {kOctets[draw(13)], second, third, static_cast<std::uint8_t>(draw(256))};
+  }
+  static Bytes make_ipv4() {
     Ipv4Packet packet;
     packet.ttl = hops();
     packet.identification = static_cast<std::uint16_t>(draw(65536));
-    packet.source = Ipv4Address(kOctets[draw(13)], 0, 1, static_cast<std::uint8_t>(draw(256)));
-    packet.destination = Ipv4Address(kOctets[draw(13)], 0, 2, static_cast<std::uint8_t>(draw(256)));
+    packet.source = address4(1);
+    packet.destination = address4(2);
     packet.payload = pattern(draw(60));
     // End of Option List: the first 20 bytes alone have the right checksum, too.
     if (draw(16) == 0) packet.options = Bytes(4);

@@ -126,7 +126,7 @@ TEST_F(NextHopsTest, AnUnresolvedNeighbourIsAnAdjacencyWithoutAMac) {
   const Adjacency& adjacency = tables_.adjacency(published(id).index());
   EXPECT_FALSE(adjacency.complete());
   EXPECT_EQ(adjacency.address, "192.0.2.2"_a);
-  EXPECT_EQ(adjacency.interface, wan_->id);
+  EXPECT_EQ(adjacency.egress.interface, wan_->id);
   EXPECT_EQ(adjacency.mtu, 1500);
 }
 
@@ -141,7 +141,7 @@ TEST_F(NextHopsTest, AResolvedNeighbourHasTheWholeHeaderInANewSlot) {
   EXPECT_TRUE(adjacency.complete());
   EXPECT_EQ(adjacency.macs, (std::array{kMac, wan_->mac}));
   EXPECT_EQ(adjacency.counter, tables_.adjacency(before.index()).counter) << "counters stay";
-  EXPECT_EQ(adjacency.port, wan_->port);
+  EXPECT_EQ(adjacency.egress.port, wan_->port);
 }
 
 TEST_F(NextHopsTest, ANewMacIsOneChangeAndTheSameNewsIsNone) {
@@ -254,7 +254,7 @@ TEST_F(NextHopsTest, AChangeOfSeveralMembersOfASetIsOneStore) {
   next_hops_.interfaces_changed();
   EXPECT_EQ(next_hops_.groups_published(), before + 1) << "nothing is new";
   for (const Adjacency& adjacency : adjacencies(published(id))) {
-    EXPECT_EQ(adjacency.mtu, adjacency.interface == wan_->id ? 9000 : 1500);
+    EXPECT_EQ(adjacency.mtu, adjacency.egress.interface == wan_->id ? 9000 : 1500);
   }
 }
 
@@ -390,7 +390,7 @@ class NextHopsOnInterfaceTest : public NextHopsTest {
   }
   std::map<InterfaceId, unsigned> links(NextHopId id) const {
     std::map<InterfaceId, unsigned> count;
-    for (const Adjacency& adjacency : adjacencies(published(id))) ++count[adjacency.interface];
+    for (const Adjacency& adjacency : adjacencies(published(id))) ++count[adjacency.egress.interface];
     return count;
   }
 };
@@ -413,7 +413,7 @@ TEST_F(NextHopsOnInterfaceTest, FlowsAreSpreadOverTheLinksOfOneAddress) {
   std::map<InterfaceId, unsigned> first_half;
   const auto all = adjacencies(published(both));
   ASSERT_EQ(all.size(), 256U);
-  for (std::size_t i = 0; i < all.size() / 2; ++i) ++first_half[all[i].interface];
+  for (std::size_t i = 0; i < all.size() / 2; ++i) ++first_half[all[i].egress.interface];
   EXPECT_EQ(first_half.size(), 2U) << "they are not alike to the hash";
 }
 
