@@ -129,6 +129,7 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.change("dataplane.memory", size_text(old.memory_bytes), size_text(now.memory_bytes));
   lines.change("dataplane.idle", std::string(word_of(kIdleWords, old.idle)),
                std::string(word_of(kIdleWords, now.idle)));
+  lines.change("dataplane.tx_wait_us", text_of(old.tx_wait_us), text_of(now.tx_wait_us));
   lines.change("dataplane.flow_label_hash", std::string(word_of(kBoolWords, old.flow_label_hash)),
                std::string(word_of(kBoolWords, now.flow_label_hash)));
   lines.optional("dataplane.drivers", drivers_text(old), drivers_text(now));

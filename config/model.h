@@ -39,6 +39,7 @@ struct DataplaneConfig {
   Hugepages hugepages = Hugepages::automatic;
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;
   Idle idle = Idle::adaptive;
+  unsigned tx_wait_us = 0;           // how long frames may wait for others to leave with them
   bool flow_label_hash = false;      // flows of IPv6 are told apart by their labels, where they have one
   std::vector<std::string> drivers;  // shared objects that DPDK loads at start
   friend bool operator==(const DataplaneConfig&, const DataplaneConfig&) = default;

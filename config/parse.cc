@@ -45,17 +45,19 @@ void read_drivers(Reader& in, const Node& node, Draft& draft) {
   }
 }
 
+void read_tx_wait_us(Reader& in, const Node& node, Draft& draft) {
+  if (const auto value = in.integer(node, "tx_wait_us", 0, 1000)) draft.dataplane.tx_wait_us = *value;
+}
+
 void read_flow_label_hash(Reader& in, const Node& node, Draft& draft) {
   if (const auto value = in.choice(node, "flow_label_hash", kBoolWords))
     draft.dataplane.flow_label_hash = *value;
 }
 
-constexpr Field<Draft> kDataplaneFields[] = {{"workers", read_workers},
-                                             {"hugepages", read_hugepages},
-                                             {"memory", read_memory},
-                                             {"idle", read_idle},
-                                             {"flow_label_hash", read_flow_label_hash},
-                                             {"drivers", read_drivers}};
+constexpr Field<Draft> kDataplaneFields[] = {
+    {"workers", read_workers}, {"hugepages", read_hugepages},   {"memory", read_memory},
+    {"idle", read_idle},       {"tx_wait_us", read_tx_wait_us}, {"flow_label_hash", read_flow_label_hash},
+    {"drivers", read_drivers}};
 
 // control
 

@@ -91,8 +91,16 @@ Result<void> Control::make_rings_and_workers() {
   }
   punt_rings_.resize(options_.workers);
   for (unsigned w = 0; w < options_.workers; ++w) {
-    dataplane::WorkerSetup setup{w,           &tables_, &features_,       reclaimer_.qsbr(),
-                                 &doorbell_,  {},       rte_get_tsc_hz(), options_.adaptive_idle,
+    const std::uint64_t tsc_hz = rte_get_tsc_hz();
+    dataplane::WorkerSetup setup{w,
+                                 &tables_,
+                                 &features_,
+                                 reclaimer_.qsbr(),
+                                 &doorbell_,
+                                 {},
+                                 tsc_hz,
+                                 options_.adaptive_idle,
+                                 tsc_hz * options_.tx_wait_us / 1'000'000,
                                  options_.isa};
     for (std::size_t c = 0; c < dataplane::kPuntClassCount; ++c) {
       auto ring = make_ring(kPuntRingSizes[c], numa_node_of(w));

@@ -41,6 +41,7 @@ using Ring = std::unique_ptr<rte_ring, FreeRing>;
 struct ControlOptions {
   unsigned workers = 1;
   bool adaptive_idle = true;
+  unsigned tx_wait_us = 0;  // that frames may wait for a burst of a port to fill
   lpm::TableLimits fib;
   NeighborLimits neighbors;
   dataplane::FlowHashing flow_hashing;

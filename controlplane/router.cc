@@ -182,6 +182,7 @@ Result<void> Router::Impl::start_control(const config::Config& config) {
   ControlOptions options;
   options.workers = static_cast<unsigned>(cores.size());
   options.adaptive_idle = config.dataplane.idle == config::Idle::adaptive;
+  options.tx_wait_us = config.dataplane.tx_wait_us;
   options.fib.pages =
       config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent : lpm::Pages::automatic;
   options.flow_hashing = {std::random_device{}(), config.dataplane.flow_label_hash};

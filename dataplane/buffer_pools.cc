@@ -50,6 +50,12 @@ Result<BufferPools::Part> BufferPools::take(unsigned buffers, std::uint16_t data
   return Part(at->get(), buffers);
 }
 
+void BufferPools::discard(Part part) {
+  const Shared* of = part.of_;
+  part = Part();
+  std::erase_if(pools_, [&](const auto& pool) { return pool.get() == of && pool->parts == 0; });
+}
+
 void BufferPools::free_idle() {
   std::erase_if(pools_, [](const auto& pool) {
     const bool idle = pool->parts == 0 && rte_mempool_full(pool->pool.get()) != 0;

@@ -64,6 +64,9 @@ class BufferPools {
   // `parts`: how many ports, this one first, will ask for the same; a new pool has room for them all if there
   // is memory for it. An error says how many buffers there was no memory for.
   Result<Part> take(unsigned buffers, std::uint16_t data_room, int numa_node, unsigned parts);
+  // For a port that cannot use its part: a pool that is nobody else's goes at once, as its memory may be
+  // needed for buffers of another size.
+  void discard(Part part);
   // Frees pools that are nobody's, once all their buffers are back.
   void free_idle();
   [[nodiscard]] std::vector<const rte_mempool*> all() const;

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <regex>
 
 #include "dataplane/packet.h"
@@ -194,21 +195,28 @@ Result<void> Port::setup_queues(const PortOptions& options, int numa_node, Buffe
   rte_eth_dev_info dev{};
   rte_eth_dev_info_get(id_, &dev);
   const bool scatter = (dev.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
-  int error = 0;
+  std::optional<Error> wrong;  // with the smallest that is large enough
   for (const unsigned room : {2048U, 4096U, 9728U, 16384U, 32768U}) {
     if (!scatter && room < options.mtu + unsigned{kL2Overhead}) continue;
     const auto data_room = static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM);
     auto part = pools.take(buffers_of(options, rx_queues_), data_room, numa_node, options.alike);
-    if (!part) return Error{part.error()};
-    error = 0;
+    if (!part) {  // another port may have brought larger ones
+      if (!wrong) wrong = Error{part.error()};
+      continue;
+    }
+    int error = 0;
     for (std::uint16_t queue = 0; queue < rx_queues_ && error == 0; ++queue) {
       error = rte_eth_rx_queue_setup(id_, queue, rx_descriptors, static_cast<unsigned>(numa_node), nullptr,
                                      part->pool());
     }
-    buffers_ = std::move(*part);
-    if (error == 0) return {};
+    if (error == 0) {
+      buffers_ = std::move(*part);
+      return {};
+    }
+    pools.discard(std::move(*part));
+    if (!wrong) wrong = dpdk_error("receive queue cannot be set up", error);
   }
-  return dpdk_error("receive queue cannot be set up", error);
+  return wrong.value_or(Error{"no buffers are large enough for the MTU"});
 }
 
 Result<void> Port::set_mtu(std::uint16_t mtu) {

@@ -32,36 +32,56 @@ void Worker::run() {
   std::uint64_t before = rte_rdtsc();
   while (!stop_.load(std::memory_order_relaxed)) {
     const bool busy = step();
-    if (!busy && setup_.adaptive_idle && ++idle_loops_ >= kPatience) idle();
+    if (!busy && !waiting_ && setup_.adaptive_idle && ++idle_loops_ >= kPatience) idle();
     const std::uint64_t after = rte_rdtsc();
     (busy ? counters_.busy_cycles : counters_.idle_cycles).add(after - before);
     before = after;
     if (busy) idle_loops_ = 0;
   }
+  flush_all();
+  free_now();
 }
 
 bool Worker::step() {
   now_tsc_ = step_tsc_ = rte_rdtsc();
   timed_ = counters_.loops.get() % kLoopsPerSample == 0;
-  current_ = plan_.load(std::memory_order_acquire);
+  take_plan();
   bool busy = false;
   if (current_ != nullptr) {
     for (const auto& rx : current_->rx) busy |= poll(rx);
     for (rte_ring* ring : current_->handoff_in) busy |= drain_handoff(ring);
-    flush_all();
+    flush_or_wait();
   }
-  if (free_count_ != 0) {
-    rte_pktmbuf_free_bulk(free_.data(), free_count_);
-    free_count_ = 0;
-  }
+  free_now();
   if (punted_) {
     punted_ = false;
     setup_.doorbell->ring();
   }
   counters_.loops.add(1);
   if (busy) counters_.busy_loops.add(1);
-  rte_rcu_qsbr_quiescent(setup_.qsbr, setup_.id);
+  if (!waiting_) rte_rcu_qsbr_quiescent(setup_.qsbr, setup_.id);
   return busy;
+}
+
+// What waits leaves by the plan that it waits under: that one lives until the worker is quiescent.
+void Worker::take_plan() {
+  const WorkerPlan* plan = plan_.load(std::memory_order_acquire);
+  if (plan == current_) [[likely]]
+    return;
+  flush_all();
+  current_ = plan;
+}
+
+void Worker::flush_or_wait() {
+  if (!waiting_) wait_until_ = now_tsc_ + setup_.tx_wait;
+  waiting_ = dirty_ports_ != 0 && now_tsc_ < wait_until_;
+  if (!waiting_) flush_all();
+}
+
+void Worker::free_now() {
+  if (free_count_ == 0) return;
+  rte_pktmbuf_free_bulk(free_.data(), free_count_);
+  free_count_ = 0;
 }
 
 // Sleeps while nothing arrives. Offline, so that no grace period waits for a sleeper.
@@ -120,10 +140,7 @@ bool Worker::drain_handoff(rte_ring* ring) {
 
 void Worker::free_later(rte_mbuf* m) {
   free_[free_count_++] = m;
-  if (free_count_ == free_.size()) {
-    rte_pktmbuf_free_bulk(free_.data(), free_count_);
-    free_count_ = 0;
-  }
+  if (free_count_ == free_.size()) free_now();
 }
 
 // True if the control thread will see the packet; it is still the caller's if not.

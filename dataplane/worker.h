@@ -65,6 +65,7 @@ struct WorkerSetup {
   PuntRings punt_rings{};
   std::uint64_t tsc_hz = 1;
   bool adaptive_idle = true;
+  std::uint64_t tx_wait = 0;  // TSC cycles that frames may wait for a burst of a port to fill
   lpm::Isa isa = lpm::best_isa();
 };
 
@@ -89,7 +90,7 @@ class Worker {
   }
 
   // The worker side. run() registers nothing: the caller made it a reader of the tables (online).
-  void run();   // until request_stop(); every step leaves the transmit buffers empty
+  void run();   // until request_stop(); nothing waits in transmit buffers then
   bool step();  // one loop; true if it found a packet
 
   // For packet steps.
@@ -143,7 +144,9 @@ class Worker {
   void time_step(WorkerStep step, unsigned packets);
   bool poll(const WorkerPlan::RxQueue& rx);
   bool drain_handoff(rte_ring* ring);
-  // Into the port's buffer, which leaves when it is full and at the end of the step.
+  // Into the port's buffer, which leaves when it is full, and at the end of the first step that began
+  // `tx_wait` or more after the one that frames wait from. What waits does so under the plan that it came
+  // under, and the worker is not quiescent meanwhile.
   void put(rte_mbuf* m, PortId port, InterfaceId egress) {
     if (m->nb_segs > current_->tx[port.value()].max_segments) [[unlikely]]
       return put_otherwise(m, port, egress);
@@ -166,6 +169,9 @@ class Worker {
   void settle(const TxRun& run, std::span<rte_mbuf*> unsent);
   void flush(PortId port);
   void flush_all();
+  void take_plan();
+  void flush_or_wait();
+  void free_now();
   bool hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to);
   void idle();
 
@@ -185,6 +191,8 @@ class Worker {
   std::array<rte_mbuf*, 64> free_{};
   std::array<Policer, kPuntClassCount> policers_;
   std::uint64_t dirty_ports_ = 0;  // bit p: the buffer of port p is not empty
+  bool waiting_ = false;           // frames wait in buffers
+  std::uint64_t wait_until_ = 0;   // TSC; while they do
   std::array<TxBuffer, kMaxPorts> tx_;
   WorkerCounters counters_;
   lpm::PageMemory interface_counters_;

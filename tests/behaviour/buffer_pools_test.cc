@@ -66,6 +66,14 @@ TEST_F(BufferPoolsTest, OneThatIsNobodysGoesOnceAllItsBuffersAreBack) {
   EXPECT_EQ(after_looks(2), 0U);
 }
 
+TEST_F(BufferPoolsTest, OneThatAPortCannotUseGoesAtOnceUnlessAnotherHasAPartOfIt) {
+  pools_.discard(take(2));
+  EXPECT_EQ(pools_.all().size(), 0U);
+  const auto first = take(2);
+  pools_.discard(take());
+  EXPECT_EQ(pools_.all().size(), 1U);
+}
+
 TEST_F(BufferPoolsTest, WithoutMemoryForAllTheFirstGetsItsOwn) {
   const auto part = take(1'000'000);
   EXPECT_GE(part.pool()->size, kBuffers);

@@ -148,6 +148,7 @@ Lab::Lab(const std::string& yaml, const LabOptions& options) : options_(options)
   control_options.flow_hashing = {options.flow_seed, options.flow_label};
   control_options.buffers = options.control_buffers;
   control_options.adaptive_idle = options.adaptive_idle;
+  control_options.tx_wait_us = options.tx_wait_us;
   if (const char* isa = std::getenv("MILLRACE_LAB_ISA"); isa != nullptr && isa == lpm::name(lpm::Isa::scalar))
     control_options.isa = lpm::Isa::scalar;
   auto made = Control::make(control_options, options.features);

@@ -66,6 +66,7 @@ struct LabOptions {
   bool flow_label = false;
   unsigned control_buffers = 4096;
   bool adaptive_idle = true;
+  unsigned tx_wait_us = 0;
   NeighborLimits neighbors{};
   dataplane::FeatureTable features = dataplane::router_features();
 };

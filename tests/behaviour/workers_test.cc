@@ -1,4 +1,6 @@
 // Two workers on the same ports, driven in turn: how queues are shared out, and frames handed over.
+#include <rte_cycles.h>
+
 #include "cases.h"
 
 namespace millrace::behaviour {
@@ -174,6 +176,94 @@ TEST_F(Workers, TheLoopForwardsThenNapsUntilItIsStopped) {
     EXPECT_GT(counters.idle_cycles.get(), 0U);
     EXPECT_EQ(two().received("b").size(), 100U);
   }
+}
+
+constexpr unsigned kForever = 3'600'000'000;  // microseconds
+
+class TransmitWait : public Workers {
+ protected:
+  void start_with(unsigned tx_wait_us) {
+    start(kTwoSubnets, {.tx_wait_us = tx_wait_us});
+    send_what_waits();  // announcements
+    two().received("b");
+  }
+  void TearDown() override {
+    send_what_waits();
+    Workers::TearDown();
+  }
+  // By another plan, and back.
+  void send_what_waits() {
+    dataplane::WorkerPlan plan = two().control().plan(0);
+    const auto* real = two().control().worker(0).swap_plan(&plan);
+    two().step();
+    static_cast<void>(two().control().worker(0).swap_plan(real));
+    two().step();
+  }
+  std::size_t after_step(unsigned packets) {
+    for (unsigned i = 0; i < packets; ++i) two().send("a", in({}));
+    two().step();
+    return two().received("b").size();
+  }
+};
+
+TEST_F(TransmitWait, FramesLeaveTogetherOnceTheyFillABurst) {
+  start_with(kForever);
+  EXPECT_EQ(after_step(1), 0U);
+  EXPECT_EQ(after_step(dataplane::kBurst - 2), 0U);
+  EXPECT_EQ(after_step(1), dataplane::kBurst);
+  EXPECT_EQ(after_step(1), 0U) << "it waits again";
+  EXPECT_EQ(after_step(dataplane::kBurst - 2), 0U);
+  EXPECT_EQ(after_step(2), dataplane::kBurst - 1) << "there is no room for two";
+}
+
+TEST_F(TransmitWait, FramesLeaveAloneWhenTheirTimeHasCome) {
+  start_with(200);
+  std::size_t left = after_step(1);
+  for (const std::uint64_t begin = rte_rdtsc(); left == 0 && rte_rdtsc() - begin < 10 * rte_get_tsc_hz();)
+    left = after_step(0);
+  EXPECT_EQ(left, 1U);
+}
+
+// Rule 42.
+TEST_F(TransmitWait, FramesLeaveByThePlanThatTheyCameUnder) {
+  start_with(kForever);
+  EXPECT_EQ(after_step(1), 0U);
+  dataplane::WorkerPlan plan = two().control().plan(0);
+  plan.tx[two().interface("b").port.value()] = {};
+  const auto* real = two().control().worker(0).swap_plan(&plan);
+  two().step();
+  static_cast<void>(two().control().worker(0).swap_plan(real));
+  EXPECT_EQ(two().received("b").size(), 1U);
+  EXPECT_EQ(two().dropped(DropReason::tx_gone), 0U);
+}
+
+// Rule 42.
+TEST_F(TransmitWait, NothingIsReclaimedWhileFramesWait) {
+  start_with(kForever);
+  auto& reclaimer = two().control().reclaimer();
+  EXPECT_EQ(after_step(1), 0U);
+  reclaimer.register_worker(0);  // online, and so it stays
+  two().control().neighbors().set_fixed({two().interface("b").id, ip("10.0.2.2")}, kHostA);
+  const std::size_t waiting = reclaimer.pending();
+  EXPECT_GT(waiting, 0U);
+  two().control().worker(0).step();
+  two().control().tick();
+  EXPECT_EQ(reclaimer.pending(), waiting) << "their port may be among it";
+  for (unsigned i = 1; i < dataplane::kBurst; ++i) two().send("a", in({}));
+  two().control().worker(0).step();
+  two().control().tick();
+  EXPECT_EQ(reclaimer.pending(), 0U);
+  EXPECT_EQ(two().received("b").size(), dataplane::kBurst);
+}
+
+TEST_F(TransmitWait, AWorkerNeitherNapsNorEndsWithFramesThatWait) {
+  start_with(kForever);
+  two().send("a", in({}));
+  const auto& counters = two().control().worker(0).counters();
+  const std::uint64_t before = counters.loops.get();
+  two().loop([&] { return counters.loops.get() >= before + 2000; });
+  EXPECT_EQ(counters.naps.get(), 0U);
+  EXPECT_EQ(two().received("b").size(), 1U) << "by its end";
 }
 
 // Rule 40.

@@ -47,7 +47,8 @@ TEST(ConfigParse, RefusesAWrongShapeOrAnUnknownKey) {
       {"control: {}\nroutes: []\ncontrol: {}", 3, 1, "duplicate key 'control'", "line 1"},
       {"control: {core: 1,\n  core: 1}", 2, 3, "duplicate key 'core'", "line 1"},
       {"dataplane: [1]", 1, 12,
-       "dataplane must be a mapping of workers, hugepages, memory, idle, flow_label_hash, drivers, not a "
+       "dataplane must be a mapping of workers, hugepages, memory, idle, tx_wait_us, flow_label_hash, "
+       "drivers, not a "
        "list",
        ""},
       {"control: 5", 1, 10, "control must be a mapping of core, api", ""},
@@ -73,6 +74,8 @@ TEST(ConfigParse, RefusesWrongSettingsOfDataplaneAndControl) {
       {"dataplane: {workers: [2, 2]}", 1, 26, "core 2 has a worker already", "one worker"},
       {"dataplane: {hugepages: 4M}", 1, 24, "one of auto, 1G, 2M, none, not '4M'", "did you mean '2M'?"},
       {"dataplane: {hugepages: 64K}", 1, 24, "one of auto, 1G, 2M, none, not '64K'", ""},
+      {"dataplane: {tx_wait_us: 1001}", 1, 25, "tx_wait_us must be a whole number from 0 to 1000, not '1001'",
+       ""},
       {"dataplane: {memory: 1024}", 1, 21, "a size from 64M to 1024G, not '1024'", "add the unit"},
       {"dataplane: {memory: 1GB}", 1, 21, "not '1GB'", "did you mean '1G'?"},
       {"dataplane: {memory: 1T}", 1, 21, "not '1T'", "did you mean '1024G'?"},
@@ -173,6 +176,7 @@ dataplane:
   hugepages: 2M
   memory: 512M
   idle: poll
+  tx_wait_us: 20
   flow_label_hash: true
   drivers: [/opt/a.so, /opt/b.so]
 control:
@@ -202,7 +206,7 @@ neighbors:
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   Config expected;
   expected.dataplane = {
-      std::vector<unsigned>{2, 3}, Hugepages::size_2m, std::uint64_t{512} << 20, Idle::poll, true,
+      std::vector<unsigned>{2, 3}, Hugepages::size_2m, std::uint64_t{512} << 20, Idle::poll, 20, true,
       {"/opt/a.so", "/opt/b.so"}};
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
   const Ipv4Address next_hop(198, 51, 100, 2);

@@ -138,7 +138,7 @@ TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(min - 1)))) << path << " " << key;
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
   });
-  EXPECT_EQ(ranges, 8);  // core, queues, mtu, vlan, inner_vlan, distance, metric, weight
+  EXPECT_EQ(ranges, 9);  // tx_wait_us, core, queues, mtu, vlan, inner_vlan, distance, metric, weight
 }
 
 // Writing every default out must change nothing.
@@ -160,7 +160,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 18);
+  EXPECT_EQ(defaults, 19);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {
