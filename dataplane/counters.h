@@ -10,6 +10,8 @@
 // from or resolve. dropped: the sum over all reasons.
 #pragma once
 
+#include <emmintrin.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -56,6 +58,15 @@ struct alignas(64) InterfaceCounters {
 struct alignas(16) AdjacencyCounters {
   Counter packets;
   Counter bytes;  // of IP
+
+  // Both by one store. Who reads one of them sees it from before or from after, as of a Counter.
+  void add(std::uint64_t more_packets, std::uint64_t more_bytes) {
+    auto* both = reinterpret_cast<__m128i*>(this);
+    const __m128i more =
+        _mm_set_epi64x(static_cast<long long>(more_bytes), static_cast<long long>(more_packets));
+    const __m128i sum = _mm_add_epi64(_mm_load_si128(both), more);
+    asm volatile("movdqa %1, %0" : "=m"(*both) : "x"(sum));  // which no compiler splits
+  }
 };
 static_assert(sizeof(AdjacencyCounters) == 16);
 

@@ -56,6 +56,13 @@ class SeveralWays : public TwoSubnetsTest {
     }
     return wanted;
   }
+  // What left by each way so far, as its neighbour's counters have it: packets, and bytes of IP.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> sent_by_way() {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> sent;
+    for (const Way& way : ways_)
+      sent.push_back(two().control().sent_to({two().interface(way.interface).id, way.to}));
+    return sent;
+  }
   static Bytes tagged(Bytes frame, std::uint8_t vlan) {
     const Bytes tag{0x81, 0x00, 0x00, vlan};
     frame.insert(frame.begin() + 12, tag.begin(), tag.end());
@@ -93,6 +100,7 @@ TEST_F(SeveralWays, EachFlowStaysInItsOrderAndEachFrameIsCountedWhereItLeft) {
       std::map<std::string, controlplane::InterfaceTotals> before;
       for (const char* name : {"b", "c", "c.7"})
         before[name] = two().control().totals(two().interface(name).id);
+      auto by_way = sent_by_way();
       auto wanted = send_burst(count, kind.ways, kind.expires);
       two().run();
       std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> left;  // frames and bytes
@@ -101,12 +109,21 @@ TEST_F(SeveralWays, EachFlowStaysInItsOrderAndEachFrameIsCountedWhereItLeft) {
         ASSERT_EQ(got.size(), wanted[port].size());
         expect_in_order(got, wanted[port]);
         for (const Bytes& frame : got) {
-          auto& [frames, bytes] = left[get16(frame, 12) == 0x8100 ? "c.7" : port];
+          const bool tagged = get16(frame, 12) == 0x8100;
+          auto& [frames, bytes] = left[tagged ? "c.7" : port];
           ++frames;
           bytes += frame.size();
+          const auto way = std::ranges::find_if(ways_, [&](const Way& w) {
+            return std::equal(w.mac.bytes.begin(), w.mac.bytes.end(), frame.begin());
+          });
+          ASSERT_NE(way, ways_.end());
+          auto& [packets, ip_bytes] = by_way[static_cast<std::size_t>(way - ways_.begin())];
+          ++packets;
+          ip_bytes += frame.size() - (tagged ? 18 : 14);
         }
       }
       two().received("a");
+      EXPECT_EQ(sent_by_way(), by_way);
       for (const char* name : {"b", "c", "c.7"}) {
         const auto after = two().control().totals(two().interface(name).id);
         EXPECT_EQ(after.tx_packets - before[name].tx_packets, left[name].first) << name;
