@@ -22,6 +22,7 @@ A document says what it wants between two comments; what is between them is made
 `SUBJECT|SUBJECT` is the first that took part, `SUBJECT.KEY` another number of the same row, and `CASE SUBJECT / SUBJECT` or
 `CASE SUBJECT / CASE SUBJECT` a ratio. In a column `*` is what its row stands for. A subject that did not take part in a case
 leaves its cell empty; all else that is not there is an error. The last line says what was measured, and by which command.
+A speed that stands elsewhere in a document is an error, too.
 
 With --check, says which documents are stale.
 """
@@ -37,6 +38,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = "docs/figures"
 ELSEWHERE = {"budget": "perf/budget.json"}  # what is compared with, too
 BLOCK = re.compile(r"(<!-- figures: (\S+)\n(.*?)-->\n).*?(<!-- end -->)", re.S)
+# A speed: limits and settings of a router have other units.
+SPEED = re.compile(r"\d[\d.,]* ?(?:Mpps|Mlps|[µn]s|cycles|k/s|million \w+)\b")
 MARK = re.compile(r"<!-- (?:figures\b|end\b)")
 FIELD = re.compile(r"\{([^{}]+)\}")
 UNITS = {"Mlps": "million lookups/s", "Mpps": "million packets/s", "us": "µs", "k/s": "thousand/s", "instructions": ""}
@@ -168,11 +171,22 @@ def block(figures, wanted, document):
     return "\n\n".join([*parts, figures.source(document)]) + "\n"
 
 
+def check_rest(text, document):
+    """No speed stands where nobody made it."""
+    rest = BLOCK.sub(lambda match: "\n" * match[0].count("\n"), text)
+    found = SPEED.search(rest)
+    if found:
+        line = rest.count("\n", 0, found.start()) + 1
+        raise Failure(f'{document}:{line}: "{found[0]}" is a measured figure outside of <!-- figures')
+
+
 def render(text, document, root=ROOT):
     """The document as it should be."""
     blocks = list(BLOCK.finditer(text))
     if len(MARK.findall(text)) != 2 * len(blocks):
         raise Failure(f"{document}: not each <!-- figures: has its <!-- end -->")
+
+    check_rest(text, document)
 
     def made(match):
         begin, name, wanted, end = match.groups()

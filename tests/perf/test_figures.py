@@ -116,6 +116,20 @@ def test_each_begin_has_its_end(root, text):
         figures.render(text, "docs/a.md", root)
 
 
+@pytest.mark.parametrize("text, found", [
+    ("It takes 18 cycles a frame.", "18 cycles"), ("a change in 0.7 µs", "0.7 µs"), ("12.5 Mpps", "12.5 Mpps"),
+    ("532 million lookups a second", "532 million lookups"),
+    ("blocks of 64 entries, polled every 5 ms, 1000/s at most, 3.5 GB of pages", None),
+])
+def test_a_speed_that_no_file_gives_is_an_error(root, text, found):
+    page = f"{TABLE}\n{text}\n{TABLE}"
+    if not found:
+        assert text in figures.render(page, "docs/a.md", root)
+        return
+    with pytest.raises(figures.Failure, match=f'docs/a.md:{TABLE.count(chr(10)) + 2}: "{found}"'):
+        figures.render(page, "docs/a.md", root)
+
+
 def test_figures_without_their_command_or_without_a_file_are_refused(root):
     write(root, {})
     with pytest.raises(figures.Failure, match="does not say which command"):
