@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+import origin
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build-perf/perf/instructions_bench"
 BUDGET = ROOT / "perf/budget.json"
@@ -64,7 +66,7 @@ def measure(cases):
 
 def figures(values, machine):
     """In the format of all benchmarks."""
-    return {"machine": machine,
+    return {"command": origin.command("perf/budget.sh"), "machine": machine,
             "rows": [{"case": case, "subject": "millrace", "value": round(value, 2), "unit": "instructions",
                       "runs": [round(value, 2)]} for case, value in values.items()]}
 

@@ -4,6 +4,22 @@ source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 caller=$OLDPWD  # common.sh has changed to the root of the project
 arguments=()
 
+# Each figure says how it was made: the command in the caller's words, and the revision (documents are not measured).
+said() { if [[ $1 =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]]; then printf '%s' "$1"; else printf '%s' "${1@Q}"; fi; }
+command_of() {  # command_of SCRIPT ARGUMENT...
+  local word
+  printf 'perf/%s' "$(basename "$1")"
+  for word in "${@:2}"; do printf ' %s' "$(said "$word")"; done
+}
+revision_of() {
+  local revision
+  revision=$(git describe --always 2>/dev/null) || return 0
+  git diff --quiet HEAD -- . ':!docs' ':!*.md' || revision+=-dirty
+  printf '%s' "$revision"
+}
+MILLRACE_COMMAND=$(command_of "$0" "$@") MILLRACE_REVISION=$(revision_of)
+export MILLRACE_COMMAND MILLRACE_REVISION
+
 # take_arguments "OPTION..." ARGUMENT...: into `arguments`; what follows one of the options is a path of the caller's.
 take_arguments() {
   local options=" $1 "

@@ -26,6 +26,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import origin  # noqa: E402
 import subjects  # noqa: E402
 from forward_cases import CASES, FLOOR, MAC, QUICK, TABLE4, TABLE6, TWO_CORES, Case, make_tables  # noqa: E402
 
@@ -238,7 +239,7 @@ def machine(tsc_hz):
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return {"cpu": model.group(1) if model else platform.machine(), "cores": os.cpu_count(), "tsc_hz": tsc_hz,
             "kernel": platform.release(), "dpdk": command("dpkg-query", "-W", "-f=${Version}", "libdpdk-dev"),
-            "millrace": command("git", "describe", "--always", "--dirty")}
+            "millrace": origin.revision()}
 
 
 def arguments():
@@ -302,7 +303,8 @@ def main():
             new = rows_of(case, results)
             print_rows(new, not all_rows)
             all_rows += new
-    options.json.write_text(json.dumps({"machine": machine(tsc_hz), "rows": all_rows}, indent=2) + "\n")
+    found = {"command": origin.command("perf/forward.sh"), "machine": machine(tsc_hz), "rows": all_rows}
+    options.json.write_text(json.dumps(found, indent=2) + "\n")
     print(f"the figures are in {options.json}")
 
 

@@ -27,6 +27,8 @@ struct CommandLine {
   std::string only;
   int core = -1;
   unsigned memory_mb = 2304;
+  std::string command;   // of the caller's, for the figures
+  std::string revision;  // of Millrace
 };
 
 std::vector<unsigned> allowed_cores() {
@@ -57,6 +59,10 @@ void declare(CLI::App& app, CommandLine& line) {
   app.add_option("--seed", options.seed, "of the addresses and of all random orders");
   app.add_option("--core", line.core, "the core that measures (default: the last)");
   app.add_option("--memory", line.memory_mb, "MB of hugepages for DPDK's tables");
+  app.add_option("--command", line.command, "what the figures are said to be made by")
+      ->envname("MILLRACE_COMMAND");
+  app.add_option("--revision", line.revision, "the revision of Millrace that they are of")
+      ->envname("MILLRACE_REVISION");
   app.add_flag("--slow", options.slow, "let rte_lpm load and change tables, too: it takes minutes");
 }
 
@@ -113,10 +119,12 @@ std::string page_sizes() {
 }
 
 void describe(Report& report, const CommandLine& line) {
+  report.made_by(line.command);
   describe_machine(report);
   report.describe("tsc MHz", std::to_string(rte_get_tsc_hz() / 1'000'000));
   report.describe("page size", page_sizes());
   report.describe("dpdk", rte_version());
+  report.describe("millrace", line.revision);
   report.describe("seed", std::to_string(line.options.seed));
 }
 

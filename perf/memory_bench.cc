@@ -83,6 +83,7 @@ class Measurement {
   }
   template <class Fib, class Rib>
   void parts(const std::string& family, const Fib& fib, const Rib& rib, std::size_t bytes) {
+    add(family + "-lookups", fib.statistics().lookup_bytes);
     add(family + "-fib", fib.statistics().memory_bytes);
     add(family + "-rib", rib.memory_bytes());
     add(family + "-resident", bytes);

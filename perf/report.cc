@@ -115,7 +115,11 @@ void Report::write_json(const std::string& file) const {
                     {"runs", row.runs}});
   }
   std::ofstream out(file);
-  out << nlohmann::ordered_json{{"machine", machine}, {"rows", rows}}.dump(1) << '\n';
+  nlohmann::ordered_json all;
+  if (!command_.empty()) all["command"] = command_;
+  all["machine"] = machine;
+  all["rows"] = rows;
+  out << all.dump(1) << '\n';
   if (!out.flush()) throw std::runtime_error(file + ": cannot be written");
 }
 

@@ -16,6 +16,8 @@ class Report {
   void add(const std::string& name, const std::string& subject, const std::string& unit,
            std::vector<double> runs);
   void describe(const std::string& key, const std::string& value) { machine_.emplace_back(key, value); }
+  // What was called, so that somebody else can do so.
+  void made_by(const std::string& command) { command_ = command; }
 
   // The rows whose case begins with `family`: a line a case, a column a subject.
   void print(std::ostream& out, const std::string& family) const;
@@ -34,6 +36,7 @@ class Report {
   [[nodiscard]] const Row* find(const std::string& name, const std::string& subject) const;
   [[nodiscard]] std::string ratio(const std::string& name) const;
 
+  std::string command_;
   std::vector<std::pair<std::string, std::string>> machine_;
   std::vector<Row> rows_;
 };

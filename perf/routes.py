@@ -25,6 +25,7 @@ import types
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import forward  # noqa: E402
 import forward_cases  # noqa: E402
+import origin  # noqa: E402
 import subjects  # noqa: E402
 
 ROOT, BUILD = subjects.ROOT, subjects.BUILD
@@ -393,7 +394,8 @@ def main():
         sys.exit("routes: no case matches; there are: load/api, churn/api, failover/group, memory/resident and more")
     machine = forward.machine(0)
     del machine["tsc_hz"]
-    options.json.write_text(json.dumps({"machine": machine, "rows": written}, indent=2) + "\n")
+    found = {"command": origin.command("perf/routes.sh"), "machine": machine, "rows": written}
+    options.json.write_text(json.dumps(found, indent=2) + "\n")
     print(f"the figures are in {options.json}")
 
 

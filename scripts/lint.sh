@@ -48,6 +48,7 @@ check "Python files parse" check_python
 check "C++ is formatted (scripts/format.sh mends it)" check_format
 check "docs/drop-reasons.md is up to date" /usr/bin/python3 scripts/drop_reasons.py --check
 check "docs/conformance.md is up to date, each rule has its tests" /usr/bin/python3 scripts/conformance.py --check
+check "measured figures in documents are those of docs/figures" /usr/bin/python3 scripts/figures.py --check
 check "folders include only what they may" scripts/lint_cpp.py includes
 # Generated headers and the flags come from the test build.
 scripts/build.sh test >/dev/null || die "the test build failed: scripts/build.sh test"

@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 
+import origin
+
 from . import device as devices
 from . import machine, options, procedures, report
 from .bed import Bed
@@ -217,7 +219,7 @@ def main():
         found = {**conditions(arguments, bed), "device": bed.device.describe(),
                  "engine": f"{bed.engine.name} ({bed.engine.version})", "trials": bed.trials,
                  "route_changes_per_second": round(bed.churn.rate()) if bed.churn else None}
-    found |= {"command": report.command(sys.argv[1:]), "began": began, "seconds": time.time() - began,
+    found |= {"command": origin.command("perf/rfc2544.sh"), "began": began, "seconds": time.time() - began,
               "settings": report.settings_of(arguments), "results": run.results}
     report.write(arguments.json, found)
     say(report.text(found))

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import forward
+import origin
 
 
 def describe(root):
@@ -25,7 +26,7 @@ def describe(root):
             "virtual": "hypervisor" in info, "memory_gb": round(int(memory.group(1)) / 1e6, 1) if memory else None,
             "isolated_cores": "isolcpus=" in command_line, "kernel": platform.release(),
             "load": round(os.getloadavg()[0], 2), "dpdk": output("dpkg-query", "-W", "-f=${Version}", "libdpdk-dev"),
-            "millrace": output("git", "describe", "--always", "--dirty")}
+            "millrace": origin.revision()}
 
 
 def _times(pid):

@@ -2,7 +2,6 @@
 
 import html
 import json
-import shlex
 import statistics
 import time
 
@@ -21,10 +20,6 @@ svg { width: 100%; max-width: 46rem; height: auto; font-size: 12px; } svg text {
 svg .grid { stroke: var(--soft); } code { background: var(--soft); padding: .1rem .3rem; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dd { margin: 0; }
 """
-
-
-def command(words):
-    return shlex.join(["perf/rfc2544.sh", *words])
 
 
 def link_of(arguments):
@@ -143,7 +138,8 @@ def text(found):
 
 def write(path, found):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": found["machine"], "rows": rows(found),
-                                "report": {key: value for key, value in found.items() if key != "machine"}}, indent=2) + "\n")
+    rest = {key: value for key, value in found.items() if key not in ("command", "machine")}
+    path.write_text(json.dumps({"command": found["command"], "machine": found["machine"], "rows": rows(found),
+                                "report": rest}, indent=2) + "\n")
     path.with_suffix(".html").write_text(as_html(found))
     path.with_suffix(".md").write_text(as_markdown(found))

@@ -1,6 +1,7 @@
-"""The benches' Python is found where it is."""
+"""The benches' Python, and that of scripts/, is found where it is."""
 
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "perf"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "perf"), str(ROOT / "scripts")]
