@@ -62,6 +62,20 @@ Table interface_settings(const Json& interfaces) {
   return table;
 }
 
+// Of those with a device: what it does by itself.
+Table interface_devices(const Json& interfaces) {
+  Table table({{"INTERFACE"}, {"DRIVER"}, {"RSS"}, {"OFFLOADS"}});
+  for (const Json& port : interfaces) {
+    if (text_of(port, "kind") != "port") continue;
+    const std::string offloads = joined(part_of(port, "offloads"), " ", [](const Json& name) {
+      return printable(name.is_string() ? name.get<std::string>() : name.dump());
+    });
+    table.row({text_of(port, "name"), text_of(port, "driver"), text_of(port, "rss"),
+               offloads.empty() ? "none" : offloads});
+  }
+  return table;
+}
+
 Table interface_packets(const Json& interfaces) {
   Table table({{"INTERFACE"},
                number("RX-PACKETS"),
@@ -115,6 +129,10 @@ void show_interfaces(Context& context) {
   print_or_say(context.out, interface_settings(interfaces), "no interfaces");
   if (interfaces.empty()) return;
   context.out << '\n';
+  if (Table devices = interface_devices(interfaces); !devices.empty()) {
+    devices.print(context.out);
+    context.out << '\n';
+  }
   interface_packets(interfaces).print(context.out);
 }
 

@@ -38,6 +38,8 @@ void check_settings(const InterfaceDraft& interface, Problems& problems) {
   refuse(interface.inner_vlan_at, !is_vlan || !interface.vlan_at, "inner_vlan needs a parent and a vlan");
   refuse(interface.vlan_type_at, !is_vlan || !interface.vlan_at, "vlan_type needs a parent and a vlan");
   refuse(interface.queues_at, is_vlan || interface.loopback_at, "only an interface with a device has queues");
+  refuse(interface.offloads_at, is_vlan || interface.loopback_at,
+         "only an interface with a device has offloads");
   refuse(interface.mtu_at, interface.loopback_at.has_value(), "a loopback has no mtu");
 }
 

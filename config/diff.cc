@@ -132,6 +132,8 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.change("dataplane.tx_wait_us", text_of(old.tx_wait_us), text_of(now.tx_wait_us));
   lines.change("dataplane.flow_label_hash", std::string(word_of(kBoolWords, old.flow_label_hash)),
                std::string(word_of(kBoolWords, now.flow_label_hash)));
+  lines.change("dataplane.rss", std::string(word_of(kRssWords, old.rss)),
+               std::string(word_of(kRssWords, now.rss)));
   lines.optional("dataplane.drivers", drivers_text(old), drivers_text(now));
   lines.change("control.core", text_of(before.control.core), text_of(after.control.core));
   lines.change("control.api", before.control.api, after.control.api);
@@ -174,6 +176,7 @@ std::vector<std::pair<std::string, std::string>> settings_of(const InterfaceConf
           {"vlan_type", vlan.any() ? word(word_of(kVlanTypeWords, vlan.outer_type)) : ""},
           {"loopback", interface.loopback ? "true" : ""},
           {"queues", interface.device.empty() ? "" : queues_text(interface)},
+          {"offloads", word(word_of(kBoolWords, interface.offloads))},
           {"mtu", interface.loopback ? "" : text_of(interface.mtu)},
           {"urpf", word(word_of(kUrpfWords, interface.urpf))},
           {"ip_options", word(word_of(kIpOptionsWords, interface.ip_options))},

@@ -31,6 +31,7 @@ struct InterfaceDraft {
   std::optional<Place> vlan_type_at;
   std::optional<Place> loopback_at;
   std::optional<Place> queues_at;
+  std::optional<Place> offloads_at;
   std::optional<Place> mtu_at;
   std::vector<Placed<AnyInterfaceAddress>> addresses;
   // Routers of IPv6 rely on links that carry 1280 bytes (RFC 8200 5).

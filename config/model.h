@@ -27,6 +27,9 @@ inline constexpr std::string_view kInterfaceNameRule =
 
 enum class Hugepages : std::uint8_t { automatic, size_1g, size_2m, none };
 enum class Idle : std::uint8_t { adaptive, poll };
+// By which key ports spread flows over their queues: one that hashes both directions of a flow alike, or the
+// usual one.
+enum class Rss : std::uint8_t { standard, symmetric };
 // Which sources an interface takes (RFC 3704): any; those that a route leads to; those that a route leads to
 // by this interface.
 enum class Urpf : std::uint8_t { off, loose, strict };
@@ -39,8 +42,9 @@ struct DataplaneConfig {
   Hugepages hugepages = Hugepages::automatic;
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;
   Idle idle = Idle::adaptive;
-  unsigned tx_wait_us = 0;           // how long frames may wait for others to leave with them
-  bool flow_label_hash = false;      // flows of IPv6 are told apart by their labels, where they have one
+  unsigned tx_wait_us = 0;       // how long frames may wait for others to leave with them
+  bool flow_label_hash = false;  // flows of IPv6 are told apart by their labels, where they have one
+  Rss rss = Rss::standard;
   std::vector<std::string> drivers;  // shared objects that DPDK loads at start
   friend bool operator==(const DataplaneConfig&, const DataplaneConfig&) = default;
 };
@@ -70,6 +74,7 @@ struct InterfaceConfig {
   IpOptions ip_options = IpOptions::drop;  // of packets that come by it
   bool directed_broadcast = false;         // may packets for all hosts of its subnets leave by it (RFC 2644)?
   bool router_advertisements = false;      // are hosts told that this is their router (RFC 4861 6.2)?
+  bool offloads = true;                    // may its port take work off the workers?
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 

@@ -54,10 +54,14 @@ void read_flow_label_hash(Reader& in, const Node& node, Draft& draft) {
     draft.dataplane.flow_label_hash = *value;
 }
 
+void read_rss(Reader& in, const Node& node, Draft& draft) {
+  if (const auto value = in.choice(node, "rss", kRssWords)) draft.dataplane.rss = *value;
+}
+
 constexpr Field<Draft> kDataplaneFields[] = {
     {"workers", read_workers}, {"hugepages", read_hugepages},   {"memory", read_memory},
     {"idle", read_idle},       {"tx_wait_us", read_tx_wait_us}, {"flow_label_hash", read_flow_label_hash},
-    {"drivers", read_drivers}};
+    {"rss", read_rss},         {"drivers", read_drivers}};
 
 // control
 
@@ -129,6 +133,11 @@ void read_queues(Reader& in, const Node& node, InterfaceDraft& interface) {
   interface.config.queues = in.integer(node, "queues", 1, 64);
 }
 
+void read_offloads(Reader& in, const Node& node, InterfaceDraft& interface) {
+  interface.offloads_at = node.at;
+  if (const auto value = in.choice(node, "offloads", kBoolWords)) interface.config.offloads = *value;
+}
+
 void read_mtu(Reader& in, const Node& node, InterfaceDraft& interface) {
   // RFC 791 hosts must take datagrams of 576 bytes; 9600 is what common NICs take at most.
   const auto value = in.integer(node, "mtu", 576, 9600);
@@ -170,6 +179,7 @@ constexpr Field<InterfaceDraft> kInterfaceFields[] = {{"device", read_device},
                                                       {"vlan_type", read_vlan_type},
                                                       {"loopback", read_loopback},
                                                       {"queues", read_queues},
+                                                      {"offloads", read_offloads},
                                                       {"mtu", read_mtu},
                                                       {"addresses", read_addresses},
                                                       {"urpf", read_urpf},

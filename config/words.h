@@ -20,6 +20,7 @@ inline constexpr Word<Hugepages> kHugepagesWords[] = {{"auto", Hugepages::automa
                                                       {"2M", Hugepages::size_2m},
                                                       {"none", Hugepages::none}};
 inline constexpr Word<Idle> kIdleWords[] = {{"adaptive", Idle::adaptive}, {"poll", Idle::poll}};
+inline constexpr Word<Rss> kRssWords[] = {{"standard", Rss::standard}, {"symmetric", Rss::symmetric}};
 inline constexpr Word<Urpf> kUrpfWords[] = {
     {"off", Urpf::off}, {"loose", Urpf::loose}, {"strict", Urpf::strict}};
 inline constexpr Word<IpOptions> kIpOptionsWords[] = {{"drop", IpOptions::drop},

@@ -236,6 +236,10 @@ static json duplicates_on(const Interface& interface, const Nd& nd) {
   return duplicates;
 }
 
+static const char* word_of(dataplane::Rss rss) {
+  return rss == dataplane::Rss::off ? "off" : rss == dataplane::Rss::standard ? "standard" : "symmetric";
+}
+
 // Of a port's own interface the port, of a VLAN's the interface of its port and the tags; nothing of a
 // loopback.
 static json hardware_of(const Interface& interface, const dataplane::Port* port) {
@@ -246,6 +250,8 @@ static json hardware_of(const Interface& interface, const dataplane::Port* port)
             {"driver", port->driver()},
             {"rx_queues", port->rx_queues()},
             {"tx_queues", port->tx_queues()},
+            {"rss", word_of(port->rss())},
+            {"offloads", port->offloads().names()},
             {"rx_missed", stats.rx_missed},
             {"rx_errors", stats.rx_errors}};
   }

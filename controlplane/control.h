@@ -45,6 +45,7 @@ struct ControlOptions {
   lpm::TableLimits fib;
   NeighborLimits neighbors;
   dataplane::FlowHashing flow_hashing;
+  bool symmetric_rss = false;
   unsigned buffers = 4096;         // in the control thread's own pool
   lpm::Isa isa = lpm::best_isa();  // of the workers' packet steps
 };

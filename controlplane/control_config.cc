@@ -27,9 +27,9 @@ constexpr unsigned kOrdinaryMtu = 1500;
 bool is_another(const config::InterfaceConfig& before, const config::InterfaceConfig& after) {
   const bool restarts =
       dataplane::is_pci_address(before.device) || after.mtu > std::max(before.mtu, kOrdinaryMtu);
-  return before.device != after.device || before.queues != after.queues || before.parent != after.parent ||
-         before.vlan != after.vlan || before.loopback != after.loopback ||
-         (!after.device.empty() && before.mtu != after.mtu && restarts);
+  return before.device != after.device || before.queues != after.queues ||
+         before.offloads != after.offloads || before.parent != after.parent || before.vlan != after.vlan ||
+         before.loopback != after.loopback || (!after.device.empty() && before.mtu != after.mtu && restarts);
 }
 
 }  // namespace
@@ -204,6 +204,8 @@ Result<std::unique_ptr<Port>> Control::open_port(const std::string& name,
   options.rx_queues = config.queues.value_or(options_.workers);
   options.tx_queues = options_.workers + 1;
   options.mtu = static_cast<std::uint16_t>(config.mtu);
+  options.offloads = config.offloads;
+  options.symmetric_rss = options_.symmetric_rss;
   return Port::open(options, port_pools_);
 }
 
@@ -254,10 +256,16 @@ Interface* Control::add_interface(const std::string& name, const config::Interfa
 void Control::give_port(Interface& interface, std::unique_ptr<Port> port) {
   interface.port = port->id();
   interface.mac = port->mac();
+  interface.marks = port->offloads().marks();
   interface.up = port->link_up();
   spdlog::info("interface {}: {} ({}), MAC {}, {} receive and {} transmit queues, {}", interface.name,
                interface.config.device, port->driver(), port->mac().to_string(), port->rx_queues(),
                port->tx_queues(), interface.up ? "up" : "down");
+  if (options_.symmetric_rss && port->rss() == dataplane::Rss::standard)
+    spdlog::warn(
+        "interface {}: the device does not say that it hashes symmetrically: both directions of a flow may "
+        "meet different workers",
+        interface.name);
   output_.set_path(port->id(), tx_path(*port, options_.workers));
   ports_[interface.name] = std::move(port);
 }
@@ -266,9 +274,10 @@ void Control::join_parent(Interface& vlan, const Interface& parent) {
   vlan.port = parent.port;
   vlan.mac = parent.mac;
   vlan.up = parent.up;
+  vlan.marks = parent.marks;
   vlan.tags = vlan.config.vlan;
   vlan.port_tags = vlan.tags.count() == 1 && vlan.tags.outer_type == wire::kEtherTypeVlan &&
-                   ports_.at(parent.name)->inserts_vlan();
+                   ports_.at(parent.name)->offloads().vlan_insert;
 }
 
 // Ports learn which of their VLANs have an interface.

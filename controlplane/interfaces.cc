@@ -118,6 +118,7 @@ void Interfaces::publish(const Interface& interface) {
   view->ingress_features = interface.ingress_features | features_of(interface.config);
   view->ignores_options = interface.config.ip_options == config::IpOptions::ignore;
   view->egress_features = interface.egress_features;
+  view->marks = interface.marks;
   view->vlans = vlans_on(interface);
   writer_.set_interface(interface.id, std::move(view));
 }

@@ -27,8 +27,9 @@ struct Interface {
   PortId port;
   FibId fib{0};
   MacAddress mac;
-  VlanTags tags;           // of its frames
-  bool port_tags = false;  // the port puts the tag in
+  VlanTags tags;               // of its frames
+  bool port_tags = false;      // the port puts the tag in
+  dataplane::PortMarks marks;  // of the port, that are believed
   bool up = false;
   dataplane::FeatureMask ingress_features = 0;  // beside those that `config` asks for
   dataplane::FeatureMask egress_features = 0;

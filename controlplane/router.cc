@@ -185,6 +185,7 @@ Result<void> Router::Impl::start_control(const config::Config& config) {
   options.tx_wait_us = config.dataplane.tx_wait_us;
   options.fib.pages =
       config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent : lpm::Pages::automatic;
+  options.symmetric_rss = config.dataplane.rss == config::Rss::symmetric;
   options.flow_hashing = {std::random_device{}(), config.dataplane.flow_label_hash};
   auto made = Control::make(options, dataplane::router_features());
   if (!made) return Error{made.error()};

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "dataplane/packet.h"
+#include "dataplane/port_marks.h"
 #include "net/wire6.h"
 
 namespace millrace::dataplane {
@@ -44,6 +45,18 @@ inline std::uint32_t ipv4_flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, std
     rest |= std::uint64_t{ports} << 32;
   }
   return mix(crc32c(crc32c(seed, addresses), rest));
+}
+
+// The port's hash of the flow, where it has said that; of two routers not the same, either.
+inline std::uint32_t marked_flow_hash(const rte_mbuf* m, std::uint32_t seed) {
+  return mix(m->hash.rss ^ seed);
+}
+inline bool has_flow_mark(const rte_mbuf* m, const wire::Ipv4& ip) {
+  return is_flow_hashed(m) && !ip.is_fragment();
+}
+// Behind extension headers each port finds what it finds.
+inline bool has_flow_mark(const rte_mbuf* m, const wire::Ipv6& ip) {
+  return is_flow_hashed(m) && (ip.next_header == wire::kProtocolTcp || ip.next_header == wire::kProtocolUdp);
 }
 
 inline std::uint32_t ipv6_addresses_hash(const wire::Ipv6& ip, std::uint32_t seed, std::uint64_t rest) {

@@ -23,8 +23,9 @@ struct Ipv4Family {
   static Batched destination(const wire::Ipv4& ip) { return ip.destination.host(); }
   static std::uint32_t length(const wire::Ipv4& ip) { return ip.total_length.host(); }
   static std::uint8_t hops_left(const wire::Ipv4& ip) { return ip.ttl; }
+  template <bool kMarks = false>
   static bool is_plain(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddresses<Address>& own) {
-    return is_plain_ipv4(m, ip, own);
+    return is_plain_ipv4<kMarks>(m, ip, own);
   }
   static Verdict validate(rte_mbuf* m, const InterfaceView& in, const OwnAddresses<Address>& own) {
     return validate_ipv4(m, in, own);
@@ -33,6 +34,9 @@ struct Ipv4Family {
   static bool may_fragment(const wire::Ipv4& ip) { return !ip.dont_fragment(); }
   static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv4& ip, FlowHashing hashing) {
     return ipv4_flow_hash(m, ip, hashing.seed);
+  }
+  static bool has_flow_mark(const rte_mbuf* m, const wire::Ipv4& ip, FlowHashing /*hashing*/) {
+    return dataplane::has_flow_mark(m, ip);
   }
   // 5.3.1 and RFC 1624: TTL down by one, checksum by the difference; the protocol lies between them.
   using Hop = std::uint32_t;
@@ -57,6 +61,7 @@ struct Ipv6Family {
   static Batched destination(const wire::Ipv6& ip) { return Ipv6Address(ip.destination); }
   static std::uint32_t length(const wire::Ipv6& ip) { return sizeof ip + ip.payload_length.host(); }
   static std::uint8_t hops_left(const wire::Ipv6& ip) { return ip.hop_limit; }
+  template <bool kMarks = false>
   static bool is_plain(const rte_mbuf* m, const wire::Ipv6& ip, const OwnAddresses<Address>& own) {
     return is_plain_ipv6(m, ip, own);
   }
@@ -67,6 +72,9 @@ struct Ipv6Family {
   static bool may_fragment(const wire::Ipv6& /*ip*/) { return false; }
   static std::uint32_t flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, FlowHashing hashing) {
     return ipv6_flow_hash(m, ip, hashing);
+  }
+  static bool has_flow_mark(const rte_mbuf* m, const wire::Ipv6& ip, FlowHashing hashing) {
+    return !hashing.flow_label && dataplane::has_flow_mark(m, ip);
   }
   using Hop = std::uint8_t;
   static Hop after_hop(const wire::Ipv6& ip) { return static_cast<Hop>(ip.hop_limit - 1); }

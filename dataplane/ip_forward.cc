@@ -74,6 +74,15 @@ class IpBurst {
   unsigned validate(unsigned count, std::uint64_t straight) {
     if (straight == all_of(count)) [[likely]]
       return count;
+    if (in_.marks.ipv4_checksum) return validate_marked(count, straight);
+    return validate_each<false>(count, straight);
+  }
+  // Apart, so that the other has the registers to itself.
+  [[gnu::noinline]] unsigned validate_marked(unsigned count, std::uint64_t straight) {
+    return validate_each<true>(count, straight);
+  }
+  template <bool kMarks>
+  [[gnu::always_inline]] unsigned validate_each(unsigned count, std::uint64_t straight) {
     unsigned valid = 0;
     const bool has_features = in_.ingress_features != 0;
     for (unsigned i = 0; i < count; ++i) {
@@ -82,7 +91,8 @@ class IpBurst {
       } else {
         rte_mbuf* m = batch_.packets[i];
         const Header* ip = Family::header(m);
-        const bool plain = !ethernet(m)->destination.is_group() && Family::is_plain(m, *ip, own_);
+        const bool plain =
+            !ethernet(m)->destination.is_group() && Family::template is_plain<kMarks>(m, *ip, own_);
         if (!plain || has_features) [[unlikely]] {
           if (!may_go_on(m)) continue;
         } else {
@@ -133,8 +143,16 @@ class IpBurst {
       return paths.adjacency(next_hop.index());
     if (next_hop.kind() != NextHop::Kind::group) return kNoAdjacency;
     rte_mbuf* m = batch_.packets[i];
-    const std::uint32_t hash = Family::flow_hash(m, *Family::header(m), tables_.flow_hashing());
-    return paths.adjacency(paths.bucket(next_hop.bucket(hash)));
+    return paths.adjacency(paths.bucket(next_hop.bucket(flow_hash(m))));
+  }
+
+  // The port's, where that is of the same flow: it saves 3 of 7 cycles of IPv4, 6 of 10 of IPv6.
+  std::uint32_t flow_hash(rte_mbuf* m) const {
+    const Header& ip = *Family::header(m);
+    const FlowHashing hashing = tables_.flow_hashing();
+    if (in_.marks.flow_hash && Family::has_flow_mark(m, ip, hashing))
+      return marked_flow_hash(m, hashing.seed);
+    return Family::flow_hash(m, ip, hashing);
   }
 
   // `next_hop` is not a group.

@@ -9,6 +9,7 @@
 
 #include "dataplane/feature.h"
 #include "dataplane/packet.h"
+#include "dataplane/port_marks.h"
 #include "dataplane/tables.h"
 #include "net/checksum.h"
 #include "net/wire.h"
@@ -89,7 +90,9 @@ inline bool is_link_local(const wire::Ipv4& ip) {
 }
 
 // Steps 1 to 8 at once for what nearly every packet is: in one segment, without options, from and to ordinary
-// addresses, none of them link-local. A no says nothing of the packet: validate_ipv4() does then.
+// addresses, none of them link-local. A no says nothing of the packet: validate_ipv4() does then. `kMarks`:
+// the port's word for the checksum is believed; that saves 2 cycles of 8.
+template <bool kMarks = false>
 inline bool is_plain_ipv4(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddresses<Ipv4Address>& own) {
   constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
   if (rte_pktmbuf_data_len(m) < kL2 + sizeof(wire::Ipv4)) [[unlikely]]
@@ -101,7 +104,8 @@ inline bool is_plain_ipv4(const rte_mbuf* m, const wire::Ipv4& ip, const OwnAddr
   const unsigned classes = octet_class::of(source) | octet_class::of(destination);
   if (classes != 0 && (classes != octet_class::kMaybeLinkLocal || is_link_local(ip))) [[unlikely]]
     return false;
-  return (shape & checksum_ok_20(&ip)) && !own.contains(source);
+  const bool good = (kMarks && is_marked_good(m)) || checksum_ok_20(&ip);
+  return (shape & good) && !own.contains(source);
 }
 
 // `m` holds an Ethernet header and at least `type` says IPv4. After go_on the whole IP header lies in the

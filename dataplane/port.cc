@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 #include <regex>
+#include <utility>
 
 #include "dataplane/packet.h"
 #include "dataplane/worker.h"
@@ -74,6 +75,45 @@ std::string with_slots_for(const std::string& args, unsigned mtu) {
   while (slot < mtu + kAfPacketHead + kL2Overhead) slot *= 2;
   if (slot == kAfPacketSlot) return args;
   return args + ",framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(4 * slot) + ",framecnt=512";
+}
+
+// Addresses, and ports where there are some.
+constexpr std::uint64_t kHashed = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
+// What a port has to tell apart for its hash to be a flow's.
+constexpr std::uint64_t kFlows = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
+                                 RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
+
+rte_eth_rss_conf rss_conf(std::span<const std::uint8_t> key, std::uint64_t types) {
+  rte_eth_rss_conf conf{};
+  conf.rss_key = const_cast<std::uint8_t*>(key.data());  // which drivers read
+  conf.rss_key_len = static_cast<std::uint8_t>(key.size());
+  conf.rss_hf = types;
+  return conf;
+}
+
+// What is wanted of the port, as far as it has it.
+rte_eth_conf wanted_of(const rte_eth_dev_info& dev, const PortOptions& options, unsigned rx_queues,
+                       std::span<const std::uint8_t> key) {
+  rte_eth_conf conf{};
+  std::uint64_t rx = RTE_ETH_RX_OFFLOAD_SCATTER, tx = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+  if (options.offloads) {
+    // That of outer headers, so that the mark of a tunnel's packet tells whose it is.
+    rx |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_OUTER_IPV4_CKSUM;
+    tx |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+    // The symmetric hash has too few values to choose next hops by, behind the choice of a queue.
+    if (!options.symmetric_rss && (dev.flow_type_rss_offloads & kFlows) == kFlows)
+      rx |= RTE_ETH_RX_OFFLOAD_RSS_HASH;
+  }
+  conf.rxmode.offloads = dev.rx_offload_capa & rx;
+  conf.txmode.offloads = dev.tx_offload_capa & tx;
+  const bool hashes = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH) != 0;
+  if ((rx_queues > 1 || hashes) && (dev.flow_type_rss_offloads & kHashed) != 0) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    const std::uint64_t types = dev.flow_type_rss_offloads & kHashed;
+    conf.rx_adv_conf.rss_conf =
+        rss_conf(dev.hash_key_size != 0 ? key : std::span<const std::uint8_t>(), types);
+  }
+  return conf;
 }
 
 // Ports whose transmit rings can be full of one port's buffers at the same time.
@@ -150,17 +190,15 @@ Result<void> Port::configure(const PortOptions& options, BufferPools& pools) {
   kernel_interface_ = dev.if_index;
   rx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.rx_queues), 1, dev.max_rx_queues);
   tx_queues_ = std::clamp<std::uint16_t>(static_cast<std::uint16_t>(options.tx_queues), 1, dev.max_tx_queues);
-  rte_eth_conf conf{};
-  if (rx_queues_ > 1 && dev.flow_type_rss_offloads != 0) {
-    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf.rx_adv_conf.rss_conf.rss_hf =
-        dev.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
-  }
-  conf.rxmode.offloads = dev.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
-  conf.txmode.offloads =
-      dev.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
-  multi_segment_ = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-  inserts_vlan_ = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
+  // Drivers that do not say how long a key is take 40 bytes, once they run.
+  const auto key = rss_key(options.symmetric_rss, dev.hash_key_size != 0 ? dev.hash_key_size : kRssKeyBytes);
+  rte_eth_conf conf = wanted_of(dev, options, rx_queues_, key);
+  const std::uint64_t rx = conf.rxmode.offloads, tx = conf.txmode.offloads;
+  multi_segment_ = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+  offloads_ = {.ipv4_checksum = (rx & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0,
+               .flow_hash = (rx & RTE_ETH_RX_OFFLOAD_RSS_HASH) != 0,
+               .vlan_strip = (rx & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0,
+               .vlan_insert = (tx & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0};
   if (const int error = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf); error != 0) {
     return dpdk_error("port cannot be configured", error);
   }
@@ -175,10 +213,31 @@ Result<void> Port::configure(const PortOptions& options, BufferPools& pools) {
   if (const int error = rte_eth_dev_start(id_); error != 0)
     return dpdk_error("port cannot be started", error);
   started_ = true;
+  if (conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS)
+    settle_rss(options.symmetric_rss, key, conf.rx_adv_conf.rss_conf.rss_hf);
   // The interface's set of MACs and groups decides, in software; not every port can do both.
   rte_eth_promiscuous_enable(id_);
   rte_eth_allmulticast_enable(id_);
   return {};
+}
+
+// What the port hashes by is what it says that it does.
+void Port::settle_rss(bool symmetric, std::span<const std::uint8_t> key, std::uint64_t types) {
+  const auto has_key = [&] {
+    LongestRssKey has{};
+    rte_eth_rss_conf rss{};
+    rss.rss_key = has.data();
+    rss.rss_key_len = static_cast<std::uint8_t>(key.size());
+    return rte_eth_dev_rss_hash_conf_get(id_, &rss) == 0 &&
+           std::ranges::equal(std::span(has).first(key.size()), key);
+  };
+  bool ours = has_key();
+  if (!ours && (symmetric || offloads_.flow_hash)) {
+    rte_eth_rss_conf rss = rss_conf(key, types);
+    ours = rte_eth_dev_rss_hash_update(id_, &rss) == 0 && has_key();
+  }
+  if (!ours) offloads_.flow_hash = false;
+  if (rx_queues_ > 1) rss_ = symmetric && ours ? Rss::symmetric : Rss::standard;
 }
 
 // Ports without scatter need a whole frame in one buffer. Some drivers (af_packet with a large framesz)
@@ -235,6 +294,16 @@ bool Port::link_up() const {
   if (kernel_interface_ != 0 && !kernel_carrier(kernel_interface_)) return false;
   rte_eth_link link{};
   return rte_eth_link_get_nowait(id_, &link) != 0 || link.link_status == RTE_ETH_LINK_UP;
+}
+
+std::vector<std::string> PortOffloads::names() const {
+  std::vector<std::string> names;
+  for (const auto& [has, name] :
+       {std::pair(ipv4_checksum, "ipv4_checksum"), std::pair(flow_hash, "flow_hash"),
+        std::pair(vlan_strip, "vlan_strip"), std::pair(vlan_insert, "vlan_insert")}) {
+    if (has) names.emplace_back(name);
+  }
+  return names;
 }
 
 PortStats Port::stats() const {

@@ -7,10 +7,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "dataplane/buffer_pools.h"
+#include "dataplane/port_marks.h"
+#include "dataplane/rss.h"
 #include "net/mac.h"
 #include "net/result.h"
 #include "net/strong_id.h"
@@ -25,9 +28,21 @@ struct PortOptions {
   std::uint16_t mtu = 1500;
   unsigned workers = 1;  // how many threads keep buffers in caches, rings and transmit queues
   unsigned alike = 1;    // how many ports like it are opened now, this one first
+  bool offloads = true;  // those of PortOffloads, as far as the port has them
+  bool symmetric_rss = false;
 };
 
 bool is_pci_address(const std::string& device);
+
+// What the port does that software would do else, with the same results.
+struct PortOffloads {
+  bool ipv4_checksum = false;  // marks headers that it found good
+  bool flow_hash = false;      // marks frames with the hash of their flow
+  bool vlan_strip = false;     // takes a tag off
+  bool vlan_insert = false;    // puts a tag in, where a buffer asks for it
+  [[nodiscard]] PortMarks marks() const { return {ipv4_checksum, flow_hash}; }
+  [[nodiscard]] std::vector<std::string> names() const;
+};
 
 struct PortStats {
   std::uint64_t rx_missed = 0;
@@ -50,7 +65,8 @@ class Port {
   [[nodiscard]] std::uint16_t rx_queues() const { return rx_queues_; }
   [[nodiscard]] std::uint16_t tx_queues() const { return tx_queues_; }
   [[nodiscard]] bool multi_segment() const { return multi_segment_; }
-  [[nodiscard]] bool inserts_vlan() const { return inserts_vlan_; }  // where an mbuf asks for it
+  [[nodiscard]] const PortOffloads& offloads() const { return offloads_; }
+  [[nodiscard]] Rss rss() const { return rss_; }  // by which frames are spread over its receive queues
   [[nodiscard]] rte_mempool* pool() const { return buffers_.pool(); }
   // Carrier: the port's; where the port is a view on a kernel interface, that one's (net_af_packet says "up"
   // always).
@@ -63,6 +79,7 @@ class Port {
   Port() = default;
   Result<void> probe(const PortOptions& options);
   Result<void> configure(const PortOptions& options, BufferPools& pools);
+  void settle_rss(bool symmetric, std::span<const std::uint8_t> key, std::uint64_t types);
   Result<void> setup_queues(const PortOptions& options, int numa_node, BufferPools& pools);
 
   std::string name_;
@@ -79,7 +96,8 @@ class Port {
   std::uint16_t rx_queues_ = 0;
   std::uint16_t tx_queues_ = 0;
   bool multi_segment_ = false;
-  bool inserts_vlan_ = false;
+  PortOffloads offloads_;
+  Rss rss_ = Rss::off;
   BufferPools::Part buffers_;
 };
 

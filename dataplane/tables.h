@@ -17,6 +17,7 @@
 #include "dataplane/feature.h"
 #include "dataplane/flow_hash.h"
 #include "dataplane/next_hop.h"
+#include "dataplane/port_marks.h"
 #include "dataplane/vlan.h"
 #include "lpm/lookup.h"
 #include "lpm/page_memory.h"
@@ -42,6 +43,7 @@ struct InterfaceView {
   FeatureMask ingress_features = 0;
   FeatureMask egress_features = 0;
   bool ignores_options = false;       // forwards packets with options that are refused else
+  PortMarks marks;                    // that are believed
   Ipv6Address link_local;             // unspecified where IPv6 is off
   std::vector<MacAddress> more_macs;  // further unicast MACs (VRRP) and joined multicast MACs
   std::shared_ptr<const VlanTable>

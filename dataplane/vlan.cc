@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dataplane/packet.h"
+#include "dataplane/port_marks.h"
 
 namespace millrace::dataplane {
 
@@ -60,6 +61,7 @@ TakenTags take_tags(rte_mbuf* m) {
     char* frame = rte_pktmbuf_mtod(m, char*);
     std::memmove(frame + sizeof(wire::VlanTag), frame, kMacs);
     rte_pktmbuf_adj(m, sizeof(wire::VlanTag));
+    forget_marks(m);
   }
   return taken;
 }

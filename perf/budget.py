@@ -32,7 +32,12 @@ CASES = {
     ELSEWHERE: ["--features-elsewhere"],
     "v4/10k-random": ["--table", TABLE4, "--routes", "10000"],
     "v4/full-prefix": ["--table", TABLE4],
+    "v4/1route/marked": ["--marked"],
+    "v4/2paths": ["--paths", "2"],
+    "v4/2paths/marked": ["--paths", "2", "--marked"],
     "v6/1route": ["--ipv6"],
+    "v6/2paths": ["--ipv6", "--paths", "2"],
+    "v6/2paths/marked": ["--ipv6", "--paths", "2", "--marked"],
     "v6/full-prefix": ["--ipv6", "--table", TABLE6],
 }
 

@@ -3,6 +3,7 @@
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_ptype.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 #include <rte_version.h>
@@ -48,6 +49,7 @@ struct V4 {
   static constexpr std::size_t kSize = 60;
   static std::string neighbor(unsigned n) { return "10.255.1." + std::to_string(n + 1); }
   static Frame::Address on_wire(Address a) { return __builtin_bswap32(a); }
+  static constexpr std::uint32_t kType = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4 | RTE_PTYPE_L4_UDP;
   static Route4 one_route() { return {0xc6120000, 24, 1}; }  // 198.18.0.0/24
 };
 struct V6 {
@@ -56,6 +58,7 @@ struct V6 {
   static constexpr std::size_t kSize = 74;
   static std::string neighbor(unsigned n) { return "2001:db8:ff::1:" + std::to_string(n + 1); }
   static Frame::Address on_wire(const Address& a) { return std::bit_cast<Frame::Address>(a); }
+  static constexpr std::uint32_t kType = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV6 | RTE_PTYPE_L4_UDP;
   static Route6 one_route() { return {{0x20, 0x01, 0, 2}, 48, 1}; }  // 2001:2::/48
 };
 
@@ -64,6 +67,8 @@ struct Options {
   std::size_t routes = SIZE_MAX;
   bool ipv6 = false;
   bool features_elsewhere = false;
+  unsigned paths = 1;   // next hops of each route
+  bool marked = false;  // frames are, as by a NIC with offloads
   unsigned bursts = 1024;
 };
 
@@ -141,14 +146,21 @@ class Bed {
   ~Bed() { control_->reclaimer().unregister_worker(0); }
 
   template <class Family>
-  void load(const std::vector<Route<typename Family::Address>>& routes) {
+  void load(const std::vector<Route<typename Family::Address>>& routes, unsigned paths) {
     for (const auto& route : routes) {
-      const auto via = IpAddress::parse(Family::neighbor(route.id % kNeighbors));
       config::RouteConfig config;
-      config.via.emplace_back(*via);
+      for (unsigned n = 0; n < paths; ++n)
+        config.via.emplace_back(*IpAddress::parse(Family::neighbor((route.id + n) % kNeighbors)));
+      std::ranges::sort(config.via);
       const auto added = control_->add_route(prefix_of(route), {config, 0});
       if (!added) throw std::runtime_error(to_string(route.address) + ": " + added.error());
     }
+  }
+
+  void believe_marks() {
+    controlplane::Interface& in = *control_->interfaces().find("in0");
+    in.marks = {.ipv4_checksum = true, .flow_hash = true};
+    control_->interfaces().publish(in);
   }
 
   // What starting up makes the router send is sent, and old tables are given back.
@@ -187,8 +199,11 @@ class Bed {
 template <class Family>
 class Traffic {
  public:
-  Traffic(Bed& bed, const std::vector<Route<typename Family::Address>>& routes)
-      : bed_(bed), routes_(routes), frame_(Family::kSize, {bed.in_mac(), {{2, 0, 0, 0, 0, 1}}}) {
+  Traffic(Bed& bed, const std::vector<Route<typename Family::Address>>& routes, bool marked)
+      : bed_(bed),
+        routes_(routes),
+        marked_(marked),
+        frame_(Family::kSize, {bed.in_mac(), {{2, 0, 0, 0, 0, 1}}}) {
     if (rte_pktmbuf_alloc_bulk(bed.pool(), buffers_.data(), kBurst) != 0)
       throw std::runtime_error("no buffers");
   }
@@ -201,6 +216,7 @@ class Traffic {
       rte_pktmbuf_reset(m);
       m->port = bed_.in_port();
       m->pkt_len = m->data_len = Family::kSize;
+      if (marked_) mark(*m);
       frame_.stamp(rte_pktmbuf_mtod(m, std::byte*), Family::on_wire(next()));
     }
     rte_ring_enqueue_bulk(bed_.arriving(), reinterpret_cast<void**>(buffers_.data()), kBurst, nullptr);
@@ -213,6 +229,11 @@ class Traffic {
   }
 
  private:
+  void mark(rte_mbuf& m) {
+    m.ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_RSS_HASH;
+    m.packet_type = Family::kType;
+    random_.fill(m.hash.rss);
+  }
   typename Family::Address next() {
     const auto& route = routes_[random_.below(routes_.size())];
     typename Family::Address host;
@@ -222,6 +243,7 @@ class Traffic {
 
   Bed& bed_;
   const std::vector<Route<typename Family::Address>>& routes_;
+  const bool marked_;
   FrameTemplate<typename Family::Frame> frame_;
   Random random_{1};
   std::array<rte_mbuf*, kBurst> buffers_{};
@@ -242,9 +264,10 @@ void run(const Options& options) {
                                       : read_table<typename Family::Address>(options.table);
   take_some(routes, options.routes);
   Bed bed(options.features_elsewhere);
-  bed.load<Family>(routes);
+  bed.load<Family>(routes, options.paths);
+  if (options.marked) bed.believe_marks();
   bed.settle();
-  Traffic<Family> traffic(bed, routes);
+  Traffic<Family> traffic(bed, routes, options.marked);
   const auto burst = [&] {
     traffic.arrive();
     CALLGRIND_TOGGLE_COLLECT;
@@ -277,6 +300,10 @@ int main(int argc, char** argv) {
   app.add_flag("--ipv6", options.ipv6, "IPv6 instead of IPv4");
   app.add_flag("--features-elsewhere", options.features_elsewhere,
                "a VLAN, uRPF and all else are configured, at a port that is silent");
+  app.add_option("--paths", options.paths, "next hops of each route")
+      ->check(CLI::Range(1U, millrace::perf::kNeighbors));
+  app.add_flag("--marked", options.marked,
+               "frames are marked as by a NIC that checks headers and hashes flows");
   CLI11_PARSE(app, argc, argv);
   try {
     millrace::perf::start_eal();

@@ -27,7 +27,8 @@ import conformance
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 COPIES = ROOT / "build-mutate"
 SECONDS = 300  # of a test, with room for a busy machine: a mutation that never ends is caught
-FORMS = [{}, {"MILLRACE_LAB_ISA": "scalar"}]  # of the packet steps: the processor's best, and the plain one
+# Of the packet steps: the processor's best, the plain one, and that with frames that a NIC has marked.
+FORMS = [{}, {"MILLRACE_LAB_ISA": "scalar"}, {"MILLRACE_LAB_ISA": "scalar", "MILLRACE_LAB_MARKS": "1"}]
 PROGRAMS = {"behaviour": "tests/behaviour/behaviour_test"}  # the others are tests/unit/NAME_test
 
 

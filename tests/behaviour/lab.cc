@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "config/parse.h"
+#include "port_model.h"
 
 // A test library that watches what worker threads call (tests/guard); absent in most builds.
 extern "C" [[gnu::weak]] void millrace_guard_enter_worker();
@@ -89,6 +90,10 @@ class AsWorker {
 
 }  // namespace
 
+bool marks_everywhere() {
+  return std::getenv("MILLRACE_LAB_MARKS") != nullptr;
+}
+
 RingPort::RingPort(const std::string& name, unsigned rx_queues, unsigned tx_queues, unsigned rx_size,
                    unsigned tx_size) {
   static unsigned made = 0;
@@ -146,6 +151,7 @@ Lab::Lab(const std::string& yaml, const LabOptions& options) : options_(options)
   control_options.fib = {4096, lpm::Pages::normal};
   control_options.neighbors = options.neighbors;
   control_options.flow_hashing = {options.flow_seed, options.flow_label};
+  control_options.symmetric_rss = options.symmetric_rss;
   control_options.buffers = options.control_buffers;
   control_options.adaptive_idle = options.adaptive_idle;
   control_options.tx_wait_us = options.tx_wait_us;
@@ -195,7 +201,17 @@ std::string Lab::with_devices(const std::string& yaml) {
 Result<void> Lab::apply(const std::string& yaml) {
   const auto parsed = config::parse(with_devices(yaml), "lab.yaml");
   if (!parsed.ok()) throw std::runtime_error(parsed.problems.front().to_string());
-  return control_->apply(parsed.config);
+  auto applied = control_->apply(parsed.config);
+  if (options_.has_marks) set_marks(true);
+  return applied;
+}
+
+void Lab::set_marks(bool believed) {
+  control_->interfaces().visit([&](Interface& interface) {
+    if (interface.config.loopback || interface.marks.flow_hash == believed) return;
+    interface.marks = {.ipv4_checksum = believed, .flow_hash = believed};
+    control_->interfaces().publish(interface);
+  });
 }
 
 void Lab::must_apply(const std::string& yaml) {
@@ -252,6 +268,7 @@ Bytes bytes_of(const rte_mbuf* m) {
 void Lab::send(const std::string& port, const Bytes& frame, const Layout& layout, unsigned queue) {
   rte_mbuf* m = make_mbuf(frame, layout);
   m->port = ports_.at(port)->port();
+  if (options_.has_marks) mark_as_a_nic(m);
   if (rte_ring_enqueue(ports_.at(port)->rx(queue), m) != 0) {
     rte_pktmbuf_free(m);
     throw std::runtime_error("the receive ring is full");

@@ -55,6 +55,8 @@ class RingPort {
   std::vector<rte_ring*> tx_;
 };
 
+bool marks_everywhere();  // the environment says so: MILLRACE_LAB_MARKS
+
 struct LabOptions {
   std::string what = "standard";
   unsigned workers = 1;
@@ -67,6 +69,8 @@ struct LabOptions {
   unsigned control_buffers = 4096;
   bool adaptive_idle = true;
   unsigned tx_wait_us = 0;
+  bool symmetric_rss = false;
+  bool has_marks = marks_everywhere();  // what comes to the ports is marked as by a NIC, and that is believed
   NeighborLimits neighbors{};
   dataplane::FeatureTable features = dataplane::router_features();
 };
@@ -91,6 +95,7 @@ class Lab {
   Lab& operator=(const Lab&) = delete;
 
   Result<void> apply(const std::string& yaml);
+  void set_marks(bool believed);             // of ports that are there
   void must_apply(const std::string& yaml);  // and forgets the announcements that follow
   void reset(const std::string& yaml);       // another configuration altogether, by way of an empty one
 

@@ -30,6 +30,8 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
       {"interfaces:\n  wan0: {device: net_null, ip_options: pass}", 2, 40, "one of drop, ignore", ""},
       {"interfaces:\n  wan0: {device: net_null, directed_broadcast: yes}", 2, 48, "one of true, false", ""},
       {"interfaces:\n  lo0: {loopback: true, mtu: 1500}", 2, 30, "a loopback has no mtu", ""},
+      {"interfaces:\n  lo0: {loopback: true, offloads: true}", 2, 35,
+       "only an interface with a device has offloads", ""},
       {"interfaces:\n  lo0: {loopback: true, queues: 1}", 2, 33, "only an interface with a device has queues",
        ""},
       {"interfaces:\n  lo0: {loopback: true, addresses: [192.0.2.1/24]}", 2, 37, "has no subnet",

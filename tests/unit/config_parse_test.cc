@@ -47,9 +47,8 @@ TEST(ConfigParse, RefusesAWrongShapeOrAnUnknownKey) {
       {"control: {}\nroutes: []\ncontrol: {}", 3, 1, "duplicate key 'control'", "line 1"},
       {"control: {core: 1,\n  core: 1}", 2, 3, "duplicate key 'core'", "line 1"},
       {"dataplane: [1]", 1, 12,
-       "dataplane must be a mapping of workers, hugepages, memory, idle, tx_wait_us, flow_label_hash, "
-       "drivers, not a "
-       "list",
+       "dataplane must be a mapping of workers, hugepages, memory, idle, tx_wait_us, flow_label_hash, rss, "
+       "drivers, not a list",
        ""},
       {"control: 5", 1, 10, "control must be a mapping of core, api", ""},
       {"interfaces: []", 1, 13, "interfaces must be a mapping of names to interfaces, not a list", ""},
@@ -83,6 +82,8 @@ TEST(ConfigParse, RefusesWrongSettingsOfDataplaneAndControl) {
       {"dataplane: {memory: 1025G}", 1, 21, "not '1025G'", ""},
       {"dataplane: {memory: 99999999999999999999G}", 1, 21, "a size from 64M", "such as"},
       {"dataplane: {idle: pol}", 1, 19, "one of adaptive, poll, not 'pol'", "did you mean 'poll'?"},
+      {"dataplane: {rss: symetric}", 1, 18, "one of standard, symmetric, not 'symetric'",
+       "did you mean 'symmetric'?"},
       {"dataplane: {idle: }", 1, 13, "one of adaptive, poll, not empty", ""},
       {"dataplane: {drivers: /a.so}", 1, 22, "drivers must be a list of files, not '/a.so'", "[/a.so]"},
       {"dataplane: {drivers: [a.so]}", 1, 23, "a driver must be the absolute path of a file, not 'a.so'", ""},
@@ -126,8 +127,8 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "\"net_af_packet,iface=veth1\"')\n"
       "test.yaml:6:19: queues must be a whole number from 1 to 64, not '99'\n"
       "test.yaml:6:23: unknown key 'colour' in interface 'lan0' (known keys: device, parent, vlan, "
-      "inner_vlan, vlan_type, loopback, queues, mtu, addresses, urpf, ip_options, directed_broadcast, "
-      "router_advertisements)\n"
+      "inner_vlan, vlan_type, loopback, queues, offloads, mtu, addresses, urpf, ip_options, "
+      "directed_broadcast, router_advertisements)\n"
       "test.yaml:7:21: duplicate key 'core' (it stands on line 7 already)\n"
       "test.yaml:8:22: memory must be a size from 64M to 1024G, not '1' (add the unit: K, M or G, such as "
       "512M or 1G)\n"
@@ -178,6 +179,7 @@ dataplane:
   idle: poll
   tx_wait_us: 20
   flow_label_hash: true
+  rss: symmetric
   drivers: [/opt/a.so, /opt/b.so]
 control:
   core: 1
@@ -193,6 +195,7 @@ interfaces:
   lan0:
     device: "net_memif,role=client,id=0,socket=/run/memif.sock"
     queues: auto
+    offloads: false
     addresses: [198.51.100.1/24]
 routes:
   - { prefix: 0.0.0.0/0, via: 192.0.2.254 }
@@ -205,9 +208,14 @@ neighbors:
 )");
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   Config expected;
-  expected.dataplane = {
-      std::vector<unsigned>{2, 3}, Hugepages::size_2m, std::uint64_t{512} << 20, Idle::poll, 20, true,
-      {"/opt/a.so", "/opt/b.so"}};
+  expected.dataplane = {std::vector<unsigned>{2, 3},
+                        Hugepages::size_2m,
+                        std::uint64_t{512} << 20,
+                        Idle::poll,
+                        20,
+                        true,
+                        Rss::symmetric,
+                        {"/opt/a.so", "/opt/b.so"}};
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
   const Ipv4Address next_hop(198, 51, 100, 2);
   const Ipv6Address gateway = *Ipv6Address::parse("2001:db8:0:1::1");
@@ -220,6 +228,7 @@ neighbors:
                                  std::nullopt,
                                  1500,
                                  {{{Ipv4Address(198, 51, 100, 1), 24}}, {}}};
+  expected.interfaces["lan0"].offloads = false;
   expected.routes.ipv4[{Ipv4Address(), 0}] = {RouteType::unicast, {Ipv4Address(192, 0, 2, 254)}, 1, 0};
   expected.routes.ipv4[{Ipv4Address(203, 0, 113, 0), 24}] = {
       RouteType::unicast, {next_hop, Ipv4Address(198, 51, 100, 3)}, 20, 7};

@@ -123,7 +123,7 @@ TEST(ConfigSchema, HasTheWordsThatTheParserTakes) {
           << path << " " << key << " " << word;
     EXPECT_FALSE(accepts(file_with(path, key, "another"))) << path << " " << key;
   });
-  EXPECT_EQ(enums, 7);  // hugepages, idle, queues, vlan_type, urpf, ip_options, type
+  EXPECT_EQ(enums, 8);  // hugepages, idle, rss, queues, vlan_type, urpf, ip_options, type
 }
 
 TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
@@ -160,7 +160,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 19);
+  EXPECT_EQ(defaults, 21);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

@@ -1,0 +1,18 @@
+// A NIC of the test: what the driver of one writes into a buffer about the frame in it.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+namespace millrace::behaviour {
+
+// As the worst of them do. Header checksums and addresses with ports are what they say where that is a part
+// of DPDK's contract; else, good checksums that nobody looked at, those of a tunnel's inner header, and a
+// hash of whatever a fragment has where ports would be.
+void mark_as_a_nic(rte_mbuf* m);
+
+// RSS as its specification has it: of the addresses and ports as they follow each other in a packet.
+std::uint32_t toeplitz(const std::uint8_t* key, const std::uint8_t* data, std::size_t bytes);
+
+}  // namespace millrace::behaviour
