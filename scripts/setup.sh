@@ -8,7 +8,7 @@ packages=(
   # build
   git meson ninja-build ccache pkg-config gcc g++
   libdpdk-dev libyaml-cpp-dev libspdlog-dev libboost-dev nlohmann-json3-dev libcli11-dev
-  zlib1g-dev libsystemd-dev
+  zlib1g-dev libsystemd-dev libmnl-dev
   # unit and behaviour tests, benchmarks, fuzzing, lint
   libgtest-dev
   clang clang-format clang-tidy libclang-rt-dev
