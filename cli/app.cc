@@ -138,9 +138,11 @@ void add_filter(CLI::App& app, Filter& filter) {
 void Tree::add_show_routes(Parent show) {
   CLI::App& routes = add(show, "routes", "Routes of the RIB, from every source");
   add_filter(routes, words_.filter);
-  routes.add_option("--source", words_.filter.source, "Only routes from connected, static, api or neighbor")
+  routes
+      .add_option("--source", words_.filter.source,
+                  "Only routes from connected, static, api, fpm or neighbor")
       ->type_name("SOURCE")
-      ->check(CLI::IsMember({"connected", "static", "api", "neighbor"}));
+      ->check(CLI::IsMember({"connected", "static", "api", "fpm", "neighbor"}));
   chosen(routes, [this](Context& context) { show_routes(context, words_.filter); });
 }
 

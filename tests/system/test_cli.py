@@ -347,7 +347,7 @@ def test_bash_completes_commands_options_and_values(running):
     """
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
     assert result.stderr == ""
-    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api neighbor",
+    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api fpm neighbor",
                                           "lookup", "blackhole"]
 
 

@@ -294,7 +294,7 @@ TEST_F(CliCommand, CompletesEveryCommand) {
   for (const char* const path : {"'millrace')", "'millrace show routes')", "'millrace route lookup')"}) {
     EXPECT_NE(script.find(path), std::string::npos) << path;
   }
-  EXPECT_NE(script.find("compgen -W 'connected static api neighbor'"), std::string::npos);
+  EXPECT_NE(script.find("compgen -W 'connected static api fpm neighbor'"), std::string::npos);
 }
 
 }  // namespace
