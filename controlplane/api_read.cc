@@ -402,6 +402,7 @@ ApiResponse Api::get_metrics(const ApiRequest&, const Query&) {
     text.family("millrace_next_hop_groups_published", "counter",
                 "Next hops of the FIB that were given to workers, new or changed.");
     text.sample("millrace_next_hop_groups_published_total", {}, c.next_hops().groups_published());
+    write_feed_metrics(c, text);
     text.family("millrace_neighbors", "gauge", "Entries of the neighbour table.");
     text.sample("millrace_neighbors", {}, std::uint64_t{c.neighbors().entries().size()});
     text.family("millrace_worker_busy_cycles", "counter", "TSC cycles in loops that found packets.");

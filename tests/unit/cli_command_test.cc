@@ -146,6 +146,8 @@ TEST_F(CliCommand, SaysSoWhenAListIsEmpty) {
   EXPECT_EQ(run_words({"show", "routes"}).out, "no routes\n");
   answer(200, R"({"neighbors":[]})");
   EXPECT_EQ(run_words({"show", "neighbors"}).out, "no neighbors\n");
+  answer(200, R"({"feeds":[]})");
+  EXPECT_EQ(run_words({"show", "feeds"}).out, "no feeds\n");
   answer(200, R"({"drops":[]})");
   EXPECT_EQ(run_words({"show", "drops"}).out, "no drops\n");
 }
