@@ -114,6 +114,7 @@ void Tree::add_show() {
   add_show_fib(show);
   add(show, "next-hops", "Next hops of the FIB with their members and packets", show_next_hops);
   add(show, "neighbors", "Neighbors: MAC, state and age", show_neighbors);
+  add(show, "feeds", "Feeds: the routing daemons that routes come from", show_feeds);
   add(show, "workers", "Workers: cores, queues, load", show_workers);
   add(show, "counters", "Packets by what became of them, by interface and by punt class", show_counters);
   CLI::App& drops = add(show, "drops", "Dropped packets by reason and interface");
@@ -138,9 +139,11 @@ void add_filter(CLI::App& app, Filter& filter) {
 void Tree::add_show_routes(Parent show) {
   CLI::App& routes = add(show, "routes", "Routes of the RIB, from every source");
   add_filter(routes, words_.filter);
-  routes.add_option("--source", words_.filter.source, "Only routes from connected, static, api or neighbor")
+  routes
+      .add_option("--source", words_.filter.source,
+                  "Only routes from connected, static, api, fpm or neighbor")
       ->type_name("SOURCE")
-      ->check(CLI::IsMember({"connected", "static", "api", "neighbor"}));
+      ->check(CLI::IsMember({"connected", "static", "api", "fpm", "neighbor"}));
   chosen(routes, [this](Context& context) { show_routes(context, words_.filter); });
 }
 

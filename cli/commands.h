@@ -23,6 +23,7 @@ void status(Context& context);
 void show_interfaces(Context& context);
 void show_next_hops(Context& context);
 void show_neighbors(Context& context);
+void show_feeds(Context& context);
 void show_workers(Context& context);
 void show_counters(Context& context);
 void show_drops(Context& context, bool all);

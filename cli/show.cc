@@ -167,6 +167,41 @@ void show_neighbors(Context& context) {
   print_or_say(context.out, std::move(table), "no neighbors");
 }
 
+void show_feeds(Context& context) {
+  const Json answer = context.api.get("/v1/feeds");
+  if (context.json) return print_json(context.out, answer);
+  Table table({{"FEED"},
+               {"STATE"},
+               {"PEER"},
+               number("ROUTES"),
+               number("STALE"),
+               number("PARKED"),
+               number("NEXT-HOPS")});
+  Table messages({{"FEED"},
+                  number("MESSAGES"),
+                  number("IGNORED"),
+                  number("FAILED"),
+                  number("QUEUED"),
+                  number("LAG"),
+                  elastic("LAST-ERROR")});
+  for (const Json& feed : part_of(answer, "feeds")) {
+    const std::string name = text_of(feed, "name");
+    table.row({name, text_of(feed, "state") + " " + duration(real_of(feed, "state_seconds")),
+               text_of(feed, "peer"), count_of(feed, "routes"), count_of(feed, "stale"),
+               count_of(feed, "parked"), count_of(feed, "next_hops")});
+    messages.row({name, count_of(feed, "messages"), count_of(feed, "ignored"), count_of(feed, "failed"),
+                  count_of(feed, "queued_bytes"), duration(real_of(feed, "lag_seconds")),
+                  text_of(feed, "last_error")});
+  }
+  if (table.empty()) {
+    context.out << "no feeds\n";
+    return;
+  }
+  table.print(context.out);
+  context.out << '\n';
+  messages.print(context.out);
+}
+
 // Where a worker's time goes, and how full its bursts are.
 static void show_worker_steps(std::ostream& out, const Json& worker) {
   out << "\nworker " << text_of(worker, "id") << '\n';

@@ -120,6 +120,22 @@ std::optional<std::string> drivers_text(const DataplaneConfig& dataplane) {
   return dataplane.drivers.empty() ? std::nullopt : std::optional(list_of(dataplane.drivers));
 }
 
+std::optional<std::string> listen_text(const FeedsConfig& feeds) {
+  return feeds.fpm ? std::optional(feeds.fpm->listen) : std::nullopt;
+}
+
+std::optional<std::string> seconds_text(const FeedsConfig& feeds, unsigned FpmConfig::*member) {
+  return feeds.fpm ? std::optional(text_of((*feeds.fpm).*member) + "s") : std::nullopt;
+}
+
+// Of a feed's times; those of one that comes or goes stand beside where it listens.
+void describe_feeds(const FeedsConfig& before, const FeedsConfig& after, Lines& lines) {
+  lines.optional("feeds.fpm.hold", seconds_text(before, &FpmConfig::hold_s),
+                 seconds_text(after, &FpmConfig::hold_s));
+  lines.optional("feeds.fpm.sweep", seconds_text(before, &FpmConfig::sweep_s),
+                 seconds_text(after, &FpmConfig::sweep_s));
+}
+
 std::vector<Change> restart_lines(const Config& before, const Config& after) {
   Lines lines(true);
   const auto& [old, now] = std::tie(before.dataplane, after.dataplane);
@@ -138,6 +154,7 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.change("control.core", text_of(before.control.core), text_of(after.control.core));
   lines.change("control.api", before.control.api, after.control.api);
   lines.optional("control.metrics", before.control.metrics, after.control.metrics);
+  lines.optional("feeds.fpm.listen", listen_text(before.feeds), listen_text(after.feeds));
   return std::move(lines).take();
 }
 
@@ -255,7 +272,7 @@ std::string Change::to_string() const {
 
 bool Diff::empty() const {
   return interfaces.empty() && route_count() == 0 && neighbors.empty() && restart.empty() &&
-         !icmp_error_rate_changed;
+         !icmp_error_rate_changed && !feed_times_changed;
 }
 
 Diff diff(const Config& before, const Config& after) {
@@ -264,7 +281,8 @@ Diff diff(const Config& before, const Config& after) {
                      diff_maps(before.routes.ipv6, after.routes.ipv6)},
           .neighbors = diff_maps(before.neighbors, after.neighbors),
           .restart = restart_lines(before, after),
-          .icmp_error_rate_changed = before.control.icmp_error_rate != after.control.icmp_error_rate};
+          .icmp_error_rate_changed = before.control.icmp_error_rate != after.control.icmp_error_rate,
+          .feed_times_changed = before.feeds != after.feeds};
 }
 
 std::vector<Change> describe(const Config& before, const Config& after) {
@@ -277,6 +295,7 @@ std::vector<Change> describe(const Config& before, const Config& after) {
   describe_map(changes.routes.ipv4, lines);
   describe_map(changes.routes.ipv6, lines);
   describe_map(changes.neighbors, lines);
+  describe_feeds(before.feeds, after.feeds, lines);
   return std::move(lines).take();
 }
 

@@ -40,13 +40,14 @@ template <class Address>
 using RouteDiff = MapDiff<IpPrefix<Address>, RouteConfig>;
 
 // The typed difference. `control.icmp_error_rate` is the only setting of `dataplane` and `control` that can
-// change without a restart.
+// change without a restart; of `feeds` all but which there are and where they listen.
 struct Diff {
   MapDiff<std::string, InterfaceConfig> interfaces;
   PerFamily<RouteDiff> routes;
   MapDiff<NeighborKey, MacAddress> neighbors;
   std::vector<Change> restart;  // settings that need a restart
   bool icmp_error_rate_changed = false;
+  bool feed_times_changed = false;
   [[nodiscard]] bool empty() const;
   [[nodiscard]] std::size_t route_count() const { return routes.ipv4.size() + routes.ipv6.size(); }
 };

@@ -71,6 +71,7 @@ struct Draft {
   std::vector<InterfaceDraft> interfaces;
   std::vector<RouteDraft> routes;
   std::vector<NeighborDraft> neighbors;
+  FeedsConfig feeds;
   // Some of the file's interfaces, or of their addresses, could not be read. A check that asks for one that
   // is not here would then only repeat the first mistake.
   bool interfaces_are_unknown = false;

@@ -115,6 +115,19 @@ struct NeighborKey {
   friend auto operator<=>(const NeighborKey&, const NeighborKey&) = default;
 };
 
+// Routes from FRR's zebra over its FPM (TCP).
+struct FpmConfig {
+  std::string listen = "127.0.0.1:2620";  // address and port; fixed at start, as is whether there is a feed
+  unsigned hold_s = 120;                  // how long routes stay when the daemon is gone
+  unsigned sweep_s = 30;  // how long a daemon that came again is silent before what it did not repeat goes
+  friend bool operator==(const FpmConfig&, const FpmConfig&) = default;
+};
+
+struct FeedsConfig {
+  std::optional<FpmConfig> fpm;  // absent: off
+  friend bool operator==(const FeedsConfig&, const FeedsConfig&) = default;
+};
+
 template <class Address>
 using StaticRoutes = std::map<IpPrefix<Address>, RouteConfig>;  // one static route a prefix
 
@@ -124,6 +137,7 @@ struct Config {
   std::map<std::string, InterfaceConfig> interfaces;
   PerFamily<StaticRoutes> routes;
   std::map<NeighborKey, MacAddress> neighbors;  // static entries
+  FeedsConfig feeds;
   friend bool operator==(const Config&, const Config&) = default;
 };
 

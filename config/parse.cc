@@ -333,6 +333,30 @@ void read_neighbors(Reader& in, const Node& node, Draft& draft) {
   }
 }
 
+// feeds
+
+void read_listen(Reader& in, const Node& node, FpmConfig& fpm) {
+  if (auto value = in.tcp_endpoint(node, "listen")) fpm.listen = std::move(*value);
+}
+
+void read_hold(Reader& in, const Node& node, FpmConfig& fpm) {
+  if (const auto value = in.seconds(node, "hold", 0, 3600)) fpm.hold_s = *value;
+}
+
+void read_sweep(Reader& in, const Node& node, FpmConfig& fpm) {
+  if (const auto value = in.seconds(node, "sweep", 1, 600)) fpm.sweep_s = *value;
+}
+
+constexpr Field<FpmConfig> kFpmFields[] = {
+    {"listen", read_listen}, {"hold", read_hold}, {"sweep", read_sweep}};
+
+// `fpm: {}` is a feed with the defaults.
+void read_fpm(Reader& in, const Node& node, FeedsConfig& feeds) {
+  in.fields(node, "fpm", kFpmFields, feeds.fpm.emplace(), node.at);
+}
+
+constexpr Field<FeedsConfig> kFeedsFields[] = {{"fpm", read_fpm}};
+
 // the top
 
 void read_dataplane(Reader& in, const Node& node, Draft& draft) {
@@ -343,11 +367,16 @@ void read_control(Reader& in, const Node& node, Draft& draft) {
   in.fields(node, "control", kControlFields, draft.control, node.at);
 }
 
+void read_feeds(Reader& in, const Node& node, Draft& draft) {
+  in.fields(node, "feeds", kFeedsFields, draft.feeds, node.at);
+}
+
 constexpr Field<Draft> kTopFields[] = {{.key = "dataplane", .read = read_dataplane, .may_be_empty = true},
                                        {.key = "control", .read = read_control, .may_be_empty = true},
                                        {.key = "interfaces", .read = read_interfaces, .may_be_empty = true},
                                        {.key = "routes", .read = read_routes, .may_be_empty = true},
-                                       {.key = "neighbors", .read = read_neighbors, .may_be_empty = true}};
+                                       {.key = "neighbors", .read = read_neighbors, .may_be_empty = true},
+                                       {.key = "feeds", .read = read_feeds, .may_be_empty = true}};
 
 // Draft to Config: only for a draft without problems, whose optional parts are all there.
 
@@ -372,6 +401,7 @@ Config finished(Draft& draft) {
   Config config;
   config.dataplane = draft.dataplane;
   config.control = std::move(draft.control);
+  config.feeds = std::move(draft.feeds);
   if (!draft.workers.empty()) config.dataplane.workers.emplace();
   for (const auto& worker : draft.workers) config.dataplane.workers->push_back(worker.value);
   for (auto& interface : draft.interfaces) config.interfaces.emplace(interface.name, finished(interface));
@@ -450,7 +480,9 @@ std::vector<KnownKeys> known_keys() {
           known("interfaces.*", kInterfaceFields),
           known("routes[]", kRouteFields),
           known("routes[].via[]", kNextHopFields),
-          known("neighbors[]", kNeighborFields)};
+          known("neighbors[]", kNeighborFields),
+          known("feeds", kFeedsFields),
+          known("feeds.fpm", kFpmFields)};
 }
 
 }  // namespace millrace::config

@@ -262,6 +262,17 @@ std::optional<unsigned> Reader::rate_per_second(const Node& node, std::string_vi
   return std::nullopt;
 }
 
+std::optional<unsigned> Reader::seconds(const Node& node, std::string_view what, unsigned min, unsigned max) {
+  const std::string_view text = node.text;
+  const std::string_view number = text.substr(0, text.find_first_not_of(kDigits));
+  const auto count = whole_number(number);
+  const bool in_range = count && *count >= min && *count <= max;
+  if (in_range && text.substr(number.size()) == "s") return static_cast<unsigned>(*count);
+  unexpected(node, what, "a time from " + std::to_string(min) + "s to " + std::to_string(max) + "s",
+             in_range && number == text ? did_you_mean(std::string(text) + "s") : "");
+  return std::nullopt;
+}
+
 std::optional<std::string> Reader::file_path(const Node& node, std::string_view what) {
   if (is_file_path(node.text)) return node.text;
   unexpected(node, what, "the absolute path of a file");

@@ -62,10 +62,12 @@ class Reader {
 
   std::optional<std::uint64_t> memory_bytes(const Node& node, std::string_view what);  // "1G"
   std::optional<unsigned> rate_per_second(const Node& node, std::string_view what);    // "1000/s"
-  std::optional<std::string> socket_path(const Node& node, std::string_view what);     // "/run/x.sock"
-  std::optional<std::string> file_path(const Node& node, std::string_view what);       // "/usr/lib/x.so"
-  std::optional<std::string> tcp_endpoint(const Node& node, std::string_view what);    // "127.0.0.1:9473"
-  std::optional<std::string> device(const Node& node, std::string_view what);  // PCI address or devargs
+  std::optional<unsigned> seconds(const Node& node, std::string_view what, unsigned min,
+                                  unsigned max);                                     // "5s"
+  std::optional<std::string> socket_path(const Node& node, std::string_view what);   // "/run/x.sock"
+  std::optional<std::string> file_path(const Node& node, std::string_view what);     // "/usr/lib/x.so"
+  std::optional<std::string> tcp_endpoint(const Node& node, std::string_view what);  // "127.0.0.1:9473"
+  std::optional<std::string> device(const Node& node, std::string_view what);        // PCI address or devargs
   std::optional<std::string> interface_name(const Node& node, std::string_view what);
   std::optional<IpAddress> address(const Node& node, std::string_view what);
   std::optional<AnyPrefix> prefix(const Node& node, std::string_view what);

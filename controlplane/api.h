@@ -78,6 +78,9 @@ class Api {
   ApiResponse get_counters(const ApiRequest&, const Query&);
   ApiResponse get_drops(const ApiRequest&, const Query&);
   ApiResponse get_metrics(const ApiRequest&, const Query&);
+  // api_feeds.cc
+  ApiResponse get_feeds(const ApiRequest&, const Query&);
+  void write_feed_metrics(Control& control, MetricsText& text) const;
   // api_routes.cc
   ApiResponse get_routes(const ApiRequest&, const Query&);
   ApiResponse get_fib(const ApiRequest&, const Query&);

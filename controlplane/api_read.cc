@@ -80,7 +80,7 @@ std::vector<std::pair<std::string, std::uint64_t>> control_counters(Control& c) 
 
 // The sources whose routes lists and totals have: not those of single neighbours.
 constexpr RouteSource kListedSources[] = {RouteSource::connected, RouteSource::static_config,
-                                          RouteSource::api};
+                                          RouteSource::api, RouteSource::fpm};
 
 json rib_json(Control& c) {
   json sources;
@@ -408,6 +408,7 @@ ApiResponse Api::get_metrics(const ApiRequest&, const Query&) {
     text.family("millrace_next_hop_groups_published", "counter",
                 "Next hops of the FIB that were given to workers, new or changed.");
     text.sample("millrace_next_hop_groups_published_total", {}, c.next_hops().groups_published());
+    write_feed_metrics(c, text);
     text.family("millrace_neighbors", "gauge", "Entries of the neighbour table.");
     text.sample("millrace_neighbors", {}, std::uint64_t{c.neighbors().entries().size()});
     text.family("millrace_worker_busy_cycles", "counter", "TSC cycles in loops that found packets.");

@@ -25,7 +25,8 @@ std::string_view type_name(const NextHopSpec& spec) {
   using dataplane::DropReason;
   switch (spec.kind) {
     case NextHopSpec::Kind::via:
-      return "unicast";
+      if (!spec.hops.empty() || spec.reason == DropReason::next_hop_lost) return "unicast";
+      break;
     case NextHopSpec::Kind::neighbor:
       return "neighbor";
     case NextHopSpec::Kind::glean:
@@ -107,7 +108,8 @@ std::string detail_of(Control& c, const NextHops::Set& set) {
     text += via["interface"].is_string() ? via["interface"].get<std::string>() : "(not connected)";
     if (via["weight"] != 1) text += " weight " + via["weight"].dump();
   }
-  if (set.spec.kind == NextHopSpec::Kind::drop) return std::string(dataplane::info(set.spec.reason).name);
+  const bool may_drop = set.spec.kind == NextHopSpec::Kind::drop || set.spec.kind == NextHopSpec::Kind::via;
+  if (may_drop && set.spec.hops.empty()) return std::string(dataplane::info(set.spec.reason).name);
   return text;
 }
 
@@ -150,7 +152,7 @@ Result<Page> parse_page(const Query& query) {
     } else if (key == "source") {
       page.source = value;
       if (std::find(kRouteSourceNames.begin(), kRouteSourceNames.end(), value) == kRouteSourceNames.end()) {
-        return Error{"source: \"" + value + "\" is not connected, static, api or neighbor"};
+        return Error{"source: \"" + value + "\" is not connected, static, api, fpm or neighbor"};
       }
     } else if (key == "after") {
       page.after = parse_prefix(value);

@@ -135,6 +135,7 @@ void Control::connect_hooks() {
 
 // Workers have stopped. Ports go first: their drivers hold buffers; then whatever waits in rings.
 Control::~Control() {
+  fpm_.reset();
   while (reclaimer_.poll() != 0) {
   }
   for (auto& [name, port] : ports_) port->stop();
@@ -156,6 +157,7 @@ void Control::set_time(std::uint64_t now_ns) {
   nd_.set_time(now_ns);
   icmp_limits_.set_time(now_ns);
   local_.set_time(now_ns);
+  if (fpm_) fpm_->set_time(now_ns);
 }
 
 // All hosts of a subnet have the MAC of all hosts.
@@ -236,6 +238,7 @@ void Control::tick() {
   neighbors_.tick();
   nd_.tick();
   local_.tick();
+  if (fpm_) fpm_->tick();
   reclaimer_.poll();
   writer_.maintain();
   port_pools_.free_idle();

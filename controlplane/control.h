@@ -14,6 +14,7 @@
 #include "config/diff.h"
 #include "config/model.h"
 #include "controlplane/arp.h"
+#include "controlplane/fpm_feed.h"
 #include "controlplane/icmp.h"
 #include "controlplane/icmp6.h"
 #include "controlplane/interfaces.h"
@@ -106,6 +107,12 @@ class Control {
   bool remove_route(const AnyPrefix& prefix);
   [[nodiscard]] RouteOwners& owners() { return owners_; }
 
+  // --- feeds ---
+  // The one over FPM, or null if the configuration that was applied first has none.
+  [[nodiscard]] FpmFeed* fpm() { return fpm_.get(); }
+  // What the configuration says of it; while there is one.
+  [[nodiscard]] const config::FpmConfig& fpm_config() const { return *desired_->feeds.fpm; }
+
   // --- the loop's work ---
   void set_time(std::uint64_t now_ns);
   // Handles up to `budget` punted packets, urgent classes first; true if some are left.
@@ -192,6 +199,7 @@ class Control {
   bool uninstall(Prefix prefix, RouteSource source);
   template <class Address>
   void route_changed(IpPrefix<Address> prefix);
+  void apply_feeds(const config::FeedsConfig& feeds);
   void sync_host_route(NeighborKey key);
   template <class Prefix>
   void sync_host_route(NeighborKey key, Prefix host);
@@ -227,6 +235,7 @@ class Control {
   Icmp icmp_;
   Icmp6 icmp6_;
   Local local_;
+  std::unique_ptr<FpmFeed> fpm_;
 
   // Rings: punt (producer: a worker; consumer: us), handoff (producer: one worker or us; consumer: a worker).
   std::vector<std::array<Ring, dataplane::kPuntClassCount>> punt_rings_;  // [worker]

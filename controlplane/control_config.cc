@@ -63,6 +63,7 @@ Result<void> Control::begin_apply(PendingApply& pending) {
   Ports opened;
   if (auto ports = open_ports(diff, next, opened); !ports) return ports;
   icmp_.set_rate(next.control.icmp_error_rate);
+  apply_feeds(next.feeds);
   apply_neighbors(diff, true);
   apply_interfaces(diff, next, opened);
   apply_neighbors(diff, false);

@@ -136,6 +136,23 @@ void Control::route_changed(IpPrefix<Address> prefix) {
   for (const NeighborKey& key : below) sync_host_route(key);
 }
 
+// A feed that is there stays: without a restart none comes or goes.
+void Control::apply_feeds(const config::FeedsConfig& feeds) {
+  if (!feeds.fpm) return;
+  if (!fpm_) {
+    // Until TAPs mirror our interfaces, a daemon's own are not ours.
+    const auto no_interface = [](std::uint32_t) { return std::string(); };
+    const auto changed = [this](const AnyPrefix& prefix) {
+      std::visit([this](auto of_family) { route_changed(of_family); }, prefix);
+    };
+    fpm_ = std::make_unique<FpmFeed>(
+        FeedTables{ribs_.ipv4, ribs_.ipv6, next_hops_, owners_, changed, no_interface});
+    fpm_->set_time(now_ns_);
+  }
+  constexpr std::uint64_t kSecondNs = 1'000'000'000;
+  fpm_->set_times({feeds.fpm->hold_s * kSecondNs, feeds.fpm->sweep_s * kSecondNs});
+}
+
 void Control::sync_host_route(NeighborKey key) {
   key.address.visit([&](auto address) {
     if (may_be_host_route(address))

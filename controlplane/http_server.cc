@@ -12,6 +12,8 @@
 #include <boost/beast/http.hpp>
 #include <filesystem>
 
+#include "controlplane/listen_tcp.h"
+
 namespace millrace::controlplane {
 namespace {
 
@@ -203,21 +205,6 @@ struct HttpServer::Impl {
     return {};
   }
 
-  Result<void> open_metrics(const std::string& where) {
-    const auto colon = where.rfind(':');
-    error_code error;
-    const auto address = asio::ip::make_address(where.substr(0, colon), error);
-    if (error || colon == std::string::npos)
-      return Error{"control.metrics: " + where + " is not an address and port"};
-    const Tcp::endpoint endpoint(address, static_cast<unsigned short>(std::stoul(where.substr(colon + 1))));
-    tcp.acceptor.open(endpoint.protocol(), error);
-    if (!error) tcp.acceptor.set_option(asio::socket_base::reuse_address(true), error);
-    if (!error) tcp.acceptor.bind(endpoint, error);
-    if (!error) tcp.acceptor.listen(asio::socket_base::max_listen_connections, error);
-    if (error) return Error{"control.metrics: " + where + ": " + error.message()};
-    return {};
-  }
-
   int local_sessions = 0;  // sessions end with `io`, and count themselves out
   int tcp_sessions = 0;
   asio::io_context io{1};
@@ -232,7 +219,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(const Options& options, Api
   auto impl = std::make_unique<Impl>(api);
   if (auto opened = impl->open_socket(options); !opened) return Error{opened.error()};
   if (options.metrics) {
-    if (auto opened = impl->open_metrics(*options.metrics); !opened) return Error{opened.error()};
+    if (auto opened = listen_tcp(impl->tcp.acceptor, *options.metrics, "control.metrics"); !opened)
+      return Error{opened.error()};
   }
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }

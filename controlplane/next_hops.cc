@@ -24,14 +24,43 @@ Result<NextHopId> NextHops::acquire(const NextHopSpec& spec) {
     add_reference(known->second);
     return known->second;
   }
+  const auto made = make_set(spec);
+  if (!made) return Error{made.error()};
+  Set& set = **made;
+  ids_.emplace(&set.spec, set.id);
+  resolve(set);
+  return set.id;
+}
+
+Result<NextHopId> NextHops::make_own(NextHopSpec spec) {
+  const auto made = make_set(std::move(spec));
+  if (!made) return Error{made.error()};
+  Set& set = **made;
+  set.is_own = true;
+  resolve(set);
+  return set.id;
+}
+
+// Its first reference is the caller's.
+auto NextHops::make_set(NextHopSpec spec) -> Result<Set*> {
   const auto id = writer_.allocate_next_hop();
   if (!id) return Error{"the next-hop table is full"};
   if (id->value() >= sets_.size()) sets_.resize(id->value() + 1);
   auto& set = sets_[id->value()];
-  set = std::make_unique<Set>(Set{spec, *id, 1, std::vector<Link*>(spec.hops.size()), {}, {}});
-  ids_.emplace(&set->spec, *id);
-  resolve(*set);
-  return *id;
+  const std::size_t hops = spec.hops.size();
+  set = std::make_unique<Set>(Set{std::move(spec), *id, 1, false, std::vector<Link*>(hops), {}, {}});
+  ++count_;
+  return set.get();
+}
+
+void NextHops::change_own(NextHopId id, NextHopSpec spec) {
+  Set& set = *sets_[id.value()];
+  if (set.spec == spec) return;
+  std::vector<Link*> before = std::exchange(set.members, std::vector<Link*>(spec.hops.size()));
+  set.spec = std::move(spec);
+  set.spread.reset();
+  resolve(set);
+  leave(std::move(before), set);
 }
 
 // What workers may still do with the id leads to where it led: it goes with its group and adjacencies, a
@@ -42,7 +71,8 @@ void NextHops::release(NextHopId id) {
   leave(std::exchange(set->members, {}), *set);
   if (set->published.kind() == NextHop::Kind::group) writer_.release_group(set->published);
   writer_.release_next_hop(id);
-  ids_.erase(&set->spec);
+  if (!set->is_own) ids_.erase(&set->spec);
+  --count_;
   set.reset();
 }
 
@@ -217,7 +247,7 @@ std::size_t NextHops::find_usable(const Set& set) {
 
 NextHop NextHops::to_members(Set& set) {
   const std::size_t usable = find_usable(set);
-  if (usable == 0) return NextHop::drop(DropReason::next_hop_lost);
+  if (usable == 0) return NextHop::drop(set.spec.hops.empty() ? set.spec.reason : DropReason::next_hop_lost);
   if (usable > 1) {
     if (const auto group = to_group(set)) return *group;
     // No room to spread: one path is better than none.
@@ -231,7 +261,8 @@ NextHop NextHops::to_members(Set& set) {
 std::optional<NextHop> NextHops::to_group(Set& set) {
   if (!set.spread) set.spread = std::make_unique<const Spread>(set.spec.hops);
   const std::uint32_t size = set.spread->size();
-  const bool is_group = set.published.kind() == NextHop::Kind::group;
+  // One of another size is a group of other hops (change_own): its run is not this one's.
+  const bool is_group = set.published.kind() == NextHop::Kind::group && set.published.buckets() == size;
   const std::uint32_t old = set.published.index();
   std::uint32_t changes = 0;
   buckets_.resize(size);

@@ -3,7 +3,8 @@
 // Equal next-hop sets are one shared, reference-counted group, and a FIB entry names the group. When a
 // neighbour, link or address changes, the groups that it concerns are published anew, each by one store
 // (dataplane/next_hop.h), and prefixes are not touched. spread.h says who of a group gets which flows.
-// Control thread only.
+// A feed's next-hop object has a set of its own, which no route shares that does not name the object: when
+// the object changes, the set changes in place, by one store for all of its routes. Control thread only.
 //
 //   route -> Set (NextHopId, shared) -> member -> Link (interface, address) -> adjacency slot
 #pragma once
@@ -40,6 +41,7 @@ struct NextHopSpec {
   InterfaceId interface = kNoInterface;                            // neighbor, glean
   std::vector<config::NextHop> hops;  // via: sorted, each way once; neighbor: one
 
+  // Without hops (which only a set of its own can be) packets are dropped for the reason.
   static NextHopSpec via(std::vector<config::NextHop> hops) {
     return {Kind::via, {}, kNoInterface, std::move(hops)};
   }
@@ -66,6 +68,7 @@ class NextHops {
     NextHopSpec spec;
     NextHopId id;
     std::uint32_t references = 0;
+    bool is_own = false;         // made by make_own(): not found by its spec, which may change
     std::vector<Link*> members;  // [hop of spec]: the link that it lies on, or null; several may share one
     dataplane::NextHop published;
     std::unique_ptr<const Spread> spread;  // from when it first was a group
@@ -84,6 +87,10 @@ class NextHops {
 
   // Each route that names a set holds one reference. Fails when the tables are full; nothing changed then.
   Result<NextHopId> acquire(const NextHopSpec& spec);
+  // A set that nobody else gets for the same spec, which is of kind via; the caller holds a reference.
+  Result<NextHopId> make_own(NextHopSpec spec);
+  // What such a set is from now on, also of kind via. Traffic moves at once; ways that stay keep most flows.
+  void change_own(NextHopId id, NextHopSpec spec);
   void add_reference(NextHopId id) { ++sets_[id.value()]->references; }  // of a set that is alive
   void release(NextHopId id);
   [[nodiscard]] const Set* find(NextHopId id) const {
@@ -103,7 +110,7 @@ class NextHops {
       if (set) visit(*set);
     }
   }
-  [[nodiscard]] std::size_t size() const { return ids_.size(); }
+  [[nodiscard]] std::size_t size() const { return count_; }
   // Sets that were given to workers, anew or for the first time: the stores that moved traffic.
   [[nodiscard]] std::uint64_t groups_published() const { return groups_published_; }
 
@@ -116,6 +123,7 @@ class NextHops {
     bool operator()(const NextHopSpec* a, const NextHopSpec* b) const { return *a == *b; }
   };
 
+  Result<Set*> make_set(NextHopSpec spec);
   void resolve(Set& set);
   [[nodiscard]] const Interface* interface_of(const Set& set, const config::NextHop& hop) const;
   void attach(Set& set, std::vector<Link*> members);
@@ -140,6 +148,7 @@ class NextHops {
   std::vector<std::unique_ptr<Set>> sets_;  // [id]
   std::unordered_map<const NextHopSpec*, NextHopId, SpecHash, SpecEqual> ids_;
   std::map<NeighborKey, Link> links_;
+  std::size_t count_ = 0;  // of sets
   std::uint64_t groups_published_ = 0;
   std::vector<std::uint8_t> usable_;  // [hop] of the set at hand
   std::vector<AdjacencyId> buckets_;  // of the group at hand

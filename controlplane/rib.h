@@ -19,11 +19,11 @@
 
 namespace millrace::controlplane {
 
-enum class RouteSource : std::uint8_t { connected, static_config, api, neighbor };
-inline constexpr std::array<std::string_view, 4> kRouteSourceNames = {"connected", "static", "api",
+enum class RouteSource : std::uint8_t { connected, static_config, api, fpm, neighbor };
+inline constexpr std::array<std::string_view, 5> kRouteSourceNames = {"connected", "static", "api", "fpm",
                                                                       "neighbor"};
 inline constexpr std::array kRouteSources = {RouteSource::connected, RouteSource::static_config,
-                                             RouteSource::api, RouteSource::neighbor};
+                                             RouteSource::api, RouteSource::fpm, RouteSource::neighbor};
 inline constexpr std::string_view name(RouteSource source) {
   return kRouteSourceNames[static_cast<std::size_t>(source)];
 }
@@ -34,8 +34,8 @@ inline constexpr std::uint8_t kNeighborDistance = 255;
 struct Route {
   NextHopId next_hop;
   std::uint32_t metric = 0;
-  std::uint32_t mark = 0;   // which replace of its owner saw it last
-  std::uint16_t owner = 0;  // route_owners.h
+  std::uint32_t mark = 0;   // which replace of its owner, or connection of its feed, saw it last
+  std::uint16_t owner = 0;  // route_owners.h; of a feed's route the protocol that made it
   RouteSource source = RouteSource::static_config;
   std::uint8_t distance = 1;
 };

@@ -17,6 +17,7 @@
 
 #include "controlplane/api.h"
 #include "controlplane/control.h"
+#include "controlplane/fpm_server.h"
 #include "controlplane/http_server.h"
 #include "controlplane/metrics.h"
 #include "dataplane/eal.h"
@@ -129,6 +130,7 @@ struct Router::Impl {
   std::vector<WorkerThread> worker_threads;
   std::unique_ptr<Api> api;
   std::unique_ptr<HttpServer> server;
+  std::unique_ptr<FpmServer> fpm;  // null: no such feed
   asio::signal_set signals{io};
   asio::steady_timer ticker{io};
   asio::posix::stream_descriptor doorbell{io};
@@ -172,6 +174,11 @@ Result<void> Router::Impl::start(const config::Config& config, const std::string
   auto opened = HttpServer::open({config.control.api, config.control.metrics}, *api);
   if (!opened) return Error{opened.error()};
   server = std::move(*opened);
+  if (config.feeds.fpm) {
+    auto listening = FpmServer::open(io, config.feeds.fpm->listen);
+    if (!listening) return Error{listening.error()};
+    fpm = std::move(*listening);
+  }
   if (auto control_started = start_control(config); !control_started) return control_started;
   start_workers();
   server->start();
@@ -228,6 +235,7 @@ void Router::Impl::tick() {
   lag.record(static_cast<std::uint64_t>(std::max<std::int64_t>(0, (now - next_tick).count())));
   control->set_time(monotonic_ns());
   control->tick();
+  if (fpm) fpm->poke();
   if (++ticks % kTicksPerLinkCheck == 0) control->refresh_links();
   next_tick = std::max(next_tick + kTick, now);
   ticker.expires_at(next_tick);
@@ -268,6 +276,7 @@ void Router::Impl::stop() {
     io.run_for(std::chrono::milliseconds(1));
   });
   server.reset();
+  if (fpm) fpm->stop();
   doorbell.release();  // the descriptor is the Control's
   for (std::size_t i = 0; i < control->worker_count(); ++i) control->worker(i).request_stop();
   rte_eal_mp_wait_lcore();
@@ -292,6 +301,7 @@ void Router::run() {
   r.doorbell.assign(r.control->doorbell().fd());
   r.next_tick = std::chrono::steady_clock::now();
   r.wait_for_punts();
+  if (r.fpm) r.fpm->start(*r.control->fpm(), [&r] { r.control->set_time(monotonic_ns()); });
   r.tick();
   spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION,
                r.cores.size(), r.control->desired().interfaces.size(), r.control->prefixes());

@@ -8,13 +8,13 @@ packages=(
   # build
   git meson ninja-build ccache pkg-config gcc g++
   libdpdk-dev libyaml-cpp-dev libspdlog-dev libboost-dev nlohmann-json3-dev libcli11-dev
-  zlib1g-dev libsystemd-dev
+  zlib1g-dev libsystemd-dev libmnl-dev
   # unit and behaviour tests, benchmarks, fuzzing, lint
   libgtest-dev
   clang clang-format clang-tidy libclang-rt-dev
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux
-  systemd libcap2-bin
+  systemd libcap2-bin frr
   python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
 )
 
@@ -51,7 +51,19 @@ install_packages() {
   need_root "to install packages"
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update || die "apt-get update failed: is there a network?"
+  keep_services_down
   apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
+  # Tests start FRR's daemons themselves; on a machine that did not have it, it routes nothing by itself.
+  if [[ " ${missing[*]} " == *" frr "* && -d /run/systemd/system ]]; then systemctl -q disable --now frr; fi
+}
+
+# No service of a package starts while it is installed, unless this machine has a policy of its own.
+policy=/usr/sbin/policy-rc.d
+keep_services_down() {
+  [[ ! -e $policy ]] || return 0
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
 }
 
 # 2 MB pages only: 1 GB pages are best reserved on the kernel's command line.

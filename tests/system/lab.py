@@ -333,7 +333,7 @@ class Lab:
         return self._ports[-1]
 
     @staticmethod
-    def config(interfaces, routes=(), neighbors=(), dataplane=None, control=None):
+    def config(interfaces, routes=(), neighbors=(), dataplane=None, control=None, feeds=None):
         """A configuration: interfaces are NAME -> [addresses], or NAME -> mapping to set more than addresses."""
         whole = {"dataplane": {"workers": [(os.cpu_count() or 1) - 1], "hugepages": "none", "memory": "512M",
                                "idle": "adaptive", **(dataplane or {})},
@@ -346,6 +346,8 @@ class Lab:
             whole["routes"] = list(routes)
         if neighbors:
             whole["neighbors"] = list(neighbors)
+        if feeds:
+            whole["feeds"] = dict(feeds)
         return whole
 
     def router(self, config, name="router", start=True):

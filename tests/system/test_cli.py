@@ -14,7 +14,7 @@ from packets import udp
 
 HERE, THERE = "10.1.0.2", "10.2.0.2"
 WIDTH = 100
-SHOW = ["interfaces", "routes", "fib", "next-hops", "neighbors", "workers", "counters", "drops"]
+SHOW = ["interfaces", "routes", "fib", "next-hops", "neighbors", "feeds", "workers", "counters", "drops"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,8 @@ def running(module_lab):
         routes=[{"prefix": "10.20.0.0/16", "via": THERE}, {"prefix": "10.30.0.0/16", "via": [THERE, "10.2.0.3"]},
                 {"prefix": "10.40.0.0/16", "type": "blackhole"}],
         neighbors=[{"address": HERE, "mac": inside.mac, "interface": "in"},
-                   {"address": THERE, "mac": outside.mac, "interface": "out"}])
+                   {"address": THERE, "mac": outside.mac, "interface": "out"}],
+        feeds={"fpm": {}})
     router = module_lab.router(config)
     router.config = config
     inside.send(*[udp(inside, HERE, f"10.{n}.0.1") for n in (20, 30, 40, 50)])
@@ -347,7 +348,7 @@ def test_bash_completes_commands_options_and_values(running):
     """
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
     assert result.stderr == ""
-    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api neighbor",
+    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api fpm neighbor",
                                           "lookup", "blackhole"]
 
 

@@ -111,7 +111,8 @@ def running(module_lab):
         routes=[{"prefix": "10.20.0.0/16", "via": THERE}, {"prefix": "10.30.0.0/16", "via": [{"address": THERE, "weight": 3}, "10.2.0.3"]},
                 {"prefix": "10.40.0.0/16", "type": "blackhole"}],
         neighbors=[{"address": HERE, "mac": inside.mac, "interface": "in"},
-                   {"address": THERE, "mac": outside.mac, "interface": "out"}])
+                   {"address": THERE, "mac": outside.mac, "interface": "out"}],
+        feeds={"fpm": {}})
     router = module_lab.router(config)
     router.config = config
     inside.send(*[udp(inside, HERE, f"10.{n}.0.1") for n in (20, 30, 40, 50)])
@@ -161,6 +162,7 @@ CASES = [
     Case("getStatus"),
     Case("listInterfaces"),
     Case("listNeighbors"),
+    Case("listFeeds"),
     Case("listWorkers"),
     Case("getCounters"),
     Case("listDrops"),
@@ -308,7 +310,7 @@ def test_every_operation_has_a_case_that_succeeds():
 
 def test_no_list_of_the_router_is_empty(running):
     """Otherwise the schemas of its items would not have been tried."""
-    for path, key in (("interfaces", "interfaces"), ("neighbors", "neighbors"), ("workers", "workers"),
+    for path, key in (("interfaces", "interfaces"), ("neighbors", "neighbors"), ("workers", "workers"), ("feeds", "feeds"),
                       ("next-hops", "next_hops"), ("routes", "routes"), ("fib", "entries"), ("drops?all=1", "drops")):
         assert running.get(f"/v1/{path}")[key], path
     assert running.get("/v1/counters")["punt"]

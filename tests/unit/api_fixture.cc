@@ -44,7 +44,7 @@ neighbors:
   - { address: 192.0.2.254, mac: "02:00:00:00:00:fe", interface: wan0 }
 )";
 
-ApiFixture::ApiFixture(std::uint32_t fib_groups) {
+ApiFixture::ApiFixture(std::uint32_t fib_groups, const std::string& config) {
   start_eal();
   spdlog::set_level(spdlog::level::err);
   ControlOptions options;
@@ -54,7 +54,7 @@ ApiFixture::ApiFixture(std::uint32_t fib_groups) {
   if (!control) throw std::runtime_error(control.error());
   control_ = std::move(*control);
   control_->set_time(now_ns_);
-  const auto parsed = config::parse(kConfig, "test.yaml");
+  const auto parsed = config::parse(config, "test.yaml");
   for (const auto& p : parsed.problems) ADD_FAILURE() << p.to_string();
   const auto applied = control_->apply(parsed.config);
   EXPECT_TRUE(applied) << (applied ? "" : applied.error());

@@ -20,7 +20,7 @@ class ApiFixture : public testing::Test {
   static const std::string
       kConfig;  // wan0 192.0.2.1/24, lan0 198.51.100.1/24, two static routes, a static neighbour
 
-  explicit ApiFixture(std::uint32_t fib_groups = 4096);
+  explicit ApiFixture(std::uint32_t fib_groups = 4096, const std::string& config = kConfig);
   ~ApiFixture() override = default;
 
   ApiResponse send(const std::string& method, const std::string& target, const std::string& body = {},

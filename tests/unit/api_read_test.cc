@@ -43,13 +43,9 @@ TEST_F(ApiReadTest, AMethodThatAPathDoesNotHaveIs405AndSaysWhatItHas) {
 TEST_F(ApiReadTest, EveryListingHasItsKey) {
   const struct {
     const char *target, *key;
-  } table[] = {{"/v1/interfaces", "interfaces"},
-               {"/v1/routes", "routes"},
-               {"/v1/fib", "entries"},
-               {"/v1/next-hops", "next_hops"},
-               {"/v1/workers", "workers"},
-               {"/v1/neighbors", "neighbors"},
-               {"/v1/drops", "drops"}};
+  } table[] = {{"/v1/interfaces", "interfaces"}, {"/v1/routes", "routes"},   {"/v1/fib", "entries"},
+               {"/v1/next-hops", "next_hops"},   {"/v1/workers", "workers"}, {"/v1/neighbors", "neighbors"},
+               {"/v1/feeds", "feeds"},           {"/v1/drops", "drops"}};
   for (const auto& c : table) EXPECT_TRUE(get_ok(c.target)[c.key].is_array()) << c.target;
 }
 

@@ -146,6 +146,8 @@ TEST_F(CliCommand, SaysSoWhenAListIsEmpty) {
   EXPECT_EQ(run_words({"show", "routes"}).out, "no routes\n");
   answer(200, R"({"neighbors":[]})");
   EXPECT_EQ(run_words({"show", "neighbors"}).out, "no neighbors\n");
+  answer(200, R"({"feeds":[]})");
+  EXPECT_EQ(run_words({"show", "feeds"}).out, "no feeds\n");
   answer(200, R"({"drops":[]})");
   EXPECT_EQ(run_words({"show", "drops"}).out, "no drops\n");
 }
@@ -294,7 +296,7 @@ TEST_F(CliCommand, CompletesEveryCommand) {
   for (const char* const path : {"'millrace')", "'millrace show routes')", "'millrace route lookup')"}) {
     EXPECT_NE(script.find(path), std::string::npos) << path;
   }
-  EXPECT_NE(script.find("compgen -W 'connected static api neighbor'"), std::string::npos);
+  EXPECT_NE(script.find("compgen -W 'connected static api fpm neighbor'"), std::string::npos);
 }
 
 }  // namespace

@@ -58,6 +58,21 @@ TEST(ConfigDiff, SaysEachChangeInTheWordsOfTheFile) {
         "~ control.api: /run/millrace/api.sock -> /a.sock (needs a restart)",
         "~ control.metrics: 127.0.0.1:1 -> 127.0.0.1:2 (needs a restart)",
         "~ control.icmp_error_rate: 1000/s -> 5/s"}},
+      {"a feed comes",
+       "",
+       "feeds: {fpm: {hold: 60s}}",
+       {"+ feeds.fpm.listen: 127.0.0.1:2620 (needs a restart)", "+ feeds.fpm.hold: 60s",
+        "+ feeds.fpm.sweep: 30s"}},
+      {"a feed changes",
+       "feeds: {fpm: {}}",
+       "feeds: {fpm: {listen: 10.0.0.1:2620, hold: 0s, sweep: 1s}}",
+       {"~ feeds.fpm.listen: 127.0.0.1:2620 -> 10.0.0.1:2620 (needs a restart)",
+        "~ feeds.fpm.hold: 120s -> 0s", "~ feeds.fpm.sweep: 30s -> 1s"}},
+      {"a feed goes",
+       "feeds: {fpm: {}}",
+       "",
+       {"- feeds.fpm.listen: 127.0.0.1:2620 (needs a restart)", "- feeds.fpm.hold: 120s",
+        "- feeds.fpm.sweep: 30s"}},
       {"an interface comes",
        "",
        kWan,
@@ -169,8 +184,13 @@ TEST(ConfigDiff, KeepsTheOldValueOfWhatIsRemoved) {
 }
 
 TEST(ConfigDiff, IsEmptyExactlyWhenNothingChanges) {
-  const std::string texts[] = {"", kWan, "control: {icmp_error_rate: 1/s}", "dataplane: {idle: poll}",
-                               "routes: [{prefix: 10.0.0.0/8, type: blackhole}]"};
+  const std::string texts[] = {"",
+                               kWan,
+                               "control: {icmp_error_rate: 1/s}",
+                               "dataplane: {idle: poll}",
+                               "routes: [{prefix: 10.0.0.0/8, type: blackhole}]",
+                               "feeds: {fpm: {}}",
+                               "feeds: {fpm: {sweep: 1s}}"};
   for (const std::string& a : texts) {
     for (const std::string& b : texts) {
       EXPECT_EQ(diff(config_of(a), config_of(b)).empty(), a == b) << a << " / " << b;

@@ -42,7 +42,6 @@ TEST(ConfigParse, RefusesAWrongShapeOrAnUnknownKey) {
       {"millrace", 1, 1, "the configuration must be a mapping", ""},
       {"interface: {}", 1, 1, "unknown key 'interface' in the configuration", "did you mean 'interfaces'?"},
       {"host: {netns: millrace}", 1, 1, "unknown key 'host'", "known keys: dataplane, control"},
-      {"feeds: {}", 1, 1, "unknown key 'feeds'", "known keys"},
       {"ipsec: {}", 1, 1, "unknown key 'ipsec'", "known keys"},
       {"control: {}\nroutes: []\ncontrol: {}", 3, 1, "duplicate key 'control'", "line 1"},
       {"control: {core: 1,\n  core: 1}", 2, 3, "duplicate key 'core'", "line 1"},
@@ -106,6 +105,27 @@ TEST(ConfigParse, RefusesWrongSettingsOfDataplaneAndControl) {
   for (const Wrong& wrong : table) expect_one_problem(wrong);
 }
 
+TEST(ConfigParse, RefusesWrongSettingsOfFeeds) {
+  const Wrong table[] = {
+      {"feeds: {bgp: {}}", 1, 9, "unknown key 'bgp' in feeds", "known keys: fpm"},
+      {"feeds: {fpm: }", 1, 9, "fpm must be a mapping of listen, hold, sweep, not empty", ""},
+      {"feeds: {fpm: {listen: 2620}}", 1, 23, "an IPv4 address and a port, not '2620'", "such as"},
+      {"feeds: {fpm: {hold: 120}}", 1, 21, "hold must be a time from 0s to 3600s, not '120'",
+       "did you mean '120s'?"},
+      {"feeds: {fpm: {hold: 2m}}", 1, 21, "not '2m'", ""},
+      {"feeds: {fpm: {hold: 3601s}}", 1, 21, "not '3601s'", ""},
+      {"feeds: {fpm: {hold: s}}", 1, 21, "not 's'", ""},
+      {"feeds: {fpm: {sweep: 0s}}", 1, 22, "sweep must be a time from 1s to 600s, not '0s'", ""},
+  };
+  for (const Wrong& wrong : table) expect_one_problem(wrong);
+}
+
+TEST(ConfigParse, AFeedWithoutSettingsHasTheDefaults) {
+  EXPECT_EQ(parse_text("feeds: {fpm: {}}").config.feeds.fpm, FpmConfig{});
+  EXPECT_FALSE(parse_text("feeds: {}").config.feeds.fpm);
+  EXPECT_EQ(parse_text("feeds:").config, Config{});
+}
+
 TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
   const auto result = parse_text(
       "routes:\n"
@@ -163,7 +183,7 @@ TEST(ConfigParse, DoesNotReportWhatOnlyFollowsFromAnotherProblem) {
 TEST(ConfigParse, AcceptsAFileThatSaysNothing) {
   for (const std::string_view text :
        {"", "\n", "# nothing\n", "---\n", "{}", "~", "...\n",
-        "dataplane:\ncontrol:\ninterfaces:\nroutes:\n# - { prefix }\nneighbors:\n"}) {
+        "dataplane:\ncontrol:\ninterfaces:\nroutes:\n# - { prefix }\nneighbors:\nfeeds:\n"}) {
     const auto result = parse_text(text);
     EXPECT_TRUE(result.ok()) << listing(result.problems);
     EXPECT_EQ(result.config, Config{});
@@ -205,6 +225,8 @@ routes:
 neighbors:
   - { address: 192.0.2.254, mac: "02:00:00:00:00:fe", interface: wan0 }
   - { address: "2001:db8:0:1::2", mac: "02:00:00:00:00:02", interface: wan0 }
+feeds:
+  fpm: { listen: 192.0.2.1:2621, hold: 60s, sweep: 5s }
 )");
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   Config expected;
@@ -217,6 +239,7 @@ neighbors:
                         Rss::symmetric,
                         {"/opt/a.so", "/opt/b.so"}};
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
+  expected.feeds.fpm = {"192.0.2.1:2621", 60, 5};
   const Ipv4Address next_hop(198, 51, 100, 2);
   const Ipv6Address gateway = *Ipv6Address::parse("2001:db8:0:1::1");
   expected.interfaces["wan0"] = {

@@ -45,6 +45,8 @@ const json& mapping(const std::string& path) {
   if (path.ends_with(".*"))
     return resolved(top.at(path.substr(0, path.size() - 2)).at("additionalProperties"));
   if (path.ends_with("[]")) return resolved(top.at(path.substr(0, path.size() - 2)).at("items"));
+  if (const auto dot = path.find('.'); dot != std::string::npos)
+    return top.at(path.substr(0, dot)).at("properties").at(path.substr(dot + 1));
   return top.at(path);
 }
 
@@ -65,6 +67,7 @@ std::string file_with(const std::string& path, const std::string& key, const std
     return std::string(kWan) + "routes: [{prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, " + setting + "}]}]";
   if (path == "routes[]" && key == "type") return "routes: [{prefix: 10.0.0.0/8, " + setting + "}]";
   if (path == "routes[]") return "routes: [{prefix: 10.0.0.0/8, type: blackhole, " + setting + "}]";
+  if (path == "feeds.fpm") return "feeds: {fpm: {" + setting + "}}";
   return path + ": {" + setting + "}";
 }
 
@@ -152,6 +155,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     const auto with = parse(file_with(path, key, value), "schema");
     ASSERT_TRUE(with.ok()) << path << " " << key << ": " << with.problems.front().to_string();
     Config expected;
+    if (path == "feeds.fpm") expected.feeds.fpm.emplace();
     if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
     if (path == "routes[]") expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
     if (path == "routes[].via[]") {
@@ -160,7 +164,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 21);
+  EXPECT_EQ(defaults, 24);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

@@ -491,5 +491,46 @@ TEST_F(NextHopsTest, OneOfTwoNextHopsBehindAHundredThousandPrefixesIsLostByOneSt
   EXPECT_EQ(next_hops_.size(), 1U) << "and there is none that it could";
 }
 
+TEST_F(NextHopsTest, ASetOfItsOwnIsSharedWithNobodyAndChangesInPlace) {
+  const auto spec = NextHopSpec::via({"192.0.2.2"_a});
+  const NextHopId shared = acquire(spec);
+  const auto own = next_hops_.make_own(spec);
+  ASSERT_TRUE(own);
+  EXPECT_NE(*own, shared);
+  EXPECT_EQ(acquire(spec), shared);
+  next_hops_.change_own(*own, NextHopSpec::via({"192.0.2.3"_a, "198.51.100.2"_a}));
+  EXPECT_EQ(reached(*own), (std::set<IpAddress>{"192.0.2.3"_a, "198.51.100.2"_a}));
+  EXPECT_EQ(reached(shared), std::set<IpAddress>{"192.0.2.2"_a});
+  NextHopSpec nowhere = NextHopSpec::via({});
+  nowhere.reason = DropReason::route_blackhole;
+  next_hops_.change_own(*own, nowhere);
+  EXPECT_EQ(published(*own), NextHop::drop(DropReason::route_blackhole));
+  EXPECT_EQ(next_hops_.find_link(on_wan("192.0.2.3"_a)), nullptr) << "nobody needs the link any more";
+  next_hops_.change_own(*own, NextHopSpec::via({"192.0.2.2"_a}));
+  EXPECT_EQ(reached(*own), std::set<IpAddress>{"192.0.2.2"_a});
+  EXPECT_EQ(next_hops_.size(), 2U);
+  next_hops_.release(*own);
+  next_hops_.release(shared);
+  next_hops_.release(shared);
+  EXPECT_EQ(next_hops_.size(), 0U);
+}
+
+// A group of finer weights has more buckets: where there is no room for them it takes none of its
+// neighbours'.
+TEST_F(NextHopsTest, ASetOfItsOwnThatGrowsTakesNoBucketsOfOthers) {
+  const auto own = next_hops_.make_own(NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a}));
+  ASSERT_TRUE(own);
+  const NextHopId other = acquire(NextHopSpec::via({"192.0.2.8"_a, "192.0.2.9"_a, "198.51.100.9"_a}));
+  const auto before = buckets(other);
+  take_all_buckets();
+  ASSERT_EQ(published(*own).buckets(), dataplane::kMinBuckets);
+  next_hops_.change_own(*own, NextHopSpec::via({{"192.0.2.2"_a, 100}, "198.51.100.2"_a}));
+  EXPECT_EQ(published(*own).kind(), NextHop::Kind::forward) << "one way is better than none";
+  EXPECT_EQ(buckets(other), before);
+  pass_grace_period();
+  next_hops_.change_own(*own, NextHopSpec::via({"192.0.2.2"_a, "192.0.2.3"_a}));
+  EXPECT_EQ(reached(*own).size(), 2U) << "the run that it gave back is taken again";
+}
+
 }  // namespace
 }  // namespace millrace::controlplane

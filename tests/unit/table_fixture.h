@@ -24,7 +24,8 @@ class TableFixture : public testing::Test {
  protected:
   static constexpr std::uint32_t kGroups = 2;  // tbl8 groups of the FIB: soon used up
 
-  TableFixture() {
+  explicit TableFixture(std::uint32_t groups = kGroups)
+      : writer_(tables_, reclaimer_, {groups, lpm::Pages::normal}, {}) {
     wan_ = &add("wan0", "192.0.2.1/24", PortId(0));
     lan_ = &add("lan0", "198.51.100.1/24", PortId(1));
     interfaces_.publish_addresses();
@@ -54,7 +55,7 @@ class TableFixture : public testing::Test {
 
   lpm::Reclaimer reclaimer_{1};
   dataplane::Tables tables_;
-  dataplane::TableWriter writer_{tables_, reclaimer_, {kGroups, lpm::Pages::normal}, {}};
+  dataplane::TableWriter writer_;
   Interfaces interfaces_{writer_};
   NextHops next_hops_{writer_, interfaces_};
   Interface* wan_ = nullptr;

@@ -1,0 +1,91 @@
+"""FRR's daemons in a namespace of the lab: zebra with its FPM, staticd and bgpd, each instance with its own sockets."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from basics import sh, wait_for
+
+DAEMONS = pathlib.Path("/usr/lib/frr")
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+
+class Frr:
+    """Daemons with one zebra. They drop to the user frr, so that their folder is his."""
+
+    def __init__(self, netns, fpm=None):
+        self.netns, self.fpm = netns, fpm
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mr-frr-"))
+        shutil.chown(self.directory, "frr", "frr")
+        os.chmod(self.directory, 0o755)
+        self._processes = {}
+
+    def start(self, *names, config=""):
+        """Starts daemons that do not run yet; zebra goes first."""
+        (self.directory / "vtysh.conf").write_text("")
+        connect = f"fpm address {self.fpm[0]} port {self.fpm[1]}\n" if self.fpm else ""
+        (self.directory / "zebra.conf").write_text(connect)
+        if "zebra" not in self._processes:
+            self._start("zebra", *(["-M", "dplane_fpm_nl"] if self.fpm else []))
+        for name in names:
+            self._start(name)
+        if config:
+            self.configure(*config.splitlines())
+        return self
+
+    def _start(self, name, *options):
+        file = self.directory / f"{name}.conf"
+        file.touch()
+        shutil.chown(file, "frr", "frr")
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self._processes[name] = self.netns.popen(
+                DAEMONS / name, *options, "-f", file, "-i", self.directory / f"{name}.pid", "-z", self.directory / "zserv.api",
+                "--vty_socket", self.directory, "-P", "0", "--log", "stdout", stdout=log, stderr=subprocess.STDOUT)
+        wait_for(lambda: (self.directory / f"{name}.vty").exists() and self._answers(name), START_SECONDS,
+                 lambda: f"{name} answers\n{self.log(name)}")
+
+    def _answers(self, name):
+        assert self._processes[name].poll() is None, f"{name} ended\n{self.log(name)}"
+        return self._vtysh("-d", name, "-c", "show version", check=False).returncode == 0
+
+    def log(self, name):
+        return (self.directory / f"{name}.log").read_text(errors="replace")[-3000:]
+
+    def _vtysh(self, *words, check=True):
+        return sh("vtysh", "--vty_socket", self.directory, "--config_dir", self.directory, *words, check=check)
+
+    def show(self, command):
+        return self._vtysh("-c", command).stdout
+
+    def show_json(self, command):
+        return json.loads(self.show(f"{command} json"))
+
+    def configure(self, *lines):
+        words = [word for line in ("configure terminal", *lines) for word in ("-c", line)]
+        said = self._vtysh(*words).stdout
+        assert "%" not in said, f"{lines}: {said}"
+
+    def stop(self, name, number=signal.SIGTERM):
+        """Its routes may go with it."""
+        process = self._processes.pop(name)
+        process.send_signal(number)
+        process.wait(STOP_SECONDS)
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / f"{name}.vty").unlink()
+
+    def kill(self, name):
+        """It has no time to remove anything."""
+        self.stop(name, signal.SIGKILL)
+
+    def close(self):
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
