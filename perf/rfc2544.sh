@@ -6,6 +6,8 @@ export PYTHONPATH=perf
 
 asks_for_help "$@" && exec /usr/bin/python3 -m rfc2544 --help
 take_arguments "--json --table4 --table6 --trex-client" "$@"
+# A TRex server and a device that are there already: nothing is built, and nothing of ours sends.
+[[ ! " ${arguments[*]} " =~ ' --engine'[\ =]'trex ' ]] || exec /usr/bin/python3 -m rfc2544 "${arguments[@]}"
 need_root "to reserve hugepages and to make interfaces"
 scripts/setup.sh
 targets=(perf/generator/generator perf/generator/wire controlplane/millraced cli/millrace)

@@ -212,7 +212,8 @@ def end_on_signal(*_):
 def main():
     arguments = options.parse()
     signal.signal(signal.SIGTERM, end_on_signal)
-    os.nice(arguments.nice)
+    if arguments.engine != "trex":
+        os.nice(arguments.nice)
     began = time.time()
     with tempfile.TemporaryDirectory(prefix="mr-2544-") as folder, contextlib.ExitStack() as stack:
         bed, run = measure(arguments, pathlib.Path(folder), stack)
