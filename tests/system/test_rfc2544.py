@@ -123,9 +123,10 @@ def test_a_reset_is_as_long_as_no_frame_came(folder):
         wire.close()
         links.close()
     assert found["seconds"] is not None, "no frame came after it"
-    # What was sent meanwhile is lost, but for what waits in the links.
+    # What was sent meanwhile is lost, but for what waits in the links: all that comes between the opening of the new
+    # wire's ports and its first look at them, which is most of its start on some machines.
     assert 0.01 < found["seconds"] < 4 and found["lost"] > 0
-    assert found["lost_s"] == pytest.approx(found["seconds"], rel=0.5, abs=0.1)
+    assert 0.1 * found["seconds"] < found["lost_s"] < 1.1 * found["seconds"] + 0.1
 
 
 @pytest.mark.parametrize("family", [[], ["--ipv6"]], ids=["IPv4", "IPv6"])
