@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Configures (the first time) and builds one kind of build; does nothing where that is up to date.
-#   scripts/build.sh [release|test|asan|tsan|fuzz|perf|coverage] [ninja target...]
+#   scripts/build.sh [release|test|asan|fuzz|tsan|perf|coverage] [ninja target...]
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
@@ -8,9 +8,9 @@ usage() {
 usage: scripts/build.sh [KIND] [NINJA TARGET...]
   release  build/       what one installs and measures: optimised, LTO, no tests (the default)
   test     build-test/  optimised with assertions and tests
-  asan     build-asan/  AddressSanitizer and UBSan, with tests
-  tsan     build-tsan/  ThreadSanitizer, with tests
-  fuzz     build-fuzz/  the libFuzzer targets, with clang, AddressSanitizer and UBSan
+  asan     build-asan/  AddressSanitizer and UBSan, by clang: the tests and the libFuzzer targets
+  fuzz     build-asan/  of these the libFuzzer targets alone
+  tsan     build-tsan/  ThreadSanitizer: the tests that start threads
   perf     build-perf/  the benchmarks, optimised as a release
   coverage build-coverage/  unoptimised and instrumented, for scripts/coverage.sh
 USAGE
@@ -23,12 +23,13 @@ case $kind in
   release) dir=build; options+=(--buildtype=release -Db_lto=true -Dtests=false) ;;
   perf) dir=build-perf; options+=(--buildtype=release -Db_lto=true -Dtests=false -Dperf=true) ;;
   test) dir=build-test; options+=(--buildtype=debugoptimized -Db_ndebug=false) ;;
-  asan) dir=build-asan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=address,undefined) ;;
   coverage) dir=build-coverage; options+=(--buildtype=debug -Db_coverage=true) ;;
   tsan) dir=build-tsan; options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=thread) ;;
-  fuzz)
-    dir=build-fuzz
-    options+=(--buildtype=debugoptimized -Db_ndebug=false -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true)
+  asan | fuzz)
+    dir=build-asan
+    # Enough debug information for the lines of a stack.
+    options+=(-Doptimization=2 -Ddebug=false -Dcpp_args=-gline-tables-only -Db_ndebug=false)
+    options+=(-Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true)
     launcher=$(command -v ccache || true)
     export CC="${launcher:+$launcher }clang" CXX="${launcher:+$launcher }clang++"
     ;;

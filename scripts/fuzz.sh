@@ -9,8 +9,8 @@ usage() {
 usage: scripts/fuzz.sh [--minutes N] [TARGET...]
   --minutes N   of processor time for each target (5)
   TARGET        such as packet, for packet_fuzz; without one: all
-Inputs that reach something new are kept in build-fuzz/corpus/TARGET from run to run, findings in
-build-fuzz/findings/TARGET.
+Inputs that reach something new are kept in build-asan/corpus/TARGET from run to run, findings in
+build-asan/findings/TARGET.
 USAGE
 }
 
@@ -27,7 +27,7 @@ done
 
 scripts/setup.sh
 scripts/build.sh fuzz
-built=build-fuzz/tests/fuzz
+built=build-asan/tests/fuzz
 if [[ ${#targets[@]} -eq 0 ]]; then
   for program in "$built"/*_fuzz; do name=$(basename "$program"); targets+=("${name%_fuzz}"); done
 fi
@@ -40,7 +40,7 @@ cpu_seconds() {  # of process $1, user and system; empty when it is gone
 }
 
 run() {  # run TARGET: from the kept inputs and the seeds; a graceful end once the time is used up
-  local target=$1 corpus=build-fuzz/corpus/$1 findings=build-fuzz/findings/$1 log=build-fuzz/$1.fuzz.log pid status=0
+  local target=$1 corpus=build-asan/corpus/$1 findings=build-asan/findings/$1 log=build-asan/$1.fuzz.log pid status=0
   mkdir -p "$corpus" "$findings"
   "$built/${target}_fuzz" "$corpus" "tests/fuzz/corpus/$target" -entropic=0 -timeout=10 -rss_limit_mb=4096 \
     -print_final_stats=1 -artifact_prefix="$findings/" >"$log" 2>&1 &

@@ -35,7 +35,7 @@ fi
 if [[ $kinds == *' fuzz '* ]]; then
   heading "build (fuzz)"
   scripts/build.sh fuzz
-  arguments+=(--fuzz build-fuzz)
+  arguments+=(--fuzz build-asan)
 fi
 [[ $kinds != *' nehalem '* ]] || arguments+=(--nehalem build-test)
 [[ $kinds != *' unit '* ]] || arguments+=(--declared build-test)

@@ -28,7 +28,7 @@ Ipv6Address operator""_a6(const char* text, std::size_t size) {
 }
 
 // Sanitizers are for what can be seen in fewer steps.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(MILLRACE_SANITIZED)
 constexpr unsigned kSlower = 20;
 #else
 constexpr unsigned kSlower = 1;
