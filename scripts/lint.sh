@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Format, folder rules, headers that stand alone, clang-tidy, and the scripts' own syntax.
-#   scripts/lint.sh [--fast]      --fast leaves clang-tidy out (it takes minutes)
+#   scripts/lint.sh [--fast|--deep]     --fast leaves clang-tidy out (it takes minutes), --deep adds clang's static
+#                                       analyzer to it (twice as many)
 # Names every check; the last line is `N checks passed, N failed`.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-fast=false
+fast=false deep=()
 case ${1:-} in
   '') ;;
   --fast) fast=true ;;
-  *) say "usage: scripts/lint.sh [--fast]" >&2; exit 2 ;;
+  --deep) deep=(--deep) ;;
+  *) say "usage: scripts/lint.sh [--fast|--deep]" >&2; exit 2 ;;
 esac
 
 tracked() { git ls-files -z --cached --others --exclude-standard -- "$@"; }
@@ -54,7 +56,7 @@ check "folders include only what they may" scripts/lint_cpp.py includes
 scripts/build.sh test >/dev/null || die "the test build failed: scripts/build.sh test"
 check "workers call only what they may" scripts/worker-symbols.sh
 check "headers compile alone" scripts/lint_cpp.py headers
-$fast || check "clang-tidy" scripts/lint_cpp.py tidy
+$fast || check "clang-tidy" scripts/lint_cpp.py tidy "${deep[@]}"
 
 say ""
 say "$passed checks passed, $failed failed"
