@@ -83,7 +83,7 @@ def test_a_rate_is_what_it_was_asked_to_be_or_said_to_be_late(folder):
 
 def test_a_device_that_drops_1_in_10000_is_caught(folder):
     """A clean wire passes the rate; the lossy one has no throughput in whose trial there were 20,000 frames."""
-    seconds, high = 0.4, 200_000
+    seconds, high = 1.0, 60_000  # what a busy machine's wire carries, too
     with generator_on_a_wire(folder) as engine:
         clean = TrialResult(high, seconds, engine.trial(traffic(64), [Phase(high, seconds)], DRAIN), 1.0)
     assert clean.loss_ratio == 0, f"the bed itself lost {clean.lost} of {clean.sent}"
