@@ -76,6 +76,25 @@ Table interface_devices(const Json& interfaces) {
   return table;
 }
 
+// Of those that daemons see.
+Table interface_hosts(const Json& interfaces) {
+  Table table({{"INTERFACE"},
+               number("HOST-INDEX"),
+               number("TO-HOST"),
+               number("LOST"),
+               number("FROM-HOST"),
+               number("BAD"),
+               number("LOST")});
+  for (const Json& port : interfaces) {
+    const Json& host = part_of(port, "host");
+    if (!host.is_object()) continue;
+    table.row({text_of(port, "name"), text_of(host, "index"), count_of(host, "to_host"),
+               count_of(host, "to_host_lost"), count_of(host, "from_host"), count_of(host, "from_host_bad"),
+               count_of(host, "from_host_lost")});
+  }
+  return table;
+}
+
 Table interface_packets(const Json& interfaces) {
   Table table({{"INTERFACE"},
                number("RX-PACKETS"),
@@ -134,6 +153,10 @@ void show_interfaces(Context& context) {
     context.out << '\n';
   }
   interface_packets(interfaces).print(context.out);
+  if (Table hosts = interface_hosts(interfaces); !hosts.empty()) {
+    context.out << '\n';
+    hosts.print(context.out);
+  }
 }
 
 void show_next_hops(Context& context) {

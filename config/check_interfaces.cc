@@ -40,6 +40,8 @@ void check_settings(const InterfaceDraft& interface, Problems& problems) {
   refuse(interface.queues_at, is_vlan || interface.loopback_at, "only an interface with a device has queues");
   refuse(interface.offloads_at, is_vlan || interface.loopback_at,
          "only an interface with a device has offloads");
+  refuse(interface.host_at, interface.loopback_at.has_value(),
+         "a loopback has no host interface: daemons take its addresses from their own lo");
   refuse(interface.mtu_at, interface.loopback_at.has_value(), "a loopback has no mtu");
 }
 

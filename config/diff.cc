@@ -120,6 +120,10 @@ std::optional<std::string> drivers_text(const DataplaneConfig& dataplane) {
   return dataplane.drivers.empty() ? std::nullopt : std::optional(list_of(dataplane.drivers));
 }
 
+std::optional<std::string> netns_text(const HostConfig& host) {
+  return host.netns.empty() ? std::nullopt : std::optional(host.netns);
+}
+
 std::optional<std::string> listen_text(const FeedsConfig& feeds) {
   return feeds.fpm ? std::optional(feeds.fpm->listen) : std::nullopt;
 }
@@ -154,6 +158,7 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.change("control.core", text_of(before.control.core), text_of(after.control.core));
   lines.change("control.api", before.control.api, after.control.api);
   lines.optional("control.metrics", before.control.metrics, after.control.metrics);
+  lines.optional("host.netns", netns_text(before.host), netns_text(after.host));
   lines.optional("feeds.fpm.listen", listen_text(before.feeds), listen_text(after.feeds));
   return std::move(lines).take();
 }
@@ -198,7 +203,8 @@ std::vector<std::pair<std::string, std::string>> settings_of(const InterfaceConf
           {"urpf", word(word_of(kUrpfWords, interface.urpf))},
           {"ip_options", word(word_of(kIpOptionsWords, interface.ip_options))},
           {"directed_broadcast", word(word_of(kBoolWords, interface.directed_broadcast))},
-          {"router_advertisements", word(word_of(kBoolWords, interface.router_advertisements))}};
+          {"router_advertisements", word(word_of(kBoolWords, interface.router_advertisements))},
+          {"host", word(word_of(kBoolWords, interface.host))}};
 }
 
 void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& changed, Lines& lines) {

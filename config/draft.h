@@ -33,6 +33,7 @@ struct InterfaceDraft {
   std::optional<Place> queues_at;
   std::optional<Place> offloads_at;
   std::optional<Place> mtu_at;
+  std::optional<Place> host_at;  // where it is on
   std::vector<Placed<AnyInterfaceAddress>> addresses;
   // Routers of IPv6 rely on links that carry 1280 bytes (RFC 8200 5).
   [[nodiscard]] bool speaks_ipv6() const { return config.mtu >= wire::kIpv6MinMtu; }
@@ -71,6 +72,7 @@ struct Draft {
   std::vector<InterfaceDraft> interfaces;
   std::vector<RouteDraft> routes;
   std::vector<NeighborDraft> neighbors;
+  HostConfig host;
   FeedsConfig feeds;
   // Some of the file's interfaces, or of their addresses, could not be read. A check that asks for one that
   // is not here would then only repeat the first mistake.

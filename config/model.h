@@ -22,6 +22,8 @@ namespace millrace::config {
 
 // 1 to 15 characters, as Linux's IFNAMSIZ allows for its TAP: a letter, then letters, digits, '_', '.', '-'.
 bool is_interface_name(std::string_view text);
+// 1 to 64 of the same characters, a letter or a digit first: the name of a file.
+bool is_netns_name(std::string_view text);
 inline constexpr std::string_view kInterfaceNameRule =
     "1 to 15 letters, digits, '_', '.' or '-', beginning with a letter";
 
@@ -75,6 +77,7 @@ struct InterfaceConfig {
   bool directed_broadcast = false;         // may packets for all hosts of its subnets leave by it (RFC 2644)?
   bool router_advertisements = false;      // are hosts told that this is their router (RFC 4861 6.2)?
   bool offloads = true;                    // may its port take work off the workers?
+  bool host = false;                       // do daemons of the host see it, as a TAP?
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 
@@ -128,6 +131,12 @@ struct FeedsConfig {
   friend bool operator==(const FeedsConfig&, const FeedsConfig&) = default;
 };
 
+struct HostConfig {
+  std::string
+      netns;  // the network namespace of TAPs and feeds, by name; empty: millraced's own. Fixed at start
+  friend bool operator==(const HostConfig&, const HostConfig&) = default;
+};
+
 template <class Address>
 using StaticRoutes = std::map<IpPrefix<Address>, RouteConfig>;  // one static route a prefix
 
@@ -137,6 +146,7 @@ struct Config {
   std::map<std::string, InterfaceConfig> interfaces;
   PerFamily<StaticRoutes> routes;
   std::map<NeighborKey, MacAddress> neighbors;  // static entries
+  HostConfig host;
   FeedsConfig feeds;
   friend bool operator==(const Config&, const Config&) = default;
 };

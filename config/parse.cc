@@ -138,6 +138,11 @@ void read_offloads(Reader& in, const Node& node, InterfaceDraft& interface) {
   if (const auto value = in.choice(node, "offloads", kBoolWords)) interface.config.offloads = *value;
 }
 
+void read_host_switch(Reader& in, const Node& node, InterfaceDraft& interface) {
+  interface.config.host = in.choice(node, "host", kBoolWords).value_or(false);
+  if (interface.config.host) interface.host_at = node.at;
+}
+
 void read_mtu(Reader& in, const Node& node, InterfaceDraft& interface) {
   // RFC 791 hosts must take datagrams of 576 bytes; 9600 is what common NICs take at most.
   const auto value = in.integer(node, "mtu", 576, 9600);
@@ -185,7 +190,8 @@ constexpr Field<InterfaceDraft> kInterfaceFields[] = {{"device", read_device},
                                                       {"urpf", read_urpf},
                                                       {"ip_options", read_ip_options},
                                                       {"directed_broadcast", read_directed_broadcast},
-                                                      {"router_advertisements", read_router_advertisements}};
+                                                      {"router_advertisements", read_router_advertisements},
+                                                      {"host", read_host_switch}};
 
 // A VLAN has the MTU of its port's interface unless it says its own, and a service tag before a customer's.
 void inherit(InterfaceDraft& vlan, const std::vector<InterfaceDraft>& all) {
@@ -333,6 +339,14 @@ void read_neighbors(Reader& in, const Node& node, Draft& draft) {
   }
 }
 
+// host
+
+void read_netns(Reader& in, const Node& node, HostConfig& host) {
+  if (auto value = in.netns_name(node, "netns")) host.netns = std::move(*value);
+}
+
+constexpr Field<HostConfig> kHostFields[] = {{"netns", read_netns}};
+
 // feeds
 
 void read_listen(Reader& in, const Node& node, FpmConfig& fpm) {
@@ -367,6 +381,10 @@ void read_control(Reader& in, const Node& node, Draft& draft) {
   in.fields(node, "control", kControlFields, draft.control, node.at);
 }
 
+void read_host(Reader& in, const Node& node, Draft& draft) {
+  in.fields(node, "host", kHostFields, draft.host, node.at);
+}
+
 void read_feeds(Reader& in, const Node& node, Draft& draft) {
   in.fields(node, "feeds", kFeedsFields, draft.feeds, node.at);
 }
@@ -376,6 +394,7 @@ constexpr Field<Draft> kTopFields[] = {{.key = "dataplane", .read = read_datapla
                                        {.key = "interfaces", .read = read_interfaces, .may_be_empty = true},
                                        {.key = "routes", .read = read_routes, .may_be_empty = true},
                                        {.key = "neighbors", .read = read_neighbors, .may_be_empty = true},
+                                       {.key = "host", .read = read_host, .may_be_empty = true},
                                        {.key = "feeds", .read = read_feeds, .may_be_empty = true}};
 
 // Draft to Config: only for a draft without problems, whose optional parts are all there.
@@ -401,6 +420,7 @@ Config finished(Draft& draft) {
   Config config;
   config.dataplane = draft.dataplane;
   config.control = std::move(draft.control);
+  config.host = std::move(draft.host);
   config.feeds = std::move(draft.feeds);
   if (!draft.workers.empty()) config.dataplane.workers.emplace();
   for (const auto& worker : draft.workers) config.dataplane.workers->push_back(worker.value);
@@ -481,6 +501,7 @@ std::vector<KnownKeys> known_keys() {
           known("routes[]", kRouteFields),
           known("routes[].via[]", kNextHopFields),
           known("neighbors[]", kNeighborFields),
+          known("host", kHostFields),
           known("feeds", kFeedsFields),
           known("feeds.fpm", kFpmFields)};
 }

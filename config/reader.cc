@@ -300,6 +300,12 @@ std::optional<std::string> Reader::device(const Node& node, std::string_view wha
   return std::nullopt;
 }
 
+std::optional<std::string> Reader::netns_name(const Node& node, std::string_view what) {
+  if (is_netns_name(node.text)) return node.text;
+  unexpected(node, what, "1 to 64 letters, digits, '-', '_' and '.', a letter or digit first");
+  return std::nullopt;
+}
+
 std::optional<std::string> Reader::interface_name(const Node& node, std::string_view what) {
   if (is_interface_name(node.text)) return node.text;
   unexpected(node, what, "an interface's name");

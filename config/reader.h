@@ -68,6 +68,7 @@ class Reader {
   std::optional<std::string> file_path(const Node& node, std::string_view what);     // "/usr/lib/x.so"
   std::optional<std::string> tcp_endpoint(const Node& node, std::string_view what);  // "127.0.0.1:9473"
   std::optional<std::string> device(const Node& node, std::string_view what);        // PCI address or devargs
+  std::optional<std::string> netns_name(const Node& node, std::string_view what);    // as ip-netns(8) has it
   std::optional<std::string> interface_name(const Node& node, std::string_view what);
   std::optional<IpAddress> address(const Node& node, std::string_view what);
   std::optional<AnyPrefix> prefix(const Node& node, std::string_view what);

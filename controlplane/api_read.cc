@@ -261,6 +261,15 @@ static json hardware_of(const Interface& interface, const dataplane::Port* port)
   return vlan;
 }
 
+// Of an interface that daemons see, as far as its device could be made; null of any other.
+static json host_of(const Interface& interface, const HostInterfaces* host) {
+  const HostInterfaces::Counters* counters = host == nullptr ? nullptr : host->counters(interface.id);
+  if (counters == nullptr) return nullptr;
+  return {{"index", host->index(interface.id)},       {"to_host", counters->to_host},
+          {"to_host_lost", counters->to_host_lost},   {"from_host", counters->from_host},
+          {"from_host_bad", counters->from_host_bad}, {"from_host_lost", counters->from_host_lost}};
+}
+
 ApiResponse Api::get_interfaces(const ApiRequest&, const Query&) {
   json list = json::array();
   on_control_([&](Control& c) {
@@ -277,7 +286,8 @@ ApiResponse Api::get_interfaces(const ApiRequest&, const Query&) {
                   {"addresses", std::move(addresses)},
                   {"duplicate_addresses", duplicates_on(interface, c.nd())},
                   {"link_local", link_local ? json(link_local->to_string()) : json(nullptr)},
-                  {"fib", "default"}});
+                  {"fib", "default"},
+                  {"host", host_of(interface, c.host())}});
       row.update(hardware_of(interface, c.port_of(interface)));
       list.push_back(std::move(row));
     });

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "controlplane/packet_bytes.h"
+#include "dataplane/control_protocol.h"
 #include "dataplane/eal.h"
 
 namespace millrace::controlplane {
@@ -40,6 +41,14 @@ Result<Ring> make_ring(unsigned size, int numa_node) {
 void drain(rte_ring* ring) {
   void* m = nullptr;
   while (rte_ring_sc_dequeue(ring, &m) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(m));
+}
+
+// Requests are answered here alone; what others answer is news for the kernel, too.
+bool is_arp_reply(const rte_mbuf* m) {
+  wire::Arp arp;
+  const std::size_t size = copy_out(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)),
+                                    std::as_writable_bytes(std::span(&arp, 1)));
+  return size == sizeof arp && arp.operation.host() == wire::kArpReply;
 }
 
 }  // namespace
@@ -78,7 +87,10 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
       nd_(interfaces_, output_, neighbors_),
       icmp_(output_, icmp_limits_),
       icmp6_(tables_, nd_, output_, icmp_limits_),
-      local_(icmp_, icmp6_, nd_) {}
+      local_(icmp_, icmp6_, nd_) {
+  if (options.host_devices != nullptr)
+    host_ = std::make_unique<HostInterfaces>(*options.host_devices, interfaces_, output_);
+}
 
 Result<void> Control::make_rings_and_workers() {
   handoff_.resize(options_.workers + 1);
@@ -129,6 +141,8 @@ void Control::connect_hooks() {
   local_.set_drop([this](rte_mbuf* m, DropReason reason, bool answered) {
     drop(m, dataplane::meta(m).ingress, reason, answered);
   });
+  if (host_)
+    local_.set_daemons([this](const rte_mbuf* m, const Interface& on) { return give_to_daemons(m, on); });
   next_hops_.set_hooks([this](NeighborKey key) { return mac_of(key); },
                        [this](NeighborKey key, bool wanted) { neighbors_.want(key, wanted); });
 }
@@ -199,7 +213,10 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
   const Interface* ingress = interfaces_.find(ingress_id);
   if (ingress == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
   switch (c) {
+    case PuntClass::control:
+      return handle_control(m, *ingress);
     case PuntClass::arp:
+      if (host_ && is_arp_reply(m)) host_->send(m, *ingress);
       if (const auto reason = arp_.handle(m, *ingress)) count_drop(ingress_id, *reason);
       return;
     case PuntClass::nd:
@@ -212,6 +229,19 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
       send_error(m, *ingress, meta.reason);
       return rte_pktmbuf_free(m);
   }
+}
+
+// A packet is looked at as any that is for us; frames without one are for daemons alone.
+void Control::handle_control(rte_mbuf* m, const Interface& ingress) {
+  if (!dataplane::is_of_link(dataplane::ethernet(m)->type.host())) return local_.deliver(m, ingress);
+  if (!give_to_daemons(m, ingress)) return drop(m, ingress.id, DropReason::unknown_ethertype);
+  rte_pktmbuf_free(m);
+}
+
+bool Control::give_to_daemons(const rte_mbuf* m, const Interface& ingress) {
+  if (!host_ || !host_->has(ingress.id)) return false;
+  host_->send(m, ingress);
+  return true;
 }
 
 void Control::count_drop(InterfaceId at, DropReason reason) {
@@ -258,6 +288,7 @@ void Control::refresh_links() {
   });
   if (changed.empty()) return;
   addresses_changed();
+  if (host_) host_->sync();
   for (const Interface* interface : changed) {
     if (interface->up) {
       neighbors_.announce(*interface);

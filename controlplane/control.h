@@ -15,6 +15,7 @@
 #include "config/model.h"
 #include "controlplane/arp.h"
 #include "controlplane/fpm_feed.h"
+#include "controlplane/host_interfaces.h"
 #include "controlplane/icmp.h"
 #include "controlplane/icmp6.h"
 #include "controlplane/interfaces.h"
@@ -47,8 +48,9 @@ struct ControlOptions {
   NeighborLimits neighbors;
   dataplane::FlowHashing flow_hashing;
   bool symmetric_rss = false;
-  unsigned buffers = 4096;         // in the control thread's own pool
-  lpm::Isa isa = lpm::best_isa();  // of the workers' packet steps
+  unsigned buffers = 4096;              // in the control thread's own pool
+  lpm::Isa isa = lpm::best_isa();       // of the workers' packet steps
+  HostDevices* host_devices = nullptr;  // outlives it; null: interfaces have none for daemons
 };
 
 // What packets did, over all workers and interfaces (counters.h says what has to add up).
@@ -117,6 +119,8 @@ class Control {
   void set_time(std::uint64_t now_ns);
   // Handles up to `budget` punted packets, urgent classes first; true if some are left.
   bool handle_punts(unsigned budget);
+  // Takes up to `budget` frames from daemons when host()->fd() is readable; true if there may be more.
+  bool handle_host(unsigned budget) { return host_ && host_->receive(budget); }
   void tick();           // neighbours, reclaim; call every 10 ms or so
   void refresh_links();  // carrier of every port; call every 100 ms or so
 
@@ -156,6 +160,7 @@ class Control {
   [[nodiscard]] Icmp& icmp() { return icmp_; }
   [[nodiscard]] const Local& local() const { return local_; }
   [[nodiscard]] Output& output() { return output_; }
+  [[nodiscard]] const HostInterfaces* host() const { return host_.get(); }  // may be null
   [[nodiscard]] std::uint64_t failed_installs() const { return failed_installs_; }
 
  private:
@@ -208,6 +213,8 @@ class Control {
   void handle_punt(rte_mbuf* m, dataplane::PuntClass c);
   void drop(rte_mbuf* m, InterfaceId at, dataplane::DropReason reason, bool answered = true);
   void count_drop(InterfaceId at, dataplane::DropReason reason);
+  void handle_control(rte_mbuf* m, const Interface& ingress);
+  bool give_to_daemons(const rte_mbuf* m, const Interface& ingress);
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
   std::pair<NextHops::LinkState, MacAddress> mac_of(NeighborKey key) const;
   void neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac);
@@ -235,6 +242,7 @@ class Control {
   Icmp icmp_;
   Icmp6 icmp6_;
   Local local_;
+  std::unique_ptr<HostInterfaces> host_;
   std::unique_ptr<FpmFeed> fpm_;
 
   // Rings: punt (producer: a worker; consumer: us), handoff (producer: one worker or us; consumer: a worker).

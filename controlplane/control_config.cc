@@ -91,6 +91,7 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
   restore_fixed_neighbors(next, made);
   publish_plans();
   addresses_changed();
+  if (host_) host_->sync();
   touched.insert(touched.end(), made.begin(), made.end());
   for (const std::string& name : touched) {
     const Interface* interface = interfaces_.find(name);

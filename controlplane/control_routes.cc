@@ -140,13 +140,15 @@ void Control::route_changed(IpPrefix<Address> prefix) {
 void Control::apply_feeds(const config::FeedsConfig& feeds) {
   if (!feeds.fpm) return;
   if (!fpm_) {
-    // Until TAPs mirror our interfaces, a daemon's own are not ours.
-    const auto no_interface = [](std::uint32_t) { return std::string(); };
+    // A daemon's interfaces are ours where we made them.
+    const auto interface_of = [this](std::uint32_t index) {
+      return host_ ? host_->interface_of(index) : std::string();
+    };
     const auto changed = [this](const AnyPrefix& prefix) {
       std::visit([this](auto of_family) { route_changed(of_family); }, prefix);
     };
     fpm_ = std::make_unique<FpmFeed>(
-        FeedTables{ribs_.ipv4, ribs_.ipv6, next_hops_, owners_, changed, no_interface});
+        FeedTables{ribs_.ipv4, ribs_.ipv6, next_hops_, owners_, changed, interface_of});
     fpm_->set_time(now_ns_);
   }
   constexpr std::uint64_t kSecondNs = 1'000'000'000;

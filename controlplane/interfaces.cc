@@ -117,6 +117,7 @@ void Interfaces::publish(const Interface& interface) {
   view->link_local = interface.link_local().value_or(Ipv6Address());
   view->ingress_features = interface.ingress_features | features_of(interface.config);
   view->ignores_options = interface.config.ip_options == config::IpOptions::ignore;
+  view->host = interface.config.host;
   view->egress_features = interface.egress_features;
   view->marks = interface.marks;
   view->vlans = vlans_on(interface);

@@ -4,6 +4,8 @@
 #include <span>
 
 #include "controlplane/packet_bytes.h"
+#include "dataplane/control_protocol.h"
+#include "dataplane/ipv4_validate.h"
 #include "dataplane/ipv6_validate.h"
 #include "dataplane/packet.h"
 #include "net/wire6.h"
@@ -26,12 +28,24 @@ bool is_joined(const Interface& on, Ipv6Address group) {
                              [&](const auto& own) { return own.address.solicited_node() == group; });
 }
 
-bool carries_nd(const rte_mbuf* m, const HeaderChain& chain) {
-  if (chain.problem || chain.protocol != wire::kProtocolIcmpv6) return false;
+bool is_subnet_broadcast(const Interface& on, Ipv4Address to) {
+  return std::ranges::any_of(on.config.addresses.ipv4,
+                             [&](const auto& own) { return own.has_broadcast() && own.broadcast() == to; });
+}
+
+// Packets that are in order, and none of our business.
+constexpr bool may_be_for_daemons(DropReason reason) {
+  return reason == DropReason::local_no_port || reason == DropReason::local_no_protocol ||
+         reason == DropReason::local_icmp_ignored;
+}
+
+// Of a message of neighbour discovery; 0 of any other packet.
+std::uint8_t nd_type(const rte_mbuf* m, const HeaderChain& chain) {
+  if (chain.problem || chain.protocol != wire::kProtocolIcmpv6) return 0;
   std::uint8_t type = 0;
   copy_out(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + chain.at,
            std::as_writable_bytes(std::span(&type, 1)));
-  return wire::is_nd(type);
+  return wire::is_nd(type) ? type : std::uint8_t{0};
 }
 
 }  // namespace
@@ -48,15 +62,32 @@ void Local::deliver(rte_mbuf* m, const Interface& ingress) {
 void Local::take_ipv4(rte_mbuf* m, const Interface& ingress) {
   if (dataplane::ipv4(m)->is_fragment()) m = reassembly_.add_ipv4(m);
   if (m == nullptr) return;
+  const Ipv4Address to(dataplane::ipv4(m)->destination);
+  if (!dataplane::is_unicast_host(to) || dataplane::ethernet(m)->destination.is_group())
+    return take_for_all(m, ingress, to);
   const std::uint8_t protocol = dataplane::ipv4(m)->protocol;
   Reason reason = has_ports(protocol) ? DropReason::local_no_port : DropReason::local_no_protocol;
   if (protocol == wire::kProtocolIcmp) reason = icmp_.deliver(m, ingress);
-  if (reason) drop_(m, *reason, true);
+  end(m, ingress, reason);
+}
+
+// Groups of the link, and all hosts of it or of its subnet (RIPv1, DHCP): daemons alone listen.
+void Local::take_for_all(rte_mbuf* m, const Interface& ingress, Ipv4Address to) {
+  const bool is_ours = !dataplane::is_unicast_host(to) || is_subnet_broadcast(ingress, to);
+  if (is_ours && daemons_(m, ingress)) return rte_pktmbuf_free(m);
+  drop_(m, is_ours ? dataplane::bad_destination(to) : DropReason::l2_broadcast, false);
+}
+
+void Local::end(rte_mbuf* m, const Interface& ingress, Reason reason) {
+  if (!reason) return;
+  if (may_be_for_daemons(*reason) && daemons_(m, ingress)) return rte_pktmbuf_free(m);
+  drop_(m, *reason, true);
 }
 
 void Local::take_ipv6(rte_mbuf* m, const Interface& ingress) {
   const Ipv6Address destination(dataplane::ipv6(m)->destination);
   if (destination.is_multicast() && !is_joined(ingress, destination)) {
+    if (dataplane::is_link_group(destination) && daemons_(m, ingress)) return rte_pktmbuf_free(m);
     return drop_(m, DropReason::destination_multicast, false);
   }
   HeaderChain chain = read_chain(m, ChainUse::deliver);
@@ -70,15 +101,17 @@ void Local::take_ipv6(rte_mbuf* m, const Interface& ingress) {
     if (m == nullptr) return;
     chain = read_chain(m, ChainUse::deliver);
   }
-  if (const Reason reason = dispatch(m, ingress, chain, was_whole)) drop_(m, *reason, true);
+  end(m, ingress, dispatch(m, ingress, chain, was_whole));
 }
 
 std::optional<DropReason> Local::dispatch(rte_mbuf* m, const Interface& ingress, const HeaderChain& chain,
                                           bool was_whole) {
   dataplane::meta(m).pointer = chain.problem ? chain.pointer : chain.named_at;
   // Neighbour discovery is never in fragments (RFC 6980 5), and may be about an address that is tentative.
-  if (carries_nd(m, chain)) {
+  if (const std::uint8_t type = nd_type(m, chain); type != 0) {
     const bool in_fragments = !was_whole || chain.atomic_fragment;
+    // The kernel asks for neighbours by itself.
+    if (!in_fragments && type == wire::kNdAdvertisement) daemons_(m, ingress);
     return in_fragments ? DropReason::nd_ignored : nd_.handle(m, ingress, chain.at);
   }
   const Ipv6Address destination(dataplane::ipv6(m)->destination);

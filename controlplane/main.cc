@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "config/parse.h"
+#include "controlplane/host_netns.h"
 #include "controlplane/privileges.h"
 #include "controlplane/router.h"
 
@@ -24,8 +25,11 @@ int check(const std::string& file) {
 }
 
 // Before anything is started: threads inherit what their maker may do.
-bool drop_privileges(const millrace::config::Config& config) {
-  const auto rights = millrace::controlplane::drop_privileges(config);
+// The thread that stays in the namespace of daemons has its own.
+bool drop_privileges(const millrace::config::Config& config, millrace::controlplane::HostNetns& netns) {
+  auto rights = millrace::controlplane::drop_privileges(config);
+  if (rights && !netns.name().empty())
+    netns.run([&] { rights = millrace::controlplane::drop_privileges(config); });
   if (!rights) {
     spdlog::error("millraced cannot drop its privileges: {}", rights.error());
     return false;
@@ -44,8 +48,13 @@ int run(const std::string& file) {
     print_problems(parsed);
     return 1;
   }
-  if (!drop_privileges(parsed.config)) return 1;
-  auto router = millrace::controlplane::Router::start(parsed.config, file);
+  const auto netns = millrace::controlplane::HostNetns::enter(parsed.config.host.netns);
+  if (!netns) {
+    spdlog::error("millraced cannot start: {}", netns.error());
+    return 1;
+  }
+  if (!drop_privileges(parsed.config, **netns)) return 1;
+  auto router = millrace::controlplane::Router::start(parsed.config, file, **netns);
   if (!router) {
     spdlog::error("millraced cannot start: {}", router.error());
     return 1;

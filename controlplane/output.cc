@@ -2,6 +2,7 @@
 
 #include <rte_ethdev.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "controlplane/packet_bytes.h"
@@ -40,6 +41,29 @@ rte_mbuf* Output::allocate(std::uint16_t bytes) {
   dataplane::meta(m) = {};
   dataplane::meta(m).from_control = true;
   return m;
+}
+
+rte_mbuf* Output::make(std::span<const std::byte> bytes) {
+  rte_mbuf* whole = nullptr;
+  while (!bytes.empty() || whole == nullptr) {
+    rte_mbuf* part = rte_pktmbuf_alloc(pool_);
+    if (part == nullptr) {
+      rte_pktmbuf_free(whole);
+      ++counters_.lost;
+      return nullptr;
+    }
+    const auto take = std::min<std::size_t>(bytes.size(), rte_pktmbuf_tailroom(part));
+    std::memcpy(rte_pktmbuf_append(part, static_cast<std::uint16_t>(take)), bytes.data(), take);
+    bytes = bytes.subspan(take);
+    if (whole == nullptr) {
+      whole = part;
+    } else {
+      rte_pktmbuf_chain(whole, part);  // 64 KiB are fewer segments than a chain may have
+    }
+  }
+  dataplane::meta(whole) = {};
+  dataplane::meta(whole).from_control = true;
+  return whole;
 }
 
 // A packet that was only passing through is a drop with a reason; one of ours is merely counted.

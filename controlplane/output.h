@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "controlplane/interfaces.h"
 #include "controlplane/next_hops.h"
@@ -43,6 +44,8 @@ class Output {
 
   // A fresh buffer with `bytes` appended behind room for headers; nullptr (counted) if there is none.
   rte_mbuf* allocate(std::uint16_t bytes);
+  // The same with a copy of `bytes`, in several segments if they do not fit into one.
+  rte_mbuf* make(std::span<const std::byte> bytes);
   // A complete Ethernet frame. Takes the buffer.
   void send_frame(rte_mbuf* m, const Interface& egress);
   // A complete packet of ours with room for an Ethernet header before it: looked up in the interface's FIB,

@@ -20,6 +20,7 @@
 #include "controlplane/fpm_server.h"
 #include "controlplane/http_server.h"
 #include "controlplane/metrics.h"
+#include "controlplane/taps.h"
 #include "dataplane/eal.h"
 #include "dataplane/urpf.h"
 
@@ -36,6 +37,8 @@ constexpr auto kTick = std::chrono::milliseconds(5);
 constexpr unsigned kTicksPerLinkCheck = 20;
 // Punted packets handled before the loop sees to its other work.
 constexpr unsigned kPuntBudget = 256;
+// Frames of daemons, likewise.
+constexpr unsigned kHostBudget = 256;
 
 std::uint64_t monotonic_ns() {
   return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
@@ -125,6 +128,8 @@ struct Router::Impl {
   std::vector<unsigned> cores;
   std::unique_ptr<dataplane::Eal> eal;
   asio::io_context io{1};
+  HostNetns* netns = nullptr;
+  std::unique_ptr<Taps> taps;
   std::unique_ptr<Control> control;
   LagHistogram lag;
   std::vector<WorkerThread> worker_threads;
@@ -134,6 +139,7 @@ struct Router::Impl {
   asio::signal_set signals{io};
   asio::steady_timer ticker{io};
   asio::posix::stream_descriptor doorbell{io};
+  asio::posix::stream_descriptor host{io};  // readable when daemons have sent
   asio::steady_timer::time_point next_tick;
   unsigned ticks = 0;
 
@@ -144,6 +150,8 @@ struct Router::Impl {
   void tick();
   void wait_for_punts();
   void handle_punts();
+  void wait_for_host();
+  void handle_host();
   void stop();
 };
 
@@ -175,10 +183,14 @@ Result<void> Router::Impl::start(const config::Config& config, const std::string
   if (!opened) return Error{opened.error()};
   server = std::move(*opened);
   if (config.feeds.fpm) {
-    auto listening = FpmServer::open(io, config.feeds.fpm->listen);
+    Result<std::unique_ptr<FpmServer>> listening = Error{""};
+    netns->run([&] { listening = FpmServer::open(io, config.feeds.fpm->listen); });
     if (!listening) return Error{listening.error()};
     fpm = std::move(*listening);
   }
+  auto taps_opened = Taps::open(*netns);
+  if (!taps_opened) return Error{taps_opened.error()};
+  taps = std::move(*taps_opened);
   if (auto control_started = start_control(config); !control_started) return control_started;
   start_workers();
   server->start();
@@ -193,6 +205,7 @@ Result<void> Router::Impl::start_control(const config::Config& config) {
   options.fib.pages =
       config.dataplane.hugepages == config::Hugepages::none ? lpm::Pages::transparent : lpm::Pages::automatic;
   options.symmetric_rss = config.dataplane.rss == config::Rss::symmetric;
+  options.host_devices = taps.get();
   options.flow_hashing = {std::random_device{}(), config.dataplane.flow_label_hash};
   auto made = Control::make(options, dataplane::router_features());
   if (!made) return Error{made.error()};
@@ -265,10 +278,23 @@ void Router::Impl::handle_punts() {
   asio::post(io, [this] { handle_punts(); });
 }
 
+void Router::Impl::wait_for_host() {
+  host.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (!error) handle_host();
+  });
+}
+
+void Router::Impl::handle_host() {
+  control->set_time(monotonic_ns());
+  if (!control->handle_host(kHostBudget)) return wait_for_host();
+  asio::post(io, [this] { handle_host(); });
+}
+
 void Router::Impl::stop() {
   ticker.cancel();
   boost::system::error_code ignored;
   doorbell.cancel(ignored);
+  host.cancel(ignored);
   signals.cancel(ignored);
   // A request under way may still need the control thread: serve it until the API has ended.
   server->stop([this] {
@@ -277,7 +303,8 @@ void Router::Impl::stop() {
   });
   server.reset();
   if (fpm) fpm->stop();
-  doorbell.release();  // the descriptor is the Control's
+  doorbell.release();  // the descriptors are the Control's
+  host.release();
   for (std::size_t i = 0; i < control->worker_count(); ++i) control->worker(i).request_stop();
   rte_eal_mp_wait_lcore();
 }
@@ -285,8 +312,10 @@ void Router::Impl::stop() {
 Router::Router(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Router::~Router() = default;
 
-Result<std::unique_ptr<Router>> Router::start(const config::Config& config, const std::string& config_file) {
+Result<std::unique_ptr<Router>> Router::start(const config::Config& config, const std::string& config_file,
+                                              HostNetns& netns) {
   auto impl = std::make_unique<Impl>();
+  impl->netns = &netns;
   if (auto started = impl->start(config, config_file); !started) return Error{started.error()};
   return std::unique_ptr<Router>(new Router(std::move(impl)));
 }
@@ -300,7 +329,9 @@ void Router::run() {
   });
   r.doorbell.assign(r.control->doorbell().fd());
   r.next_tick = std::chrono::steady_clock::now();
+  r.host.assign(r.control->host()->fd());
   r.wait_for_punts();
+  r.wait_for_host();
   if (r.fpm) r.fpm->start(*r.control->fpm(), [&r] { r.control->set_time(monotonic_ns()); });
   r.tick();
   spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION,

@@ -8,14 +8,17 @@
 #include <string>
 
 #include "config/model.h"
+#include "controlplane/host_netns.h"
 #include "net/result.h"
 
 namespace millrace::controlplane {
 
 class Router {
  public:
-  // Starts everything; the calling thread becomes the control thread. The error names what failed.
-  static Result<std::unique_ptr<Router>> start(const config::Config& config, const std::string& config_file);
+  // Starts everything; the calling thread becomes the control thread. The error names what failed. `netns`,
+  // the one that the configuration names, outlives it.
+  static Result<std::unique_ptr<Router>> start(const config::Config& config, const std::string& config_file,
+                                               HostNetns& netns);
   ~Router();
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;

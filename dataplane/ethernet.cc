@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "dataplane/control_protocol.h"
 #include "dataplane/ip_batch.h"
 #include "dataplane/worker.h"
 #include "net/wire.h"
@@ -26,7 +27,7 @@ std::uint16_t type_of_straight(const rte_mbuf* m, std::uint64_t own_mac) {
 }
 
 struct Class {
-  enum class Kind : std::uint8_t { ipv4, ipv6, arp, vlan, drop } kind;
+  enum class Kind : std::uint8_t { ipv4, ipv6, arp, vlan, link, drop } kind;
   DropReason reason{};
   InterfaceId vlan = kNoInterface;
 };
@@ -62,6 +63,8 @@ struct Class {
     return {Class::Kind::ipv4};
   if (type == wire::kEtherTypeIpv6) return {Class::Kind::ipv6};
   if (type == wire::kEtherTypeArp) return {Class::Kind::arp};
+  // 5. IS-IS and LLDP have no packet around them.
+  if (in.host && is_of_link(type)) return {Class::Kind::link};
   return {Class::Kind::drop, DropReason::unknown_ethertype};
 }
 
@@ -147,6 +150,9 @@ struct Sorted {
         break;
       case Class::Kind::arp:
         worker.punt(m, in.id, PuntClass::arp);
+        break;
+      case Class::Kind::link:
+        worker.punt(m, in.id, PuntClass::control);
         break;
       case Class::Kind::vlan:
         vlans[tagged_count] = c.vlan.value();

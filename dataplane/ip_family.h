@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "dataplane/control_protocol.h"
 #include "dataplane/flow_hash.h"
 #include "dataplane/ipv4_validate.h"
 #include "dataplane/ipv6_validate.h"
@@ -47,7 +48,21 @@ struct Ipv4Family {
   }
   static void set_hop(wire::Ipv4& ip, Hop word) { std::memcpy(&ip.ttl, &word, sizeof word); }
   static void hop(wire::Ipv4& ip) { set_hop(ip, after_hop(ip)); }
-  static PuntClass local_class(const rte_mbuf* /*m*/, const wire::Ipv4& /*ip*/) { return PuntClass::local; }
+  static PuntClass local_class(const rte_mbuf* m, const wire::Ipv4& ip) {
+    const bool control =
+        ip.fragment_offset() == 0 &&
+        is_control_protocol(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + ip.header_length(),
+                            ip.protocol);
+    return control ? PuntClass::control : PuntClass::local;
+  }
+  // Whether daemons on an interface want to hear what was dropped for `reason`, or came in a broadcast frame:
+  // groups of the link, all hosts of it, and all hosts of a subnet (RIPv1, DHCP).
+  static bool is_for_daemons(const wire::Ipv4& ip, DropReason reason, const OwnAddresses<Address>& own) {
+    const Address to(ip.destination);
+    if (reason == DropReason::destination_multicast) return is_link_group(to);
+    if (reason == DropReason::destination_broadcast) return true;
+    return reason == DropReason::l2_broadcast && own.find(to) == AddressKind::broadcast;
+  }
   // Whether a packet of link scope is for the router itself, whatever the FIB has for it.
   static bool is_for_link(const wire::Ipv4& /*ip*/, const InterfaceView& /*in*/) { return false; }
 };
@@ -81,11 +96,18 @@ struct Ipv6Family {
   static void set_hop(wire::Ipv6& ip, Hop limit) { ip.hop_limit = limit; }
   static void hop(wire::Ipv6& ip) { set_hop(ip, after_hop(ip)); }
   static PuntClass local_class(const rte_mbuf* m, const wire::Ipv6& ip) {
-    return is_neighbor_discovery(m, ip) ? PuntClass::nd : PuntClass::local;
+    constexpr std::uint32_t kAt = sizeof(wire::Ethernet) + sizeof(wire::Ipv6);
+    if (is_neighbor_discovery(m, ip)) return PuntClass::nd;
+    return is_control_protocol(m, kAt, ip.next_header) ? PuntClass::control : PuntClass::local;
+  }
+  static bool is_for_daemons(const wire::Ipv6& /*ip*/, DropReason /*reason*/,
+                             const OwnAddresses<Address>& /*own*/) {
+    return false;
   }
   static bool is_for_link(const wire::Ipv6& ip, const InterfaceView& in) {
     const Ipv6Address to(ip.destination);
-    return to.is_multicast() ? is_router_group(to) : to == in.link_local && !to.is_unspecified();
+    if (to.is_multicast()) return is_router_group(to) || (in.host && is_link_group(to));
+    return to == in.link_local && !to.is_unspecified();
   }
 };
 

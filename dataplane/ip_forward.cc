@@ -108,15 +108,25 @@ class IpBurst {
   // For packets that are not plain: true if this one is an ordinary packet all the same; else it has ended.
   bool may_go_on(rte_mbuf* m) {
     const Verdict verdict = Family::validate(m, in_, own_);
-    if (verdict.drops()) return drop(m, verdict.reason()), false;
+    if (verdict.drops()) return drop_unless_for_daemons(m, verdict.reason()), false;
     const Header* ip = Family::header(m);
     if (Family::has_link_scope(*ip)) return stay_on_link(m), false;
     // 5.3.4: a frame for everybody does not carry a unicast packet.
-    if (ethernet(m)->destination.is_group()) return drop(m, DropReason::l2_broadcast), false;
+    if (ethernet(m)->destination.is_group())
+      return drop_unless_for_daemons(m, DropReason::l2_broadcast), false;
     if (in_.ingress_features == 0) return true;
     const Verdict said = ingress_features(m);
     if (said.drops()) drop(m, said.reason());
     return said.goes_on();
+  }
+
+  // A packet that is not for the router may be for the daemons of its interface. Apart, so that the others
+  // have the registers to themselves.
+  [[gnu::noinline]] void drop_unless_for_daemons(rte_mbuf* m, DropReason reason) {
+    const Header& ip = *Family::header(m);
+    if (!in_.host || !Family::is_for_daemons(ip, reason, own_)) return drop(m, reason);
+    cut_to(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + Family::length(ip));
+    worker_.punt(m, in_.id, PuntClass::control);
   }
 
   // RFC 3927 7, RFC 4291 2.5.6 and 2.7: packets of link scope are for us or for nobody. Groups too, but for

@@ -43,6 +43,7 @@ struct InterfaceView {
   FeatureMask ingress_features = 0;
   FeatureMask egress_features = 0;
   bool ignores_options = false;       // forwards packets with options that are refused else
+  bool host = false;                  // daemons hear what is said on its link
   PortMarks marks;                    // that are believed
   Ipv6Address link_local;             // unspecified where IPv6 is off
   std::vector<MacAddress> more_macs;  // further unicast MACs (VRRP) and joined multicast MACs

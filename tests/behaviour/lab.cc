@@ -155,6 +155,7 @@ Lab::Lab(const std::string& yaml, const LabOptions& options) : options_(options)
   control_options.buffers = options.control_buffers;
   control_options.adaptive_idle = options.adaptive_idle;
   control_options.tx_wait_us = options.tx_wait_us;
+  control_options.host_devices = &hosts_;
   if (const char* isa = std::getenv("MILLRACE_LAB_ISA"); isa != nullptr && isa == lpm::name(lpm::Isa::scalar))
     control_options.isa = lpm::Isa::scalar;
   auto made = Control::make(control_options, options.features);
@@ -310,6 +311,8 @@ void Lab::run() {
     moved = false;
     for (unsigned w = 0; w < options_.workers; ++w) moved |= step(w);
     moved |= handle_punts();
+    while (control_->handle_host(64)) {
+    }
   }
 }
 

@@ -19,6 +19,7 @@
 
 #include "controlplane/control.h"
 #include "dataplane/urpf.h"
+#include "host_model.h"
 #include "tests/packets/packet.h"
 
 namespace millrace::behaviour {
@@ -111,6 +112,7 @@ class Lab {
   void set_link(const std::string& port, bool up);
 
   [[nodiscard]] Control& control() { return *control_; }
+  [[nodiscard]] HostModel& hosts() { return hosts_; }
   [[nodiscard]] Interface& interface(const std::string& name);
   [[nodiscard]] MacAddress mac(const std::string& name) { return interface(name).mac; }
   [[nodiscard]] RingPort& port(const std::string& name) { return *ports_.at(name); }
@@ -135,6 +137,7 @@ class Lab {
   LabOptions options_;
   std::uint64_t now_ns_ = 1000 * kSecondNs;
   std::map<std::string, std::unique_ptr<RingPort>> ports_;
+  HostModel hosts_;
   std::unique_ptr<Control> control_;
 };
 

@@ -79,6 +79,7 @@ TEST_F(ApiReadTest, InterfacesSayWhatTheyAre) {
   EXPECT_EQ(wan["driver"], "net_null");
   EXPECT_EQ(wan["rss"], "off");
   EXPECT_EQ(wan["offloads"], json::array());
+  EXPECT_EQ(wan["host"], nullptr);
   EXPECT_EQ(wan["mtu"], 1500);
   EXPECT_EQ(wan["addresses"], json({"192.0.2.1/24"}));
   EXPECT_TRUE(std::regex_match(wan["mac"].get<std::string>(), std::regex("([0-9a-f]{2}:){5}[0-9a-f]{2}")));

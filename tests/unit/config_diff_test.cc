@@ -58,6 +58,10 @@ TEST(ConfigDiff, SaysEachChangeInTheWordsOfTheFile) {
         "~ control.api: /run/millrace/api.sock -> /a.sock (needs a restart)",
         "~ control.metrics: 127.0.0.1:1 -> 127.0.0.1:2 (needs a restart)",
         "~ control.icmp_error_rate: 1000/s -> 5/s"}},
+      {"daemons get interfaces",
+       "interfaces: {a: {device: net_null}}",
+       "interfaces: {a: {device: net_null, host: true}}\nhost: {netns: routing}",
+       {"+ host.netns: routing (needs a restart)", "~ interfaces.a.host: false -> true"}},
       {"a feed comes",
        "",
        "feeds: {fpm: {hold: 60s}}",
@@ -189,6 +193,7 @@ TEST(ConfigDiff, IsEmptyExactlyWhenNothingChanges) {
                                "control: {icmp_error_rate: 1/s}",
                                "dataplane: {idle: poll}",
                                "routes: [{prefix: 10.0.0.0/8, type: blackhole}]",
+                               "host: {netns: a}",
                                "feeds: {fpm: {}}",
                                "feeds: {fpm: {sweep: 1s}}"};
   for (const std::string& a : texts) {

@@ -30,6 +30,7 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
       {"interfaces:\n  wan0: {device: net_null, ip_options: pass}", 2, 40, "one of drop, ignore", ""},
       {"interfaces:\n  wan0: {device: net_null, directed_broadcast: yes}", 2, 48, "one of true, false", ""},
       {"interfaces:\n  lo0: {loopback: true, mtu: 1500}", 2, 30, "a loopback has no mtu", ""},
+      {"interfaces:\n  lo0: {loopback: true, host: true}", 2, 31, "a loopback has no host interface", ""},
       {"interfaces:\n  lo0: {loopback: true, offloads: true}", 2, 35,
        "only an interface with a device has offloads", ""},
       {"interfaces:\n  lo0: {loopback: true, queues: 1}", 2, 33, "only an interface with a device has queues",

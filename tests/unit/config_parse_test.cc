@@ -41,8 +41,7 @@ TEST(ConfigParse, RefusesAWrongShapeOrAnUnknownKey) {
       {"[1, 2]", 1, 1, "the configuration must be a mapping of dataplane, control", ""},
       {"millrace", 1, 1, "the configuration must be a mapping", ""},
       {"interface: {}", 1, 1, "unknown key 'interface' in the configuration", "did you mean 'interfaces'?"},
-      {"host: {netns: millrace}", 1, 1, "unknown key 'host'", "known keys: dataplane, control"},
-      {"ipsec: {}", 1, 1, "unknown key 'ipsec'", "known keys"},
+      {"ipsec: {}", 1, 1, "unknown key 'ipsec'", "known keys: dataplane, control"},
       {"control: {}\nroutes: []\ncontrol: {}", 3, 1, "duplicate key 'control'", "line 1"},
       {"control: {core: 1,\n  core: 1}", 2, 3, "duplicate key 'core'", "line 1"},
       {"dataplane: [1]", 1, 12,
@@ -107,6 +106,10 @@ TEST(ConfigParse, RefusesWrongSettingsOfDataplaneAndControl) {
 
 TEST(ConfigParse, RefusesWrongSettingsOfFeeds) {
   const Wrong table[] = {
+      {"host: {netns: }", 1, 8, "netns must be 1 to 64 letters, digits, '-', '_' and '.'", ""},
+      {"host: {netns: ../a}", 1, 15, "a letter or digit first, not '../a'", ""},
+      {"host: {netns: .hidden}", 1, 15, "not '.hidden'", ""},
+      {"host: {net: a}", 1, 8, "unknown key 'net' in host", "netns"},
       {"feeds: {bgp: {}}", 1, 9, "unknown key 'bgp' in feeds", "known keys: fpm"},
       {"feeds: {fpm: }", 1, 9, "fpm must be a mapping of listen, hold, sweep, not empty", ""},
       {"feeds: {fpm: {listen: 2620}}", 1, 23, "an IPv4 address and a port, not '2620'", "such as"},
@@ -148,7 +151,7 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "test.yaml:6:19: queues must be a whole number from 1 to 64, not '99'\n"
       "test.yaml:6:23: unknown key 'colour' in interface 'lan0' (known keys: device, parent, vlan, "
       "inner_vlan, vlan_type, loopback, queues, offloads, mtu, addresses, urpf, ip_options, "
-      "directed_broadcast, router_advertisements)\n"
+      "directed_broadcast, router_advertisements, host)\n"
       "test.yaml:7:21: duplicate key 'core' (it stands on line 7 already)\n"
       "test.yaml:8:22: memory must be a size from 64M to 1024G, not '1' (add the unit: K, M or G, such as "
       "512M or 1G)\n"
@@ -183,7 +186,7 @@ TEST(ConfigParse, DoesNotReportWhatOnlyFollowsFromAnotherProblem) {
 TEST(ConfigParse, AcceptsAFileThatSaysNothing) {
   for (const std::string_view text :
        {"", "\n", "# nothing\n", "---\n", "{}", "~", "...\n",
-        "dataplane:\ncontrol:\ninterfaces:\nroutes:\n# - { prefix }\nneighbors:\nfeeds:\n"}) {
+        "dataplane:\ncontrol:\ninterfaces:\nroutes:\n# - { prefix }\nneighbors:\nhost:\nfeeds:\n"}) {
     const auto result = parse_text(text);
     EXPECT_TRUE(result.ok()) << listing(result.problems);
     EXPECT_EQ(result.config, Config{});
@@ -212,6 +215,7 @@ interfaces:
     queues: 4
     mtu: 9000
     addresses: [192.0.2.1/24, "2001:db8:0:1::1/64", 192.0.2.10/24]
+    host: true
   lan0:
     device: "net_memif,role=client,id=0,socket=/run/memif.sock"
     queues: auto
@@ -225,6 +229,7 @@ routes:
 neighbors:
   - { address: 192.0.2.254, mac: "02:00:00:00:00:fe", interface: wan0 }
   - { address: "2001:db8:0:1::2", mac: "02:00:00:00:00:02", interface: wan0 }
+host: { netns: routing }
 feeds:
   fpm: { listen: 192.0.2.1:2621, hold: 60s, sweep: 5s }
 )");
@@ -239,6 +244,7 @@ feeds:
                         Rss::symmetric,
                         {"/opt/a.so", "/opt/b.so"}};
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
+  expected.host.netns = "routing";
   expected.feeds.fpm = {"192.0.2.1:2621", 60, 5};
   const Ipv4Address next_hop(198, 51, 100, 2);
   const Ipv6Address gateway = *Ipv6Address::parse("2001:db8:0:1::1");
@@ -251,6 +257,7 @@ feeds:
                                  std::nullopt,
                                  1500,
                                  {{{Ipv4Address(198, 51, 100, 1), 24}}, {}}};
+  expected.interfaces["wan0"].host = true;
   expected.interfaces["lan0"].offloads = false;
   expected.routes.ipv4[{Ipv4Address(), 0}] = {RouteType::unicast, {Ipv4Address(192, 0, 2, 254)}, 1, 0};
   expected.routes.ipv4[{Ipv4Address(203, 0, 113, 0), 24}] = {

@@ -164,7 +164,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 24);
+  EXPECT_EQ(defaults, 25);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {
