@@ -114,7 +114,7 @@ void Tree::add_show() {
   add_show_fib(show);
   add(show, "next-hops", "Next hops of the FIB with their members and packets", show_next_hops);
   add(show, "neighbors", "Neighbors: MAC, state and age", show_neighbors);
-  add(show, "feeds", "Feeds: the routing daemons that routes come from", show_feeds);
+  add(show, "feeds", "Feeds: the routing daemons and the kernel's table that routes come from", show_feeds);
   add(show, "workers", "Workers: cores, queues, load", show_workers);
   add(show, "counters", "Packets by what became of them, by interface and by punt class", show_counters);
   CLI::App& drops = add(show, "drops", "Dropped packets by reason and interface");
@@ -141,9 +141,9 @@ void Tree::add_show_routes(Parent show) {
   add_filter(routes, words_.filter);
   routes
       .add_option("--source", words_.filter.source,
-                  "Only routes from connected, static, api, fpm or neighbor")
+                  "Only routes from connected, static, api, fpm, netlink or neighbor")
       ->type_name("SOURCE")
-      ->check(CLI::IsMember({"connected", "static", "api", "fpm", "neighbor"}));
+      ->check(CLI::IsMember({"connected", "static", "api", "fpm", "netlink", "neighbor"}));
   chosen(routes, [this](Context& context) { show_routes(context, words_.filter); });
 }
 

@@ -190,6 +190,12 @@ void show_neighbors(Context& context) {
   print_or_say(context.out, std::move(table), "no neighbors");
 }
 
+// Who feeds: a daemon that is connected, or a table of the kernel's (254 is called main).
+static std::string feed_peer(const Json& feed) {
+  if (!feed.contains("table")) return text_of(feed, "peer");
+  return "table " + (feed["table"] == 254 ? "main" : text_of(feed, "table"));
+}
+
 void show_feeds(Context& context) {
   const Json answer = context.api.get("/v1/feeds");
   if (context.json) return print_json(context.out, answer);
@@ -197,6 +203,7 @@ void show_feeds(Context& context) {
                {"STATE"},
                {"PEER"},
                number("ROUTES"),
+               number("SHADOWED"),
                number("STALE"),
                number("PARKED"),
                number("NEXT-HOPS")});
@@ -206,15 +213,16 @@ void show_feeds(Context& context) {
                   number("FAILED"),
                   number("QUEUED"),
                   number("LAG"),
+                  number("RESYNCS"),
                   elastic("LAST-ERROR")});
   for (const Json& feed : part_of(answer, "feeds")) {
     const std::string name = text_of(feed, "name");
-    table.row({name, text_of(feed, "state") + " " + duration(real_of(feed, "state_seconds")),
-               text_of(feed, "peer"), count_of(feed, "routes"), count_of(feed, "stale"),
+    table.row({name, text_of(feed, "state") + " " + duration(real_of(feed, "state_seconds")), feed_peer(feed),
+               count_of(feed, "routes"), count_of(feed, "shadowed"), count_of(feed, "stale"),
                count_of(feed, "parked"), count_of(feed, "next_hops")});
     messages.row({name, count_of(feed, "messages"), count_of(feed, "ignored"), count_of(feed, "failed"),
                   count_of(feed, "queued_bytes"), duration(real_of(feed, "lag_seconds")),
-                  text_of(feed, "last_error")});
+                  count_of(feed, "resyncs"), text_of(feed, "last_error")});
   }
   if (table.empty()) {
     context.out << "no feeds\n";

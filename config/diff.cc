@@ -128,6 +128,12 @@ std::optional<std::string> listen_text(const FeedsConfig& feeds) {
   return feeds.fpm ? std::optional(feeds.fpm->listen) : std::nullopt;
 }
 
+std::optional<std::string> table_text(const FeedsConfig& feeds) {
+  if (!feeds.netlink) return std::nullopt;
+  const std::uint32_t table = feeds.netlink->table;
+  return table == NetlinkConfig::kMainTable ? "main" : text_of(table);
+}
+
 std::optional<std::string> seconds_text(const FeedsConfig& feeds, unsigned FpmConfig::*member) {
   return feeds.fpm ? std::optional(text_of((*feeds.fpm).*member) + "s") : std::nullopt;
 }
@@ -160,6 +166,7 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.optional("control.metrics", before.control.metrics, after.control.metrics);
   lines.optional("host.netns", netns_text(before.host), netns_text(after.host));
   lines.optional("feeds.fpm.listen", listen_text(before.feeds), listen_text(after.feeds));
+  lines.optional("feeds.netlink.table", table_text(before.feeds), table_text(after.feeds));
   return std::move(lines).take();
 }
 

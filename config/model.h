@@ -126,8 +126,16 @@ struct FpmConfig {
   friend bool operator==(const FpmConfig&, const FpmConfig&) = default;
 };
 
+// Routes from a table of the kernel. Fixed at start.
+struct NetlinkConfig {
+  static constexpr std::uint32_t kMainTable = 254;  // RT_TABLE_MAIN
+  std::uint32_t table = kMainTable;
+  friend bool operator==(const NetlinkConfig&, const NetlinkConfig&) = default;
+};
+
 struct FeedsConfig {
-  std::optional<FpmConfig> fpm;  // absent: off
+  std::optional<FpmConfig> fpm;          // absent: off
+  std::optional<NetlinkConfig> netlink;  // absent: off
   friend bool operator==(const FeedsConfig&, const FeedsConfig&) = default;
 };
 

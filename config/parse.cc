@@ -123,14 +123,22 @@ void read_loopback(Reader& in, const Node& node, InterfaceDraft& interface) {
   if (interface.config.loopback) interface.loopback_at = node.at;
 }
 
+// Nothing if it is the word, or neither: both are reported as one expectation.
+std::optional<unsigned> word_or_integer(Reader& in, const Node& node, std::string_view what,
+                                        std::string_view word, std::uint32_t min, std::uint32_t max) {
+  if (node.kind == Kind::scalar && node.text == word) return std::nullopt;
+  if (node.kind == Kind::scalar && node.text.find_first_not_of("0123456789") == std::string::npos)
+    return in.integer(node, what, min, max);
+  in.unexpected(
+      node, what,
+      std::string(word) + " or a whole number from " + std::to_string(min) + " to " + std::to_string(max),
+      did_you_mean(nearest(node.text, std::array{word})));
+  return std::nullopt;
+}
+
 void read_queues(Reader& in, const Node& node, InterfaceDraft& interface) {
   interface.queues_at = node.at;
-  if (node.text == "auto") return;
-  // A number is the other thing that it may be: report both as one expectation.
-  if (node.kind != Kind::scalar || node.text.find_first_not_of("0123456789") != std::string::npos)
-    return in.unexpected(node, "queues", "auto or a whole number from 1 to 64",
-                         did_you_mean(nearest(node.text, std::array{std::string_view("auto")})));
-  interface.config.queues = in.integer(node, "queues", 1, 64);
+  interface.config.queues = word_or_integer(in, node, "queues", "auto", 1, 64);
 }
 
 void read_offloads(Reader& in, const Node& node, InterfaceDraft& interface) {
@@ -369,7 +377,18 @@ void read_fpm(Reader& in, const Node& node, FeedsConfig& feeds) {
   in.fields(node, "fpm", kFpmFields, feeds.fpm.emplace(), node.at);
 }
 
-constexpr Field<FeedsConfig> kFeedsFields[] = {{"fpm", read_fpm}};
+void read_table(Reader& in, const Node& node, NetlinkConfig& netlink) {
+  netlink.table =
+      word_or_integer(in, node, "table", "main", 1, 0xffffffff).value_or(NetlinkConfig::kMainTable);
+}
+
+constexpr Field<NetlinkConfig> kNetlinkFields[] = {{"table", read_table}};
+
+void read_netlink(Reader& in, const Node& node, FeedsConfig& feeds) {
+  in.fields(node, "netlink", kNetlinkFields, feeds.netlink.emplace(), node.at);
+}
+
+constexpr Field<FeedsConfig> kFeedsFields[] = {{"fpm", read_fpm}, {"netlink", read_netlink}};
 
 // the top
 
@@ -503,7 +522,8 @@ std::vector<KnownKeys> known_keys() {
           known("neighbors[]", kNeighborFields),
           known("host", kHostFields),
           known("feeds", kFeedsFields),
-          known("feeds.fpm", kFpmFields)};
+          known("feeds.fpm", kFpmFields),
+          known("feeds.netlink", kNetlinkFields)};
 }
 
 }  // namespace millrace::config

@@ -80,7 +80,7 @@ std::vector<std::pair<std::string, std::uint64_t>> control_counters(Control& c) 
 
 // The sources whose routes lists and totals have: not those of single neighbours.
 constexpr RouteSource kListedSources[] = {RouteSource::connected, RouteSource::static_config,
-                                          RouteSource::api, RouteSource::fpm};
+                                          RouteSource::api, RouteSource::fpm, RouteSource::netlink};
 
 json rib_json(Control& c) {
   json sources;

@@ -152,7 +152,7 @@ Result<Page> parse_page(const Query& query) {
     } else if (key == "source") {
       page.source = value;
       if (std::find(kRouteSourceNames.begin(), kRouteSourceNames.end(), value) == kRouteSourceNames.end()) {
-        return Error{"source: \"" + value + "\" is not connected, static, api, fpm or neighbor"};
+        return Error{"source: \"" + value + "\" is not connected, static, api, fpm, netlink or neighbor"};
       }
     } else if (key == "after") {
       page.after = parse_prefix(value);

@@ -149,6 +149,7 @@ void Control::connect_hooks() {
 
 // Workers have stopped. Ports go first: their drivers hold buffers; then whatever waits in rings.
 Control::~Control() {
+  netlink_.reset();
   fpm_.reset();
   while (reclaimer_.poll() != 0) {
   }
@@ -172,6 +173,7 @@ void Control::set_time(std::uint64_t now_ns) {
   icmp_limits_.set_time(now_ns);
   local_.set_time(now_ns);
   if (fpm_) fpm_->set_time(now_ns);
+  if (netlink_) netlink_->set_time(now_ns);
 }
 
 // All hosts of a subnet have the MAC of all hosts.
@@ -269,6 +271,7 @@ void Control::tick() {
   nd_.tick();
   local_.tick();
   if (fpm_) fpm_->tick();
+  if (netlink_) netlink_->tick();
   reclaimer_.poll();
   writer_.maintain();
   port_pools_.free_idle();

@@ -22,6 +22,7 @@
 #include "controlplane/local.h"
 #include "controlplane/nd.h"
 #include "controlplane/neighbors.h"
+#include "controlplane/netlink_feed.h"
 #include "controlplane/next_hops.h"
 #include "controlplane/output.h"
 #include "controlplane/rib.h"
@@ -110,8 +111,9 @@ class Control {
   [[nodiscard]] RouteOwners& owners() { return owners_; }
 
   // --- feeds ---
-  // The one over FPM, or null if the configuration that was applied first has none.
+  // Those over FPM and from the kernel, or null if the configuration that was applied first has none.
   [[nodiscard]] FpmFeed* fpm() { return fpm_.get(); }
+  [[nodiscard]] NetlinkFeed* netlink() { return netlink_.get(); }
   // What the configuration says of it; while there is one.
   [[nodiscard]] const config::FpmConfig& fpm_config() const { return *desired_->feeds.fpm; }
 
@@ -205,6 +207,7 @@ class Control {
   template <class Address>
   void route_changed(IpPrefix<Address> prefix);
   void apply_feeds(const config::FeedsConfig& feeds);
+  void make_feeds(const config::FeedsConfig& feeds);
   void sync_host_route(NeighborKey key);
   template <class Prefix>
   void sync_host_route(NeighborKey key, Prefix host);
@@ -244,6 +247,7 @@ class Control {
   Local local_;
   std::unique_ptr<HostInterfaces> host_;
   std::unique_ptr<FpmFeed> fpm_;
+  std::unique_ptr<NetlinkFeed> netlink_;
 
   // Rings: punt (producer: a worker; consumer: us), handoff (producer: one worker or us; consumer: a worker).
   std::vector<std::array<Ring, dataplane::kPuntClassCount>> punt_rings_;  // [worker]

@@ -99,6 +99,7 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
     neighbors_.flush_off_link(*interface);
     neighbors_.announce(*interface);
   }
+  if (netlink_ && !(gone.empty() && made.empty())) netlink_->interfaces_changed();
 }
 
 // Opens what is new, and changes MTUs. A device that another interface gives up has to be closed before it

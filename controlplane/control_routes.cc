@@ -138,21 +138,32 @@ void Control::route_changed(IpPrefix<Address> prefix) {
 
 // A feed that is there stays: without a restart none comes or goes.
 void Control::apply_feeds(const config::FeedsConfig& feeds) {
-  if (!feeds.fpm) return;
-  if (!fpm_) {
-    // A daemon's interfaces are ours where we made them.
-    const auto interface_of = [this](std::uint32_t index) {
-      return host_ ? host_->interface_of(index) : std::string();
-    };
-    const auto changed = [this](const AnyPrefix& prefix) {
-      std::visit([this](auto of_family) { route_changed(of_family); }, prefix);
-    };
-    fpm_ = std::make_unique<FpmFeed>(
-        FeedTables{ribs_.ipv4, ribs_.ipv6, next_hops_, owners_, changed, interface_of});
-    fpm_->set_time(now_ns_);
-  }
+  if (generation_ == 0) make_feeds(feeds);
+  if (!fpm_) return;
   constexpr std::uint64_t kSecondNs = 1'000'000'000;
   fpm_->set_times({feeds.fpm->hold_s * kSecondNs, feeds.fpm->sweep_s * kSecondNs});
+}
+
+void Control::make_feeds(const config::FeedsConfig& feeds) {
+  // A daemon's interfaces are ours where we made them.
+  const auto interface_of = [this](std::uint32_t index) {
+    return host_ ? host_->interface_of(index) : std::string();
+  };
+  const auto changed = [this](const AnyPrefix& prefix) {
+    std::visit([this](auto of_family) { route_changed(of_family); }, prefix);
+  };
+  const FeedTables tables{ribs_.ipv4, ribs_.ipv6, next_hops_, owners_, changed, interface_of};
+  if (feeds.fpm) {
+    fpm_ = std::make_unique<FpmFeed>(tables);
+    fpm_->set_time(now_ns_);
+  }
+  if (feeds.netlink) {
+    // What FRR's zebra puts into the kernel comes over FPM, too.
+    const FeedRules rules{feeds.netlink->table, true, feeds.fpm.has_value()};
+    const auto has_interface = [this](const std::string& name) { return interfaces_.find(name) != nullptr; };
+    netlink_ = std::make_unique<NetlinkFeed>(tables, rules, has_interface);
+    netlink_->set_time(now_ns_);
+  }
 }
 
 void Control::sync_host_route(NeighborKey key) {

@@ -42,7 +42,7 @@ std::vector<Way> merged(std::vector<Way> ways) {
 std::vector<config::NextHop> ways_of(std::span<const NetlinkHop> hops, const InterfaceOfIndex& interface_of) {
   std::vector<Way> ways;
   for (const NetlinkHop& hop : hops) {
-    if (!hop.gateway || hop.encapsulates) continue;
+    if (!hop.gateway || hop.encapsulates || hop.dead) continue;
     Way way{{*hop.gateway, interface_of(hop.interface_index)}, hop.weight};
     if (leads_out(way.hop)) ways.push_back(std::move(way));
   }
@@ -91,6 +91,7 @@ Result<std::vector<std::uint32_t>> FeedNextHops::put(const NetlinkNextHop& from)
     return Error{"there are more than " + std::to_string(kMaxObjects) + " next-hop objects"};
   Object& object = objects_[from.id];
   leave_members(from.id, object);
+  object.round = round_;
   object.blackhole = from.blackhole;
   object.group = from.group;
   object.hops.clear();
@@ -127,16 +128,43 @@ void FeedNextHops::remove(std::uint32_t id) {
   const auto at = objects_.find(id);
   if (at == objects_.end()) return;
   leave_members(id, at->second);
-  if (at->second.set) next_hops_.release(*at->second.set);
+  const std::optional<NextHopId> set = at->second.set;
   objects_.erase(at);
   const auto groups = groups_of_.extract(id);
-  if (groups.empty()) return;
-  for (const std::uint32_t group_id : groups.mapped()) {
-    Object& group = objects_.at(group_id);
-    std::erase_if(group.group, [&](const auto& member) { return member.id == id; });
-    // It was whole or is not usable yet: no set is made here, and so nothing can fail.
-    if (group.set) static_cast<void>(update(group));
+  if (!groups.empty()) {
+    for (const std::uint32_t group_id : groups.mapped()) leave_group(id, group_id);
   }
+  if (set) lost_ ? lost_(*set) : next_hops_.release(*set);
+}
+
+void FeedNextHops::leave_group(std::uint32_t member, std::uint32_t group_id) {
+  Object& group = objects_.at(group_id);
+  std::erase_if(group.group, [&](const auto& one) { return one.id == member; });
+  if (group.group.empty() && lost_) return remove(group_id);
+  // It was whole or is not usable yet: no set is made here, and so nothing can fail.
+  if (group.set) static_cast<void>(update(group));
+}
+
+template <class Which>
+void FeedNextHops::remove_if(Which&& which) {
+  std::vector<std::uint32_t> ids;
+  for (const auto& [id, object] : objects_) {
+    if (which(object)) ids.push_back(id);
+  }
+  for (const std::uint32_t id : ids) remove(id);
+}
+
+void FeedNextHops::remove_on(std::uint32_t interface_index) {
+  remove_if([&](const Object& object) { return object.is_on(interface_index); });
+}
+
+bool FeedNextHops::uses(std::uint32_t interface_index) const {
+  return std::any_of(objects_.begin(), objects_.end(),
+                     [&](const auto& one) { return one.second.is_on(interface_index); });
+}
+
+void FeedNextHops::remove_stale() {
+  remove_if([&](const Object& object) { return object.round != round_; });
 }
 
 FeedNextHops::Found FeedNextHops::find(std::uint32_t id) const {

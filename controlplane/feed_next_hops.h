@@ -4,8 +4,12 @@
 //   id -> group  -> Set of its members' hops   <- routes
 //
 // An object's set changes in place, so that a change moves all of its routes at once. Objects may come in any
-// order: a group is usable once every member has come. An object that is deleted loses its name alone; its
-// set lives as long as routes name it. Control thread only.
+// order: a group is usable once every member has come.
+//
+// Where a daemon deletes an object, it loses its name alone; its set lives as long as routes name it. A
+// kernel takes the routes with it, without a word, and groups that have no other member; so it does with
+// objects on a link that goes down. What it has forgotten in such a way a dump tells: after it, objects that
+// no message has said again are deleted. Control thread only.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +48,12 @@ class FeedNextHops {
     const NextHopSpec* spec = nullptr;  // if usable; until the next change
   };
 
-  FeedNextHops(NextHops& next_hops, InterfaceOfIndex interface_of)
-      : next_hops_(next_hops), interface_of_(std::move(interface_of)) {}
+  // Takes the set of a deleted object over, with our reference to it: its routes go, too.
+  using Lost = std::function<void(NextHopId set)>;
+
+  // `lost` makes it a kernel's.
+  FeedNextHops(NextHops& next_hops, InterfaceOfIndex interface_of, Lost lost = {})
+      : next_hops_(next_hops), interface_of_(std::move(interface_of)), lost_(std::move(lost)) {}
   ~FeedNextHops() { clear(); }
   FeedNextHops(const FeedNextHops&) = delete;
   FeedNextHops& operator=(const FeedNextHops&) = delete;
@@ -57,6 +65,12 @@ class FeedNextHops {
   [[nodiscard]] Found find(std::uint32_t id) const;
   // Forgets all names.
   void clear();
+  // Deletes those that lead to a link, and are no groups.
+  void remove_on(std::uint32_t interface_index);
+  [[nodiscard]] bool uses(std::uint32_t interface_index) const;
+  // Deletes what was not put again since the round began.
+  void next_round() { ++round_; }
+  void remove_stale();
   [[nodiscard]] std::size_t size() const { return objects_.size(); }
 
  private:
@@ -65,15 +79,25 @@ class FeedNextHops {
     std::vector<NetlinkHop> hops;  // of one that is no group: one
     std::vector<NetlinkNextHop::Member> group;
     std::optional<NextHopId> set;  // which we hold a reference to
+    std::uint32_t round = 0;       // that said it last
+
+    [[nodiscard]] bool is_on(std::uint32_t interface_index) const {
+      return hops.size() == 1 && hops.front().interface_index == interface_index;
+    }
   };
 
   // What the object is for routes; nothing as long as a member of it is unknown.
   [[nodiscard]] std::optional<NextHopSpec> spec_of(const Object& object) const;
   Result<bool> update(Object& object);
   void leave_members(std::uint32_t id, const Object& object);
+  void leave_group(std::uint32_t member, std::uint32_t group);
+  template <class Which>
+  void remove_if(Which&& which);
 
   NextHops& next_hops_;
   InterfaceOfIndex interface_of_;
+  Lost lost_;
+  std::uint32_t round_ = 0;
   std::unordered_map<std::uint32_t, Object> objects_;
   std::unordered_map<std::uint32_t, std::set<std::uint32_t>> groups_of_;  // [member, also an unknown one]
 };

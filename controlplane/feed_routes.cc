@@ -13,20 +13,14 @@ using dataplane::DropReason;
 
 namespace {
 
-// Of several messages on one prefix, those before the last addition: what they remove will be replaced.
-// Returns for each message whether it is left out; nothing for the many frames that need no look.
-std::vector<bool> replaced_removals(std::span<const NetlinkMessage> messages) {
-  if (messages.size() < 2) return {};
-  std::vector<bool> left_out(messages.size());
-  std::map<AnyPrefix, bool> added_later;
-  for (std::size_t i = messages.size(); i-- != 0;) {
-    const auto* route = std::get_if<NetlinkRoute>(&messages[i]);
-    if (route == nullptr || route->table != RT_TABLE_MAIN || route->narrowed) continue;
-    bool& later = added_later[route->prefix];
-    left_out[i] = route->remove && later;
-    later |= !route->remove;
-  }
-  return left_out;
+bool is_removal(const NetlinkMessage& message) {
+  const auto* route = std::get_if<NetlinkRoute>(&message);
+  return route != nullptr && route->remove;
+}
+
+bool has_gateway(const NetlinkRoute& said) {
+  return said.next_hop_id != 0 ||
+         std::any_of(said.hops.begin(), said.hops.end(), [](const NetlinkHop& hop) { return hop.gateway; });
 }
 
 // IPv4 by IPv6 next hops is RFC 8950; the other way round there is nothing.
@@ -36,80 +30,152 @@ bool can_go(const AnyPrefix& prefix, const NextHopSpec& spec) {
                      [](const config::NextHop& hop) { return hop.address.is_ipv6(); });
 }
 
+// What a route without next hops does, or nothing if it has some, or is of a kind that we do not have.
+std::optional<NextHopSpec> drop_of(NetlinkRoute::Type type) {
+  switch (type) {
+    case NetlinkRoute::Type::blackhole:
+      return NextHopSpec::drop(DropReason::route_blackhole);
+    case NetlinkRoute::Type::unreachable:
+      return NextHopSpec::drop(DropReason::route_unreachable);
+    case NetlinkRoute::Type::prohibit:
+      return NextHopSpec::drop(DropReason::route_prohibit);
+    case NetlinkRoute::Type::unicast:
+    case NetlinkRoute::Type::other:
+      break;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+FeedRoutes::FeedRoutes(const FeedTables& tables, RouteSource source, const FeedRules& rules)
+    : rules_(rules),
+      tables_(tables),
+      source_(source),
+      stacks_(tables, source),
+      order_(stacks_, rules.of_kernel ? owner_of(RTPROT_RA) : std::uint16_t{0}),
+      next_hops_(tables.next_hops, tables.interface_of,
+                 rules.of_kernel ? FeedNextHops::Lost([this](NextHopId id) { stacks_.lose(id); })
+                                 : FeedNextHops::Lost()) {}
+
+bool FeedRoutes::is_dumped(const NetlinkRoute& said) const {
+  return rules_.of_kernel && (said.flags & NLM_F_MULTI) != 0;
+}
+
+// Of several messages on one route, those before the last addition: what they remove will be replaced.
+// Returns for each message whether it is left out; nothing for the many batches that need no look.
+std::vector<bool> FeedRoutes::replaced_removals(std::span<const NetlinkMessage> messages) const {
+  if (messages.size() < 2 || std::none_of(messages.begin(), messages.end(), is_removal)) return {};
+  std::vector<bool> left_out(messages.size());
+  std::map<Key, bool> added_later;
+  for (std::size_t i = messages.size(); i-- != 0;) {
+    const auto* route = std::get_if<NetlinkRoute>(&messages[i]);
+    if (route == nullptr || !is_of_table(*route) || is_dumped(*route)) continue;
+    bool& later = added_later[key_of(*route)];
+    left_out[i] = route->remove && later;
+    later |= !route->remove;
+  }
+  return left_out;
+}
+
+// Where a kernel has more than one route of that prefix and metric, the others stay whatever comes.
+bool FeedRoutes::is_left_out(const NetlinkRoute& removal) {
+  if (!rules_.of_kernel) return true;
+  if (!is_for_us(removal) || order_.alike(removal) != 1) return false;
+  replaced_.insert(key_of(removal));
+  return true;
+}
 
 void FeedRoutes::apply(std::span<const NetlinkMessage> messages) {
   const std::vector<bool> left_out = replaced_removals(messages);
   for (std::size_t i = 0; i < messages.size(); ++i) {
     ++counters_.messages;
-    if (!left_out.empty() && left_out[i]) continue;
     if (const auto* route = std::get_if<NetlinkRoute>(&messages[i])) {
-      put(*route);
+      if (left_out.empty() || !left_out[i] || !is_left_out(*route)) put(*route);
     } else if (const auto* object = std::get_if<NetlinkNextHop>(&messages[i])) {
       put(*object);
     }
   }
+  replaced_.clear();
+}
+
+// A dump is slower than what is said meanwhile: the kernel fills its messages without keeping others from
+// changing routes, and sends them later.
+bool FeedRoutes::is_old_news(const NetlinkRoute& said) {
+  if (!said_live_) return false;
+  if (is_dumped(said)) return said_live_->contains(key_of(said));
+  said_live_->insert(key_of(said));
+  return false;
+}
+
+// Connected routes and those of the daemon's kernel: we have our own. A kernel itself may have learnt some.
+bool FeedRoutes::is_for_us(const NetlinkRoute& said) const {
+  if (said.protocol == kProtocolKernel) return rules_.of_kernel && has_gateway(said);
+  return !rules_.without_zebra || !protocol_of(said.protocol).is_of_zebra;
 }
 
 // Routes of other tables, by source or by type of service are others than ours for the same prefix. What else
 // cannot be used takes the place of what the prefix had.
-void FeedRoutes::put(const NetlinkRoute& route) {
-  if (route.table != RT_TABLE_MAIN || route.narrowed || !config::prefix_error(route.prefix).empty()) {
+void FeedRoutes::put(const NetlinkRoute& said) {
+  if (!is_of_table(said) || !config::prefix_error(said.prefix).empty()) {
     ++counters_.ignored;
     return;
   }
-  if (route.remove) return remove(route.prefix);
-  // Connected routes and those of the daemon's kernel: we have our own.
-  if (route.protocol == kProtocolKernel) return ignore(route);
-  switch (route.type) {
-    case NetlinkRoute::Type::unicast:
-      return put_unicast(route);
-    case NetlinkRoute::Type::blackhole:
-      return put_spec(route, NextHopSpec::drop(DropReason::route_blackhole));
-    case NetlinkRoute::Type::unreachable:
-      return put_spec(route, NextHopSpec::drop(DropReason::route_unreachable));
-    case NetlinkRoute::Type::prohibit:
-      return put_spec(route, NextHopSpec::drop(DropReason::route_prohibit));
-    case NetlinkRoute::Type::other:
-      return ignore(route);
+  if (is_old_news(said)) return;
+  if (said.remove) return remove(said);
+  if (!is_for_us(said)) return ignore(said);
+  if (replaced_.erase(key_of(said)) != 0) {
+    NetlinkRoute instead = said;
+    instead.flags |= NLM_F_REPLACE;
+    return put(instead);
   }
+  for (const NetlinkHop& hop : said.hops) {
+    if (rules_.of_kernel && hop.interface_index != 0) links_used_.insert(hop.interface_index);
+  }
+  // A kernel says the type of a blackhole with its object, too.
+  if (said.next_hop_id != 0 && (rules_.of_kernel || said.type == NetlinkRoute::Type::unicast))
+    return put_by_id(said);
+  if (said.type == NetlinkRoute::Type::unicast) return put_unicast(said);
+  const auto drop = drop_of(said.type);
+  drop ? put_spec(said, *drop) : ignore(said);
 }
 
-void FeedRoutes::put_unicast(const NetlinkRoute& route) {
-  if (route.next_hop_id != 0) return put_by_id(route);
-  const NextHopSpec spec = NextHopSpec::via(ways_of(route.hops, tables_.interface_of));
-  if (spec.hops.empty() || !can_go(route.prefix, spec)) return ignore(route);
-  put_spec(route, spec);
+void FeedRoutes::put_unicast(const NetlinkRoute& said) {
+  const NextHopSpec spec = NextHopSpec::via(ways_of(said.hops, tables_.interface_of));
+  if (spec.hops.empty() || !can_go(said.prefix, spec)) return ignore(said);
+  put_spec(said, spec);
 }
 
-void FeedRoutes::put_by_id(const NetlinkRoute& route) {
-  const FeedNextHops::Found found = next_hops_.find(route.next_hop_id);
+void FeedRoutes::put_by_id(const NetlinkRoute& said) {
+  const FeedNextHops::Found found = next_hops_.find(said.next_hop_id);
   if (found.state != FeedNextHops::State::usable) {
     // One that we know of and cannot use leaves nothing to stay on.
-    if (found.state == FeedNextHops::State::unusable) remove(route.prefix);
-    return park(route);
+    if (found.state == FeedNextHops::State::unusable) place(said, std::nullopt);
+    return park(said);
   }
-  if (!can_go(route.prefix, *found.spec)) return ignore(route);
+  if (!can_go(said.prefix, *found.spec)) return ignore(said);
   tables_.next_hops.add_reference(found.id);
-  install(route.prefix, found.id, route.protocol, route.priority);
+  install(said, found.id);
 }
 
-void FeedRoutes::put_spec(const NetlinkRoute& route, const NextHopSpec& spec) {
+void FeedRoutes::put_spec(const NetlinkRoute& said, const NextHopSpec& spec) {
   const auto next_hop = tables_.next_hops.acquire(spec);
-  if (!next_hop) return fail(to_string(route.prefix) + ": " + next_hop.error());
-  install(route.prefix, *next_hop, route.protocol, route.priority);
+  if (!next_hop) return fail(to_string(said.prefix) + ": " + next_hop.error());
+  install(said, *next_hop);
 }
 
 void FeedRoutes::put(const NetlinkNextHop& object) {
   if (object.remove) return next_hops_.remove(object.id);
+  if (rules_.without_zebra && protocol_of(object.protocol).is_of_zebra) return;
   const auto ready = next_hops_.put(object);
   if (!ready) return fail("next hop " + std::to_string(object.id) + ": " + ready.error());
   ready_.insert(ready_.end(), ready->begin(), ready->end());
 }
 
-void FeedRoutes::ignore(const NetlinkRoute& route) {
+void FeedRoutes::ignore(const NetlinkRoute& said) {
   ++counters_.ignored;
-  remove(route.prefix);
+  unpark(key_of(said));
+  place(said, std::nullopt);
 }
 
 void FeedRoutes::fail(const std::string& what) {
@@ -117,51 +183,68 @@ void FeedRoutes::fail(const std::string& what) {
   last_failure_ = what;
 }
 
-void FeedRoutes::install(const AnyPrefix& prefix, NextHopId next_hop, std::uint8_t protocol,
-                         std::uint32_t priority) {
-  unpark(prefix);
-  const Route route{next_hop, priority, mark_, owner_of(protocol), source_, protocol_of(protocol).distance};
-  std::visit([&](auto of_family) { install_in(of_family, route); }, prefix);
+void FeedRoutes::install(const NetlinkRoute& said, NextHopId next_hop) {
+  unpark(key_of(said));
+  place(said, Route{next_hop, said.priority, stacks_.mark(), owner_of(said.protocol), source_,
+                    protocol_of(said.protocol).distance});
 }
 
+void FeedRoutes::place(const NetlinkRoute& said, const std::optional<Route>& route) {
+  const auto placed = rules_.of_kernel
+                          ? order_.put(said, route)
+                          : std::visit([&](auto prefix) { return place_alone(prefix, route); }, said.prefix);
+  if (!placed) fail(to_string(said.prefix) + ": " + placed.error());
+}
+
+// The only one of its prefix.
 template <class Prefix>
-void FeedRoutes::install_in(Prefix prefix, const Route& route) {
-  auto& rib = tables_.rib<Prefix>();
-  const Route* before = rib.find(prefix, source_);
-  const bool was_stale = before != nullptr && before->mark != mark_;
-  const auto outcome = rib.add(prefix, route);
-  if (!outcome) return fail(prefix.to_string() + ": " + outcome.error());
-  if (was_stale) --stale_;
-  if (*outcome == RouteOutcome::added) tables_.changed(prefix);
+Result<void> FeedRoutes::place_alone(Prefix prefix, const std::optional<Route>& route) {
+  const auto stack = stacks_.of(prefix);
+  if (stack.size() == 0) return route ? stacks_.insert(stack, 0, *route) : Result<void>();
+  return route ? stacks_.replace(stack, 0, *route) : stacks_.erase(stack, 0);
 }
 
-void FeedRoutes::remove(const AnyPrefix& prefix) {
-  unpark(prefix);
-  std::visit([&](auto of_family) { remove_from(of_family); }, prefix);
+void FeedRoutes::remove(const NetlinkRoute& said) {
+  if (rules_.of_kernel) return remove_named(said);
+  unpark(key_of(said));
+  place(said, std::nullopt);
 }
 
-template <class Prefix>
-void FeedRoutes::remove_from(Prefix prefix) {
-  auto& rib = tables_.rib<Prefix>();
-  const Route* route = rib.find(prefix, source_);
-  if (route == nullptr) return;
-  if (route->mark != mark_) --stale_;
-  rib.remove(prefix, source_);
-  tables_.changed(prefix);
+// A kernel removes one of the routes that it has for the prefix and metric.
+void FeedRoutes::remove_named(const NetlinkRoute& said) {
+  if (!is_for_us(said)) return;
+  KernelOrder::Named named{owner_of(said.protocol), std::nullopt, {}};
+  if (said.next_hop_id != 0) {
+    const auto parked = parked_.find(key_of(said));
+    if (parked != parked_.end() && parked->second.next_hop_id == said.next_hop_id)
+      return unpark(parked->first);
+    const auto found = next_hops_.find(said.next_hop_id);
+    if (found.state != FeedNextHops::State::usable) return;  // it went with its next hop
+    named.object = found.id;
+  } else if (const auto drop = drop_of(said.type)) {
+    named.spec = *drop;
+  } else {
+    named.spec = NextHopSpec::via(ways_of(said.hops, tables_.interface_of));
+    if (named.spec.hops.empty() || !can_go(said.prefix, named.spec)) return;
+  }
+  const auto removed = order_.remove(said, named);
+  if (!removed) return fail(to_string(said.prefix) + ": " + removed.error());
+  in_doubt_ |= !*removed;
 }
 
-void FeedRoutes::park(const NetlinkRoute& route) {
-  unpark(route.prefix);
+void FeedRoutes::park(const NetlinkRoute& said) {
+  const Key key = key_of(said);
+  unpark(key);
   if (parked_.size() >= kMaxParked)
-    return fail(to_string(route.prefix) + ": too many routes wait for next hops");
-  parked_[route.prefix] = {route.next_hop_id, route.priority, route.protocol};
-  waiting_.emplace(route.next_hop_id, route.prefix);
+    return fail(to_string(said.prefix) + ": too many routes wait for next hops");
+  parked_[key] = {said.next_hop_id, said.priority, said.protocol, stacks_.mark()};
+  waiting_.emplace(said.next_hop_id, key);
 }
 
-void FeedRoutes::unpark(const AnyPrefix& prefix) {
-  const auto at = parked_.find(prefix);
+void FeedRoutes::unpark(const Key& key) {
+  const auto at = parked_.find(key);
   if (at == parked_.end()) return;
-  waiting_.erase({at->second.next_hop_id, prefix});
+  waiting_.erase({at->second.next_hop_id, at->first});
   parked_.erase(at);
 }
 
@@ -169,68 +252,52 @@ void FeedRoutes::unpark(const AnyPrefix& prefix) {
 bool FeedRoutes::unpark_ready() {
   while (!ready_.empty()) {
     const std::uint32_t id = ready_.back();
-    const auto first = waiting_.lower_bound({id, Ipv4Prefix()});
+    const auto first = waiting_.lower_bound({id, Key{Ipv4Prefix()}});
     const FeedNextHops::Found found = next_hops_.find(id);
     if (first == waiting_.end() || first->first != id || found.state != FeedNextHops::State::usable) {
       ready_.pop_back();
       continue;
     }
-    const AnyPrefix prefix = first->second;
-    NetlinkRoute route;
-    const Parked& parked = parked_.at(prefix);
-    route.prefix = prefix;
-    route.next_hop_id = id;
-    route.priority = parked.priority;
-    route.protocol = parked.protocol;
-    put_by_id(route);
+    const Parked& parked = parked_.at(first->second);
+    NetlinkRoute said;
+    said.prefix = first->second.prefix;
+    said.next_hop_id = id;
+    said.priority = parked.priority;
+    said.protocol = parked.protocol;
+    put_by_id(said);
     return true;
   }
   return false;
 }
 
 void FeedRoutes::begin_connection() {
-  ++mark_;
-  stale_ = routes();
-  stop_sweep();
+  stacks_.next_round();
   parked_.clear();
   waiting_.clear();
   ready_.clear();
   next_hops_.clear();
 }
 
-bool FeedRoutes::work(std::size_t slice) {
-  for (std::size_t i = 0; i < slice; ++i) {
-    if (unpark_ready()) continue;
-    if (!sweep_.is_on) return false;
-    if (!sweep_.ipv4_done) {
-      sweep_.ipv4_done = !sweep(sweep_.ipv4, slice);
-    } else if (!sweep(sweep_.ipv6, slice)) {
-      stop_sweep();
-    }
-    return true;
-  }
-  return true;
+void FeedRoutes::begin_resync() {
+  stacks_.next_round();
+  next_hops_.next_round();
+  links_used_.clear();
+  in_doubt_ = false;
 }
 
-// Removes up to `slice` routes from the prefix on, which moves; false at the end.
-template <class Prefix>
-bool FeedRoutes::sweep(Prefix& from, std::size_t slice) {
-  constexpr std::size_t kLooksARemoval = 8;
-  bool more = false;
-  std::size_t seen = 0;
-  std::vector<Prefix> gone;
-  if (stale_ == 0) return false;
-  tables_.rib<Prefix>().visit_from(from, [&](Prefix prefix, const Route& route, bool) {
-    if (seen++ >= kLooksARemoval * slice || gone.size() >= slice) {
-      more = true;
-      from = prefix;
-      return false;
-    }
-    if (route.source == source_ && route.mark != mark_) gone.push_back(prefix);
-    return true;
-  });
-  for (const Prefix prefix : gone) remove_from(prefix);
-  return more;
+void FeedRoutes::end_resync() {
+  for (auto at = parked_.begin(); at != parked_.end();) {
+    const auto& [key, parked] = *at++;
+    if (parked.mark != stacks_.mark()) unpark(key);
+  }
+  begin_sweep();
+}
+
+bool FeedRoutes::work(std::size_t slice) {
+  for (std::size_t i = 0; i < slice; ++i) {
+    if (!unpark_ready()) return stacks_.work(slice);
+  }
+  return true;
 }
 
 std::uint16_t FeedRoutes::owner_of(std::uint8_t protocol) {

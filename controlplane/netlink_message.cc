@@ -2,9 +2,11 @@
 #include "controlplane/netlink_message.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/if.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 
+#include <cstddef>
 #include <cstring>
 
 namespace millrace::controlplane {
@@ -115,6 +117,7 @@ Problem read_multipath(int family, Bytes payload, std::vector<NetlinkHop>& hops)
     NetlinkHop& hop = hops.emplace_back();
     hop.interface_index = static_cast<std::uint32_t>(next_hop.rtnh_ifindex);
     hop.weight = next_hop.rtnh_hops + 1U;
+    hop.dead = (next_hop.rtnh_flags & RTNH_F_DEAD) != 0;
     const Bytes attributes = payload.subspan(sizeof next_hop, next_hop.rtnh_len - sizeof next_hop);
     Problem problem = for_each_attribute(
         attributes, "a next hop of RTA_MULTIPATH",
@@ -185,7 +188,7 @@ Problem read_route(const nlmsghdr& message, Bytes payload, NetlinkMessage& into)
   if (payload.size() < sizeof(rtmsg)) return bytes_not("the payload", payload.size(), sizeof(rtmsg));
   const auto header = read_as<rtmsg>(payload.data());
   if (header.rtm_family != AF_INET && header.rtm_family != AF_INET6) {
-    into = NetlinkOther{message.nlmsg_type};
+    into = NetlinkOther{message.nlmsg_type, message.nlmsg_flags};
     return {};
   }
   NetlinkRoute route;
@@ -197,6 +200,7 @@ Problem read_route(const nlmsghdr& message, Bytes payload, NetlinkMessage& into)
   route.narrowed =
       header.rtm_src_len != 0 || header.rtm_tos != 0 || (header.rtm_flags & unsigned{RTM_F_CLONED}) != 0;
   RouteParts parts;
+  parts.hop.dead = (header.rtm_flags & unsigned{RTNH_F_DEAD}) != 0;
   Problem problem =
       for_each_attribute(payload.subspan(sizeof header), "the message", [&](unsigned type, Bytes value) {
         return read_route_attribute(header.rtm_family, type, value, route, parts);
@@ -214,7 +218,8 @@ Problem read_group(Bytes payload, std::vector<NetlinkNextHop::Member>& group) {
            std::to_string(sizeof(nexthop_grp));
   for (; !payload.empty(); payload = payload.subspan(sizeof(nexthop_grp))) {
     const auto member = read_as<nexthop_grp>(payload.data());
-    group.push_back({member.id, member.weight + 1U});
+    const unsigned high = payload[offsetof(nexthop_grp, weight) + 1];  // from Linux 6.12 on; 0 before
+    group.push_back({member.id, (high << 8 | member.weight) + 1U});
   }
   return {};
 }
@@ -234,6 +239,7 @@ Problem read_next_hop_attribute(int family, unsigned type, Bytes payload, Netlin
       return read_gateway("NHA_GATEWAY", family, payload, next_hop.hop);
     case NHA_ENCAP_TYPE:
     case NHA_ENCAP:
+    case NHA_FDB:
       next_hop.hop.encapsulates = true;
       return {};
     default:
@@ -246,7 +252,9 @@ Problem read_next_hop(const nlmsghdr& message, Bytes payload, NetlinkMessage& in
   const auto header = read_as<nhmsg>(payload.data());
   NetlinkNextHop next_hop;
   next_hop.remove = message.nlmsg_type == RTM_DELNEXTHOP;
+  next_hop.flags = message.nlmsg_flags;
   next_hop.protocol = header.nh_protocol;
+  next_hop.hop.dead = (header.nh_flags & unsigned{RTNH_F_DEAD}) != 0;
   Problem problem =
       for_each_attribute(payload.subspan(sizeof header), "the message", [&](unsigned type, Bytes value) {
         return read_next_hop_attribute(header.nh_family, type, value, next_hop);
@@ -254,6 +262,44 @@ Problem read_next_hop(const nlmsghdr& message, Bytes payload, NetlinkMessage& in
   if (problem.empty() && next_hop.id == 0) problem = "there is no NHA_ID";
   into = std::move(next_hop);
   return problem;
+}
+
+Problem read_link(const nlmsghdr& message, Bytes payload, NetlinkMessage& into) {
+  if (payload.size() < sizeof(ifinfomsg)) return bytes_not("the payload", payload.size(), sizeof(ifinfomsg));
+  const auto header = read_as<ifinfomsg>(payload.data());
+  constexpr unsigned kCarrier = IFF_RUNNING | IFF_LOWER_UP;
+  NetlinkLink link;
+  link.remove = message.nlmsg_type == RTM_DELLINK;
+  link.flags = message.nlmsg_flags;
+  link.index = static_cast<std::uint32_t>(header.ifi_index);
+  if ((header.ifi_flags & IFF_UP) != 0)
+    link.state =
+        (header.ifi_flags & kCarrier) != 0 ? NetlinkLink::State::up : NetlinkLink::State::without_carrier;
+  Problem problem =
+      for_each_attribute(payload.subspan(sizeof header), "the message", [&](unsigned type, Bytes value) {
+        const auto* name = reinterpret_cast<const char*>(value.data());
+        if (type == IFLA_IFNAME) link.name.assign(name, strnlen(name, value.size()));
+        return Problem();
+      });
+  // Bridges say RTM_NEWLINK of their ports, too; of another family, such a message says nothing of the link.
+  if (header.ifi_family != AF_UNSPEC) {
+    into = NetlinkOther{message.nlmsg_type, message.nlmsg_flags};
+  } else {
+    into = std::move(link);
+  }
+  return problem;
+}
+
+// Both begin with a negative errno or 0.
+Problem read_done(const nlmsghdr& message, Bytes payload, NetlinkMessage& into) {
+  NetlinkDone done{message.nlmsg_flags, message.nlmsg_seq, 0};
+  if (payload.size() >= sizeof(std::int32_t)) {
+    done.error = static_cast<int>(0U - read_as<std::uint32_t>(payload.data()));
+  } else if (message.nlmsg_type == NLMSG_ERROR) {
+    return bytes_not("the payload", payload.size(), sizeof(std::int32_t));
+  }
+  into = done;
+  return {};
 }
 
 Problem read_message(const nlmsghdr& message, Bytes payload, NetlinkMessage& into) {
@@ -264,8 +310,18 @@ Problem read_message(const nlmsghdr& message, Bytes payload, NetlinkMessage& int
     case RTM_NEWNEXTHOP:
     case RTM_DELNEXTHOP:
       return read_next_hop(message, payload, into);
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      return read_link(message, payload, into);
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      into = NetlinkAddress{message.nlmsg_type == RTM_DELADDR, message.nlmsg_flags};
+      return {};
+    case NLMSG_DONE:
+    case NLMSG_ERROR:
+      return read_done(message, payload, into);
     default:
-      into = NetlinkOther{message.nlmsg_type};
+      into = NetlinkOther{message.nlmsg_type, message.nlmsg_flags};
       return {};
   }
 }
@@ -288,6 +344,12 @@ std::string netlink_type_name(std::uint16_t type) {
       return "RTM_NEWNEXTHOP";
     case RTM_DELNEXTHOP:
       return "RTM_DELNEXTHOP";
+    case RTM_NEWLINK:
+      return "RTM_NEWLINK";
+    case RTM_DELLINK:
+      return "RTM_DELLINK";
+    case NLMSG_ERROR:
+      return "NLMSG_ERROR";
     default:
       return "message type " + std::to_string(type);
   }

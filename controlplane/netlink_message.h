@@ -1,5 +1,6 @@
-// Routes and next-hop objects as rtnetlink says them: rtnetlink(7), linux/rtnetlink.h, linux/nexthop.h. The
-// kernel's socket carries such messages, and so do the frames of FRR's FPM (fpm_frame.h).
+// Routes, next-hop objects, links and addresses as rtnetlink says them: rtnetlink(7), linux/rtnetlink.h,
+// linux/nexthop.h. The kernel's socket carries such messages, and so do the frames of FRR's FPM
+// (fpm_frame.h).
 //
 // Only forms are checked here: what a feed makes of a message is its own matter. Bytes come from other
 // programs, and none of them is trusted: whatever does not fit is an error, and nothing is read outside.
@@ -20,8 +21,9 @@ namespace millrace::controlplane {
 struct NetlinkHop {
   std::optional<IpAddress> gateway;   // nothing: destinations are on the link itself
   std::uint32_t interface_index = 0;  // in the sender's network namespace; 0: not said
-  unsigned weight = 1;                // 1 to 256
+  unsigned weight = 1;                // 1 to 65536
   bool encapsulates = false;          // MPLS, VXLAN and the like
+  bool dead = false;                  // RTNH_F_DEAD: its link is down, and the sender does not use it
 };
 
 struct NetlinkRoute {
@@ -42,9 +44,10 @@ struct NetlinkRoute {
 struct NetlinkNextHop {
   struct Member {
     std::uint32_t id;
-    unsigned weight;  // 1 to 256
+    unsigned weight;  // 1 to 65536
   };
-  bool remove = false;  // RTM_DELNEXTHOP
+  bool remove = false;      // RTM_DELNEXTHOP
+  std::uint16_t flags = 0;  // NLM_F_...
   std::uint32_t id = 0;
   bool blackhole = false;
   NetlinkHop hop;             // of one that is no group
@@ -52,12 +55,42 @@ struct NetlinkNextHop {
   std::uint8_t protocol = 0;  // RTPROT_...
 };
 
+// An interface of the sender's network namespace.
+struct NetlinkLink {
+  // By its administrator, and by its carrier: only while it is up the kernel has next-hop objects on it.
+  enum class State : std::uint8_t { down, without_carrier, up };
+  bool remove = false;      // RTM_DELLINK
+  std::uint16_t flags = 0;  // NLM_F_...
+  std::uint32_t index = 0;
+  std::string name;
+  State state = State::down;
+};
+
+// An address of a link.
+struct NetlinkAddress {
+  bool remove = false;      // RTM_DELADDR
+  std::uint16_t flags = 0;  // NLM_F_...
+};
+
+// The end of an answer, in order (NLMSG_DONE) or not (NLMSG_ERROR).
+struct NetlinkDone {
+  std::uint16_t flags = 0;     // NLM_F_...
+  std::uint32_t sequence = 0;  // of the request
+  int error = 0;               // an errno; 0: none
+};
+
 // A message of a family or type that says nothing of IP routes.
 struct NetlinkOther {
   std::uint16_t type = 0;
+  std::uint16_t flags = 0;  // NLM_F_...
 };
 
-using NetlinkMessage = std::variant<NetlinkRoute, NetlinkNextHop, NetlinkOther>;
+using NetlinkMessage =
+    std::variant<NetlinkRoute, NetlinkNextHop, NetlinkLink, NetlinkAddress, NetlinkDone, NetlinkOther>;
+
+inline std::uint16_t flags_of(const NetlinkMessage& message) {
+  return std::visit([](const auto& of_kind) { return of_kind.flags; }, message);
+}
 
 // "RTM_NEWROUTE", or "message type 28".
 std::string netlink_type_name(std::uint16_t type);

@@ -19,11 +19,12 @@
 
 namespace millrace::controlplane {
 
-enum class RouteSource : std::uint8_t { connected, static_config, api, fpm, neighbor };
-inline constexpr std::array<std::string_view, 5> kRouteSourceNames = {"connected", "static", "api", "fpm",
-                                                                      "neighbor"};
+enum class RouteSource : std::uint8_t { connected, static_config, api, fpm, netlink, neighbor };
+inline constexpr std::array<std::string_view, 6> kRouteSourceNames = {"connected", "static",  "api",
+                                                                      "fpm",       "netlink", "neighbor"};
 inline constexpr std::array kRouteSources = {RouteSource::connected, RouteSource::static_config,
-                                             RouteSource::api, RouteSource::fpm, RouteSource::neighbor};
+                                             RouteSource::api,       RouteSource::fpm,
+                                             RouteSource::netlink,   RouteSource::neighbor};
 inline constexpr std::string_view name(RouteSource source) {
   return kRouteSourceNames[static_cast<std::size_t>(source)];
 }

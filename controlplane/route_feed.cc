@@ -72,13 +72,7 @@ void RouteFeed::tick() {
   if (state_ == State::syncing && heard_ &&
       (now_ns_ >= last_message_ns_ + times_.sweep_ns || now_ns_ >= sync_end_ns_))
     end_sync();
-  const std::uint64_t failed = routes_.counters().failed;
-  if (failed != failed_before_ && now_ns_ >= next_complaint_ns_) {
-    spdlog::error("feed {}: {} message(s) without effect, the last one on {}", name_, failed - failed_before_,
-                  routes_.last_failure());
-    failed_before_ = failed;
-    next_complaint_ns_ = now_ns_ + kSecondNs;
-  }
+  failure_log_.tick(name_, routes_, now_ns_);
 }
 
 std::string RouteFeed::last_error() const {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "controlplane/failure_log.h"
 #include "controlplane/feed_routes.h"
 
 namespace millrace::controlplane {
@@ -75,8 +76,7 @@ class RouteFeed {
   std::uint64_t sync_end_ns_ = 0;  // at the latest
   std::uint64_t hold_end_ns_ = 0;  // 0: no routes are held
   std::uint64_t connections_ = 0;
-  std::uint64_t failed_before_ = 0;  // messages that the log has heard of
-  std::uint64_t next_complaint_ns_ = 0;
+  FailureLog failure_log_;
   std::string closed_because_;
   std::vector<NetlinkMessage> messages_;  // of the frame at hand
 };

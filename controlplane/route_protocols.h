@@ -14,31 +14,35 @@ struct RouteProtocol {
   std::uint8_t number;  // RTPROT_... of linux/rtnetlink.h; from 190 on some of zebra/rt_netlink.h alone
   std::string_view name;
   std::uint8_t distance;
+  bool is_of_zebra = false;  // zebra gives the number to routes that it puts into a kernel
 };
 
-inline constexpr std::uint8_t kProtocolKernel = 2;  // also of connected routes
+inline constexpr std::uint8_t kProtocolKernel = 2;  // of connected routes
 
-inline constexpr RouteProtocol kRouteProtocols[] = {{kProtocolKernel, "kernel", 0},
+inline constexpr RouteProtocol kRouteProtocols[] = {{1, "redirect", 1},
+                                                    {kProtocolKernel, "kernel", 150},
                                                     {3, "boot", 1},
                                                     {4, "static", 1},
                                                     {9, "ra", 1},
-                                                    {11, "zebra", 150},
+                                                    {11, "zebra", 150, true},
                                                     {12, "bird", 150},
                                                     {16, "dhcp", 1},
-                                                    {42, "babel", 100},
-                                                    {186, "bgp", 20},
-                                                    {187, "isis", 115},
-                                                    {188, "ospf", 110},
-                                                    {189, "rip", 120},
-                                                    {190, "ripng", 120},
-                                                    {191, "nhrp", 10},
-                                                    {192, "eigrp", 90},
-                                                    {193, "ldp", 150},
-                                                    {194, "sharp", 150},
-                                                    {195, "pbr", 200},
-                                                    {196, "static", 1},
-                                                    {197, "openfabric", 115},
-                                                    {198, "srte", 255}};
+                                                    {18, "keepalived", 1},
+                                                    {42, "babel", 100, true},
+                                                    {99, "openr", 150},
+                                                    {186, "bgp", 20, true},
+                                                    {187, "isis", 115, true},
+                                                    {188, "ospf", 110, true},
+                                                    {189, "rip", 120, true},
+                                                    {190, "ripng", 120, true},
+                                                    {191, "nhrp", 10, true},
+                                                    {192, "eigrp", 90, true},
+                                                    {193, "ldp", 150, true},
+                                                    {194, "sharp", 150, true},
+                                                    {195, "pbr", 200, true},
+                                                    {196, "static", 1, true},
+                                                    {197, "openfabric", 115, true},
+                                                    {198, "srte", 255, true}};
 
 inline constexpr RouteProtocol kUnknownProtocol = {0, "unknown", 150};
 

@@ -20,6 +20,7 @@
 #include "controlplane/fpm_server.h"
 #include "controlplane/http_server.h"
 #include "controlplane/metrics.h"
+#include "controlplane/netlink_listener.h"
 #include "controlplane/taps.h"
 #include "dataplane/eal.h"
 #include "dataplane/urpf.h"
@@ -135,7 +136,8 @@ struct Router::Impl {
   std::vector<WorkerThread> worker_threads;
   std::unique_ptr<Api> api;
   std::unique_ptr<HttpServer> server;
-  std::unique_ptr<FpmServer> fpm;  // null: no such feed
+  std::unique_ptr<FpmServer> fpm;            // null: no such feed
+  std::unique_ptr<NetlinkListener> netlink;  // null: no such feed
   asio::signal_set signals{io};
   asio::steady_timer ticker{io};
   asio::posix::stream_descriptor doorbell{io};
@@ -144,6 +146,8 @@ struct Router::Impl {
   unsigned ticks = 0;
 
   Result<void> start(const config::Config& config, const std::string& file);
+  Result<void> open_feeds(const config::FeedsConfig& feeds);
+  void start_feeds();
   Result<void> start_control(const config::Config& config);
   void start_workers();
   void on_control(const std::function<void(Control&)>& work);
@@ -182,12 +186,7 @@ Result<void> Router::Impl::start(const config::Config& config, const std::string
   auto opened = HttpServer::open({config.control.api, config.control.metrics}, *api);
   if (!opened) return Error{opened.error()};
   server = std::move(*opened);
-  if (config.feeds.fpm) {
-    Result<std::unique_ptr<FpmServer>> listening = Error{""};
-    netns->run([&] { listening = FpmServer::open(io, config.feeds.fpm->listen); });
-    if (!listening) return Error{listening.error()};
-    fpm = std::move(*listening);
-  }
+  if (auto feeds_opened = open_feeds(config.feeds); !feeds_opened) return feeds_opened;
   auto taps_opened = Taps::open(*netns);
   if (!taps_opened) return Error{taps_opened.error()};
   taps = std::move(*taps_opened);
@@ -195,6 +194,31 @@ Result<void> Router::Impl::start(const config::Config& config, const std::string
   start_workers();
   server->start();
   return {};
+}
+
+// Where daemons are, and before all else, so that an error is known; nothing is read before start_feeds().
+Result<void> Router::Impl::open_feeds(const config::FeedsConfig& feeds) {
+  Result<std::unique_ptr<FpmServer>> listening = Error{""};
+  Result<NetlinkSocket> socket = Error{""};
+  netns->run([&] {
+    if (feeds.fpm) listening = FpmServer::open(io, feeds.fpm->listen);
+    if (feeds.netlink) socket = NetlinkSocket::open();
+  });
+  if (feeds.fpm) {
+    if (!listening) return Error{listening.error()};
+    fpm = std::move(*listening);
+  }
+  if (feeds.netlink) {
+    if (!socket) return Error{socket.error()};
+    netlink = std::make_unique<NetlinkListener>(io, std::move(*socket));
+  }
+  return {};
+}
+
+void Router::Impl::start_feeds() {
+  const auto tell_time = [this] { control->set_time(monotonic_ns()); };
+  if (fpm) fpm->start(*control->fpm(), tell_time);
+  if (netlink) netlink->start(*control->netlink(), tell_time);
 }
 
 Result<void> Router::Impl::start_control(const config::Config& config) {
@@ -249,6 +273,7 @@ void Router::Impl::tick() {
   control->set_time(monotonic_ns());
   control->tick();
   if (fpm) fpm->poke();
+  if (netlink) netlink->poke();
   if (++ticks % kTicksPerLinkCheck == 0) control->refresh_links();
   next_tick = std::max(next_tick + kTick, now);
   ticker.expires_at(next_tick);
@@ -303,6 +328,7 @@ void Router::Impl::stop() {
   });
   server.reset();
   if (fpm) fpm->stop();
+  if (netlink) netlink->stop();
   doorbell.release();  // the descriptors are the Control's
   host.release();
   for (std::size_t i = 0; i < control->worker_count(); ++i) control->worker(i).request_stop();
@@ -332,7 +358,7 @@ void Router::run() {
   r.host.assign(r.control->host()->fd());
   r.wait_for_punts();
   r.wait_for_host();
-  if (r.fpm) r.fpm->start(*r.control->fpm(), [&r] { r.control->set_time(monotonic_ns()); });
+  r.start_feeds();
   r.tick();
   spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION,
                r.cores.size(), r.control->desired().interfaces.size(), r.control->prefixes());

@@ -14,7 +14,7 @@ packages=(
   clang clang-format clang-tidy libclang-rt-dev
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux
-  systemd libcap2-bin frr
+  systemd libcap2-bin frr bird2
   python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
 )
 
@@ -53,8 +53,10 @@ install_packages() {
   apt-get -qq update || die "apt-get update failed: is there a network?"
   keep_services_down
   apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
-  # Tests start FRR's daemons themselves; on a machine that did not have it, it routes nothing by itself.
-  if [[ " ${missing[*]} " == *" frr "* && -d /run/systemd/system ]]; then systemctl -q disable --now frr; fi
+  # Tests start routing daemons themselves; on a machine that did not have them, they route nothing by themselves.
+  [[ -d /run/systemd/system ]] || return 0
+  [[ " ${missing[*]} " != *" frr "* ]] || systemctl -q disable --now frr
+  [[ " ${missing[*]} " != *" bird2 "* ]] || systemctl -q disable --now bird
 }
 
 # No service of a package starts while it is installed, unless this machine has a policy of its own.

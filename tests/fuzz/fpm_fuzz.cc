@@ -9,13 +9,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <memory>
 
 #include "controlplane/fpm_feed.h"
-#include "controlplane/rib.h"
-#include "dataplane/tables.h"
-#include "lpm/reclaimer.h"
-#include "tests/fuzz/input.h"
+#include "tests/fuzz/feed_bed.h"
 
 using namespace millrace;
 using namespace millrace::controlplane;
@@ -26,13 +23,9 @@ namespace {
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr RouteFeed::Times kTimes{.hold_ns = 60 * kSecondNs, .sweep_ns = 5 * kSecondNs};
 
-// A router's tables with a feed and two interfaces, on which some of the next hops are.
 class Bed {
  public:
   Bed() {
-    add("wan0", "192.0.2.1/24", "2001:db8:0:1::1/64");
-    add("lan0", "198.51.100.1/24", "2001:db8:0:2::1/64");
-    interfaces_.publish_addresses();
     feed_->set_times(kTimes);
     pass(1);
     connect();
@@ -42,11 +35,7 @@ class Bed {
     pass(60);
     require(feed_->feed().routes().routes() == 0, "no route is left when hold is over");
     feed_.reset();
-    require(next_hops_.size() == 0, "no next hop is left");
-    while (reclaimer_.poll() != 0) {
-    }
-    require(writer_.next_hops_used() == 0 && writer_.adjacencies_used() == 0 && writer_.buckets_used() == 0,
-            "the tables are empty");
+    tables_.check_empty();
   }
   Bed(const Bed&) = delete;
   Bed& operator=(const Bed&) = delete;
@@ -61,7 +50,7 @@ class Bed {
   }
   void pass(std::uint64_t seconds) {
     now_ns_ += seconds * kSecondNs;
-    writer_.set_time(now_ns_);
+    tables_.set_time(now_ns_);
     feed_->set_time(now_ns_);
     feed_->tick();
     work();
@@ -77,32 +66,12 @@ class Bed {
     }
   }
   void check() const {
-    const FeedRoutes& routes = feed_->feed().routes();
-    require(routes.stale() <= routes.routes(), "stale routes are routes");
-    std::size_t fpm = 0, prefixes = 0;
-    const auto count = [&](auto, const Route& route, bool best) {
-      require(next_hops_.find(route.next_hop) != nullptr, "a route has a next hop");
-      fpm += route.source == RouteSource::fpm ? 1 : 0;
-      prefixes += best ? 1 : 0;
-      return true;
-    };
-    rib_.visit_from({}, count);
-    rib6_.visit_from({}, count);
-    require(fpm == routes.routes() && prefixes == fpm, "routes are counted");
+    tables_.check(feed_->feed().routes(), RouteSource::fpm);
+    require(feed_->feed().routes().shadowed() == 0, "zebra has one route of a prefix");
     require(feed_->queued_bytes() < FpmFrames::kMaxFrame, "what is left is less than a frame");
   }
 
  private:
-  void add(const std::string& name, const char* ipv4, const char* ipv6) {
-    config::InterfaceConfig config;
-    config.addresses.ipv4.push_back(*Ipv4InterfaceAddress::parse(ipv4));
-    config.addresses.ipv6.push_back(*Ipv6InterfaceAddress::parse(ipv6));
-    Interface* interface = interfaces_.add(name, config);
-    interface->port = PortId(0);
-    interface->mac = MacAddress{{2, 0, 0, 0, 0, 1}};
-    interface->up = true;
-    interfaces_.publish(*interface);
-  }
   void work() {
     for (Result<bool> more = true; *more;) {
       more = feed_->work();
@@ -114,17 +83,8 @@ class Bed {
     }
   }
 
-  lpm::Reclaimer reclaimer_{1};
-  dataplane::Tables tables_;
-  dataplane::TableWriter writer_{tables_, reclaimer_, {256, lpm::Pages::normal}, {}};
-  Interfaces interfaces_{writer_};
-  NextHops next_hops_{writer_, interfaces_};
-  RouteOwners owners_;
-  Rib rib_{writer_, next_hops_, FibId(0)};
-  Rib6 rib6_{writer_, next_hops_, FibId(0)};
-  std::unique_ptr<FpmFeed> feed_ = std::make_unique<FpmFeed>(
-      FeedTables{rib_, rib6_, next_hops_, owners_, [](const AnyPrefix&) {},
-                 [](std::uint32_t index) { return index == 3 ? std::string("wan0") : std::string(); }});
+  fuzz::FeedBed tables_;
+  std::unique_ptr<FpmFeed> feed_ = std::make_unique<FpmFeed>(tables_.tables());
   std::uint64_t now_ns_ = 0;
   bool connected_ = false;
 };

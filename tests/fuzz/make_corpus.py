@@ -13,6 +13,7 @@ logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.all import ARP, ICMP, IP, TCP, UDP, Ether, IPOption, Raw, fragment  # noqa: E402
 
 from fpm_seeds import fpm_seeds  # noqa: E402
+from netlink_seeds import netlink_seeds  # noqa: E402
 from ipv6_seeds import nd_seeds, packet6_seeds, reassembly_seeds  # noqa: E402
 from packet_steps import HOST, JUMBO, KEEP_CHECKSUM, KEEP_MAC, NO_ROOM, SMALL, WAN, frame, wait  # noqa: E402
 from control_seeds import fragment_seeds, neighbor_seeds, route_line_seeds  # noqa: E402
@@ -150,6 +151,7 @@ def main():
     write(HERE / "corpus/fpm", fpm_seeds())
     write(HERE / "corpus/fragment", fragment_seeds())
     write(HERE / "corpus/neighbor", neighbor_seeds())
+    write(HERE / "corpus/netlink", netlink_seeds())
     write(HERE / "corpus/nd", nd_seeds())
     write(HERE / "corpus/reassembly", reassembly_seeds())
     write(HERE / "corpus/route_lines", route_line_seeds())

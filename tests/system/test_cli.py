@@ -27,7 +27,7 @@ def running(module_lab):
                 {"prefix": "10.40.0.0/16", "type": "blackhole"}],
         neighbors=[{"address": HERE, "mac": inside.mac, "interface": "in"},
                    {"address": THERE, "mac": outside.mac, "interface": "out"}],
-        feeds={"fpm": {}})
+        feeds={"fpm": {}, "netlink": {}})
     router = module_lab.router(config)
     router.config = config
     inside.send(*[udp(inside, HERE, f"10.{n}.0.1") for n in (20, 30, 40, 50)])
@@ -348,7 +348,7 @@ def test_bash_completes_commands_options_and_values(running):
     """
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
     assert result.stderr == ""
-    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api fpm neighbor",
+    assert result.stdout.splitlines() == ["next-hops neighbors", "--source --socket", "connected static api fpm netlink neighbor",
                                           "lookup", "blackhole"]
 
 

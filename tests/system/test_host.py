@@ -9,6 +9,7 @@ import pytest
 from scapy.all import ARP, ICMP, IP, LLC, TCP, UDP, Dot3, Ether, IPv6, Raw
 
 from basics import wait_for
+from bird import Bird
 from frr import Frr
 
 SECONDS = 20  # until a change has come all the way
@@ -291,3 +292,45 @@ def test_ospfv3_routes_lead_by_link_local_gateways(lab, daemons):
     (hop,) = route()
     assert hop["address"].startswith("fe80::") and hop["interface"] == "right"
     left.warm("2001:db8:77::1")
+
+
+def ospf_of_bird(router_id, interface, routes):
+    """OSPFv2 and OSPFv3 that announce `routes`."""
+    of_each = f"area 0 {{ interface \"{interface}\" {{ hello 1; dead 4; type ptp; }}; }}; ecmp on;"
+    return f"""
+router id {router_id};
+protocol device {{ scan time 1; }}
+protocol kernel {{ ipv4 {{ export where source != RTS_DEVICE; }}; }}
+protocol kernel {{ ipv6 {{ export where source != RTS_DEVICE; }}; }}
+{routes}
+protocol ospf v2 {{ ipv4 {{ import all; export where source ~ [RTS_STATIC, RTS_DEVICE]; }}; {of_each} }}
+protocol ospf v3 {{ ipv6 {{ import all; export where source ~ [RTS_STATIC, RTS_DEVICE]; }}; {of_each} }}
+"""
+
+
+def test_bird_on_taps_leads_packets_by_the_kernels_table(lab, daemons):
+    left = lab.host("left", f"{PEER}/24", HERE, ipv6="2001:db8:1::2/64", gateway6="2001:db8:1::1")
+    right = lab.host("right", "10.2.0.2/24", ipv6="2001:db8:2::2/64")
+    right.netns.add_address("lo", "203.0.113.7/32")
+    right.netns.add_address("lo", "2001:db8:77::1/128")
+    hosted = Hosted(lab, feeds={"netlink": {}})
+    ours, theirs = Bird(hosted.daemons), Bird(right.netns)
+    daemons += [ours, theirs]
+    ours.start(ospf_of_bird("10.2.0.1", "right", 'protocol direct { ipv4; ipv6; interface "left"; }'))
+    theirs.start(ospf_of_bird("10.2.0.2", "eth0", """
+protocol static { ipv4; route 203.0.113.0/24 blackhole; }
+protocol static { ipv6; route 2001:db8:77::/48 blackhole; }"""))
+
+    def routes():
+        return {route["prefix"]: [(hop["address"][:4], hop["interface"]) for hop in route["via"]]
+                for route in hosted.router.get("/v1/routes?source=netlink&limit=1000")["routes"]}
+
+    # Those of IPv6 have link-local gateways, and the TAP says on which interface.
+    wanted = {"203.0.113.0/24": [("10.2", "right")], "2001:db8:77::/48": [("fe80", "right")]}
+    wait_for(lambda: routes() == wanted, 60, lambda: f"{wanted}; there are {routes()}\n{ours.show('route')}{ours.log}")
+    left.warm("203.0.113.7", "2001:db8:77::1")
+    right.set_carrier(False)
+    wait_for(lambda: routes() == {}, SECONDS, lambda: f"none; there are {routes()}")
+    right.set_carrier(True)
+    wait_for(lambda: routes() == wanted, 60, lambda: f"{wanted}; there are {routes()}")
+    left.warm("203.0.113.7", "2001:db8:77::1")

@@ -112,7 +112,7 @@ def running(module_lab):
                 {"prefix": "10.40.0.0/16", "type": "blackhole"}],
         neighbors=[{"address": HERE, "mac": inside.mac, "interface": "in"},
                    {"address": THERE, "mac": outside.mac, "interface": "out"}],
-        feeds={"fpm": {}})
+        feeds={"fpm": {}, "netlink": {}})
     router = module_lab.router(config)
     router.config = config
     inside.send(*[udp(inside, HERE, f"10.{n}.0.1") for n in (20, 30, 40, 50)])

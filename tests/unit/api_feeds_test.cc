@@ -125,5 +125,60 @@ TEST_F(ApiFeedsTest, MetricsHaveTheFeed) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
 }
 
+class ApiNetlinkFeedTest : public ApiFixture {
+ protected:
+  ApiNetlinkFeedTest() : ApiFixture(4096, kConfig + "feeds: { fpm: {}, netlink: { table: 100 } }\n") {}
+
+  void say(const ByteString& messages) { control_->netlink()->receive(messages); }
+  json feed() { return get_ok("/v1/feeds")["feeds"][1]; }
+};
+
+TEST_F(ApiNetlinkFeedTest, TheKernelsFeedSaysItsTableAndHowOftenItWasReadAnew) {
+  EXPECT_EQ(feed()["name"], "netlink");
+  EXPECT_EQ(feed()["table"], 100);
+  EXPECT_EQ(feed()["state"], "syncing");
+  NetlinkFeed& netlink = *control_->netlink();
+  for (std::uint32_t sequence = 1; sequence <= 4; ++sequence) {
+    ASSERT_FALSE(netlink.next_request().empty());
+    say(done(sequence));
+  }
+  say(new_route({"203.0.113.0/24", kBird, kUnicast, 100, 32, kFirst}, via("192.0.2.2")));
+  say(new_route({"203.0.113.0/24", kBoot, kUnicast, 100, 50, kFirst}, via("192.0.2.3")));
+  say(new_route({"198.18.0.0/15", kBgp, kUnicast, 100, 20, kFirst}, via("192.0.2.3")));
+  netlink.set_queued(1000);
+  now_ns_ += 2'000'000'000;
+  control_->set_time(now_ns_);
+  netlink.messages_lost();
+  ASSERT_FALSE(netlink.next_request().empty());
+  const json now = feed();
+  EXPECT_EQ(now["state"], "resyncing");
+  EXPECT_EQ(now["messages"], 3);
+  EXPECT_EQ(now["ignored"], 1) << "BGP's come over FPM";
+  EXPECT_EQ(now["routes"], 1);
+  EXPECT_EQ(now["shadowed"], 1);
+  EXPECT_EQ(now["stale"], 2);
+  EXPECT_EQ(now["resyncs"], 1);
+  EXPECT_EQ(now["queued_bytes"], 1000);
+  EXPECT_EQ(now["lag_seconds"], 2.0);
+  EXPECT_EQ(now["last_error"], "the kernel's messages came faster than they were read (ENOBUFS)");
+  EXPECT_EQ(get_ok("/v1/routes?source=netlink")["routes"][0]["owner"], "bird");
+  EXPECT_EQ(get_ok("/v1/status")["rib"]["sources"]["netlink"], 1);
+  const std::string text = get("/metrics").body;
+  for (const char* line :
+       {"millrace_feed_messages_total{feed=\"netlink\"} 3\n",
+        "millrace_feed_messages_total{feed=\"fpm\"} 0\n", "millrace_feed_resyncs_total{feed=\"netlink\"} 1\n",
+        "millrace_feed_lag_seconds{feed=\"netlink\"} 2\n", "millrace_feed_synchronized{feed=\"netlink\"} 0\n",
+        "millrace_routes{family=\"ipv4\",source=\"netlink\"} 1\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+}
+
+TEST_F(ApiNetlinkFeedTest, AnotherTableNeedsARestart) {
+  auto next = control_->desired();
+  next.feeds.netlink->table = 101;
+  const auto refused = control_->apply(next);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().find("feeds.netlink.table"), std::string::npos) << refused.error();
+}
+
 }  // namespace
 }  // namespace millrace::controlplane

@@ -159,7 +159,7 @@ TEST_F(ApiPagingTest, BadParametersAre400AndNamed) {
                {"after=10.0.0.1/8", "after: not a cursor of this listing"},
                {"after=2001:db8::1/32", "after: not a cursor of this listing"},
                {"prefix=2001:db8::", "prefix: \"2001:db8::\" is not a prefix"},
-               {"source=bgp", "source: \"bgp\" is not connected, static, api, fpm or neighbor"},
+               {"source=bgp", "source: \"bgp\" is not connected, static, api, fpm, netlink or neighbor"},
                {"prefix=10.0.0.0", "prefix: \"10.0.0.0\" is not a prefix"},
                {"colour=red", "unknown parameter \"colour\""}};
   for (const auto& c : table) EXPECT_EQ(problem_of(get(std::string("/v1/routes?") + c.query), 400), c.detail);

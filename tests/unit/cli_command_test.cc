@@ -152,6 +152,17 @@ TEST_F(CliCommand, SaysSoWhenAListIsEmpty) {
   EXPECT_EQ(run_words({"show", "drops"}).out, "no drops\n");
 }
 
+TEST_F(CliCommand, ShowsFeedsOfEitherKind) {
+  answer(200, R"({"feeds":[
+    {"name":"fpm","state":"up","state_seconds":12.0,"peer":"127.0.0.1:51544","routes":902,"stale":0,"parked":1,"next_hops":14},
+    {"name":"netlink","state":"resyncing","state_seconds":0.5,"table":254,"routes":1000,"shadowed":3,"resyncs":7},
+    {"name":"netlink","state":"up","state_seconds":1.0,"table":1000,"last_error":"what was wrong"}]})");
+  const std::string out = run_words({"show", "feeds"}).out;
+  for (const char* words : {"127.0.0.1:51544", "resyncing", "table main", "1,000", "table 1000",
+                            "what was wrong", "SHADOWED", "RESYNCS"})
+    EXPECT_NE(out.find(words), std::string::npos) << words << '\n' << out;
+}
+
 TEST_F(CliCommand, LetsNoStringOfTheApiReachTheTerminalRaw) {
   const std::string body =
       R"({"neighbors":[{"address":"\u001b[2J","interface":"\u009b31m","state":"a\nb"}]})";
@@ -296,7 +307,7 @@ TEST_F(CliCommand, CompletesEveryCommand) {
   for (const char* const path : {"'millrace')", "'millrace show routes')", "'millrace route lookup')"}) {
     EXPECT_NE(script.find(path), std::string::npos) << path;
   }
-  EXPECT_NE(script.find("compgen -W 'connected static api fpm neighbor'"), std::string::npos);
+  EXPECT_NE(script.find("compgen -W 'connected static api fpm netlink neighbor'"), std::string::npos);
 }
 
 }  // namespace

@@ -77,6 +77,14 @@ TEST(ConfigDiff, SaysEachChangeInTheWordsOfTheFile) {
        "",
        {"- feeds.fpm.listen: 127.0.0.1:2620 (needs a restart)", "- feeds.fpm.hold: 120s",
         "- feeds.fpm.sweep: 30s"}},
+      {"the kernel's table is another",
+       "feeds: {netlink: {}}",
+       "feeds: {netlink: {table: 100}}",
+       {"~ feeds.netlink.table: main -> 100 (needs a restart)"}},
+      {"the kernel's table comes",
+       "",
+       "feeds: {netlink: {}}",
+       {"+ feeds.netlink.table: main (needs a restart)"}},
       {"an interface comes",
        "",
        kWan,
@@ -195,7 +203,9 @@ TEST(ConfigDiff, IsEmptyExactlyWhenNothingChanges) {
                                "routes: [{prefix: 10.0.0.0/8, type: blackhole}]",
                                "host: {netns: a}",
                                "feeds: {fpm: {}}",
-                               "feeds: {fpm: {sweep: 1s}}"};
+                               "feeds: {fpm: {sweep: 1s}}",
+                               "feeds: {netlink: {}}",
+                               "feeds: {netlink: {table: 7}}"};
   for (const std::string& a : texts) {
     for (const std::string& b : texts) {
       EXPECT_EQ(diff(config_of(a), config_of(b)).empty(), a == b) << a << " / " << b;

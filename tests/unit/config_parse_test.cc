@@ -110,7 +110,7 @@ TEST(ConfigParse, RefusesWrongSettingsOfFeeds) {
       {"host: {netns: ../a}", 1, 15, "a letter or digit first, not '../a'", ""},
       {"host: {netns: .hidden}", 1, 15, "not '.hidden'", ""},
       {"host: {net: a}", 1, 8, "unknown key 'net' in host", "netns"},
-      {"feeds: {bgp: {}}", 1, 9, "unknown key 'bgp' in feeds", "known keys: fpm"},
+      {"feeds: {bgp: {}}", 1, 9, "unknown key 'bgp' in feeds", "known keys: fpm, netlink"},
       {"feeds: {fpm: }", 1, 9, "fpm must be a mapping of listen, hold, sweep, not empty", ""},
       {"feeds: {fpm: {listen: 2620}}", 1, 23, "an IPv4 address and a port, not '2620'", "such as"},
       {"feeds: {fpm: {hold: 120}}", 1, 21, "hold must be a time from 0s to 3600s, not '120'",
@@ -119,6 +119,13 @@ TEST(ConfigParse, RefusesWrongSettingsOfFeeds) {
       {"feeds: {fpm: {hold: 3601s}}", 1, 21, "not '3601s'", ""},
       {"feeds: {fpm: {hold: s}}", 1, 21, "not 's'", ""},
       {"feeds: {fpm: {sweep: 0s}}", 1, 22, "sweep must be a time from 1s to 600s, not '0s'", ""},
+      {"feeds: {netlink: {table: local}}", 1, 26,
+       "table must be main or a whole number from 1 to 4294967295, not 'local'", ""},
+      {"feeds: {netlink: {table: mian}}", 1, 26, "not 'mian'", "did you mean 'main'?"},
+      {"feeds: {netlink: {table: 0}}", 1, 26, "a whole number from 1 to 4294967295, not '0'", ""},
+      {"feeds: {netlink: {table: 4294967296}}", 1, 26, "not '4294967296'", ""},
+      {"feeds: {netlink: {table: []}}", 1, 26, "not a list", ""},
+      {"feeds: {netlink: {hold: 1s}}", 1, 19, "unknown key 'hold' in netlink", "known keys: table"},
   };
   for (const Wrong& wrong : table) expect_one_problem(wrong);
 }
@@ -126,6 +133,8 @@ TEST(ConfigParse, RefusesWrongSettingsOfFeeds) {
 TEST(ConfigParse, AFeedWithoutSettingsHasTheDefaults) {
   EXPECT_EQ(parse_text("feeds: {fpm: {}}").config.feeds.fpm, FpmConfig{});
   EXPECT_FALSE(parse_text("feeds: {}").config.feeds.fpm);
+  EXPECT_EQ(parse_text("feeds: {netlink: {}}").config.feeds.netlink, NetlinkConfig{});
+  EXPECT_EQ(parse_text("feeds: {netlink: {table: main}}").config.feeds.netlink, NetlinkConfig{254});
   EXPECT_EQ(parse_text("feeds:").config, Config{});
 }
 
@@ -232,6 +241,7 @@ neighbors:
 host: { netns: routing }
 feeds:
   fpm: { listen: 192.0.2.1:2621, hold: 60s, sweep: 5s }
+  netlink: { table: 4294967295 }
 )");
   ASSERT_TRUE(result.ok()) << listing(result.problems);
   Config expected;
@@ -246,6 +256,7 @@ feeds:
   expected.control = {1, "/run/edge/api.sock", "127.0.0.1:9473", 250};
   expected.host.netns = "routing";
   expected.feeds.fpm = {"192.0.2.1:2621", 60, 5};
+  expected.feeds.netlink = {0xffffffff};
   const Ipv4Address next_hop(198, 51, 100, 2);
   const Ipv6Address gateway = *Ipv6Address::parse("2001:db8:0:1::1");
   expected.interfaces["wan0"] = {

@@ -68,6 +68,7 @@ std::string file_with(const std::string& path, const std::string& key, const std
   if (path == "routes[]" && key == "type") return "routes: [{prefix: 10.0.0.0/8, " + setting + "}]";
   if (path == "routes[]") return "routes: [{prefix: 10.0.0.0/8, type: blackhole, " + setting + "}]";
   if (path == "feeds.fpm") return "feeds: {fpm: {" + setting + "}}";
+  if (path == "feeds.netlink") return "feeds: {netlink: {" + setting + "}}";
   return path + ": {" + setting + "}";
 }
 
@@ -126,7 +127,7 @@ TEST(ConfigSchema, HasTheWordsThatTheParserTakes) {
           << path << " " << key << " " << word;
     EXPECT_FALSE(accepts(file_with(path, key, "another"))) << path << " " << key;
   });
-  EXPECT_EQ(enums, 8);  // hugepages, idle, rss, queues, vlan_type, urpf, ip_options, type
+  EXPECT_EQ(enums, 9);  // hugepages, idle, rss, queues, vlan_type, urpf, ip_options, type, table
 }
 
 TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
@@ -141,7 +142,7 @@ TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(min - 1)))) << path << " " << key;
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
   });
-  EXPECT_EQ(ranges, 9);  // tx_wait_us, core, queues, mtu, vlan, inner_vlan, distance, metric, weight
+  EXPECT_EQ(ranges, 10);  // tx_wait_us, core, queues, mtu, vlan, inner_vlan, distance, metric, weight, table
 }
 
 // Writing every default out must change nothing.
@@ -156,6 +157,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     ASSERT_TRUE(with.ok()) << path << " " << key << ": " << with.problems.front().to_string();
     Config expected;
     if (path == "feeds.fpm") expected.feeds.fpm.emplace();
+    if (path == "feeds.netlink") expected.feeds.netlink.emplace();
     if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
     if (path == "routes[]") expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
     if (path == "routes[].via[]") {
@@ -164,7 +166,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 25);
+  EXPECT_EQ(defaults, 26);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

@@ -71,11 +71,12 @@ class FeedFixture : public TableFixture {
   Rib6 rib6_{writer_, next_hops_, FibId(0)};
   std::vector<std::string> changed_;
   std::map<std::uint32_t, std::string> links_;  // by the daemon's interface index
+  RouteSource source_ = RouteSource::fpm;
 
  private:
   template <class Prefix>
   std::string route_in(Prefix prefix) {
-    const Route* found = rib<Prefix>().find(prefix, RouteSource::fpm);
+    const Route* found = rib<Prefix>().find(prefix, source_);
     if (found == nullptr) return "";
     const NextHopSpec& spec = next_hops_.find(found->next_hop)->spec;
     if (spec.hops.empty()) return "drop " + std::string(dataplane::info(spec.reason).name);

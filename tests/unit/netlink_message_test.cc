@@ -126,6 +126,50 @@ TEST(NetlinkMessage, ANextHopIsOneOrAGroup) {
   EXPECT_EQ(next_hop_of(next_hop(27, "fe80::2")).hop.gateway->to_string(), "fe80::2");
 }
 
+TEST(NetlinkMessage, WeightsOfANewerKernelHaveTwoBytes) {
+  ByteString list = u32(22);
+  put(list, {255, 255, 0, 0});
+  EXPECT_EQ(next_hop_of(next_hop_message(kNewNextHop, 0, 23, attribute(2, list))).group[0].weight, 65536U);
+}
+
+TEST(NetlinkMessage, WhatTheSendersKernelDoesNotUseIsDead) {
+  const NetlinkRoute several = route_of(
+      new_route({"10.0.0.0/8"}, multipath({path("192.0.2.2", 1, 3, 1 | 16), path("192.0.2.3", 1, 3, 16)})));
+  EXPECT_TRUE(several.hops[0].dead);
+  EXPECT_FALSE(several.hops[1].dead) << "without a carrier it may still be used";
+  ByteString header = route_header(kInet, 0);
+  header[8] = 1;
+  EXPECT_TRUE(route_of(message(kNewRoute, joined({header, via("192.0.2.2")}))).hops[0].dead);
+  EXPECT_FALSE(route_of(new_route({"10.0.0.0/8"}, via("192.0.2.2"))).hops[0].dead);
+}
+
+TEST(NetlinkMessage, ALinkHasANameAndIsUpOrNot) {
+  const auto link_of = [](const ByteString& bytes) { return std::get<NetlinkLink>(parsed(bytes).at(0)); };
+  const NetlinkLink up = link_of(link(7, "tap0"));
+  EXPECT_EQ(up.index, 7U);
+  EXPECT_EQ(up.name, "tap0");
+  using State = NetlinkLink::State;
+  EXPECT_EQ(up.state, State::up);
+  EXPECT_FALSE(up.remove);
+  EXPECT_EQ(link_of(link(7, "tap0", kNoCarrier)).state, State::without_carrier);
+  EXPECT_EQ(link_of(link(7, "tap0", kLinkDown)).state, State::down);
+  EXPECT_EQ(link_of(link(7, "tap0", 0x11042)).state, State::down);
+  EXPECT_TRUE(link_of(link(7, "tap0", 0, kDelLink)).remove);
+  // A bridge speaks of its port.
+  const ByteString of_bridge = message(kDelLink, joined({{7, 0, 1, 0}, u32(7), u32(0), u32(0)}));
+  EXPECT_TRUE(std::holds_alternative<NetlinkOther>(parsed(of_bridge).at(0)));
+}
+
+TEST(NetlinkMessage, TheEndOfAnAnswerHasItsRequestAndAnError) {
+  const auto done_of = [](const ByteString& bytes) { return std::get<NetlinkDone>(parsed(bytes).at(0)); };
+  EXPECT_EQ(done_of(done(9)).sequence, 9U);
+  EXPECT_EQ(done_of(done(9)).error, 0);
+  EXPECT_EQ(done_of(done(9, 2)).error, 2);
+  EXPECT_EQ(done_of(done(9, 0, kDumped | kInconsistent)).flags, kDumped | kInconsistent);
+  EXPECT_EQ(done_of(message(kNetlinkError, joined({u32(0xffffffa1), ByteString(16)}), 0, 4)).error, 95);
+  EXPECT_EQ(done_of(message(kNetlinkDone, {}, 0, 4)).error, 0);
+}
+
 TEST(NetlinkMessage, MessagesFollowEachOther) {
   const auto messages = parsed(joined({del_route({"10.0.0.0/8"}), new_route({"10.0.0.0/8"}, by_id(1))}));
   ASSERT_EQ(messages.size(), 2U);
@@ -208,6 +252,10 @@ TEST(NetlinkMessage, WhatIsMalformedIsAnErrorThatSaysWhy) {
       {"a next hop of another length",
        next_hop_message(kNewNextHop, kInet, 1, attribute(6, wire("2001:db8::1"))),
        "NHA_GATEWAY has 16 bytes"},
+      {"no room for ifinfomsg", message(kNewLink, ByteString(15)),
+       "RTM_NEWLINK at byte 0: the payload has 15 bytes, not 16"},
+      {"an error without a number", message(kNetlinkError, {1, 0}),
+       "NLMSG_ERROR at byte 0: the payload has 2"},
   };
   for (const Wrong& wrong : table) {
     std::vector<NetlinkMessage> messages;
