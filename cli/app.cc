@@ -131,6 +131,7 @@ std::string at_least_one(const std::string& text) {
 void add_filter(CLI::App& app, Filter& filter) {
   app.add_option("PREFIX", filter.prefix, "Only this prefix")->type_name("");
   app.add_flag("--orlonger", filter.orlonger, "Also the prefixes within PREFIX");
+  app.add_option("--via", filter.via, "Only what leads to this next hop's address")->type_name("ADDRESS");
   app.add_option("--limit", filter.limit, "Stop after N (default: show all)")
       ->type_name("N")
       ->check(at_least_one);

@@ -32,7 +32,8 @@ void show_drops(Context& context, bool all);
 struct Filter {
   std::string prefix;
   bool orlonger = false;
-  std::string source;       // routes only
+  std::string source;  // routes only
+  std::string via;
   std::uint64_t limit = 0;  // 0: no limit
 };
 void show_routes(Context& context, const Filter& filter);

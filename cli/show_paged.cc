@@ -37,6 +37,7 @@ Paged fetch_pages(Context& context, const char* path, const char* key, const Fil
     const Json page = context.api.get(target(path, {{"prefix", filter.prefix},
                                                     {"orlonger", filter.orlonger ? "1" : ""},
                                                     {"source", filter.source},
+                                                    {"via", filter.via},
                                                     {"limit", size},
                                                     {"after", paged.next}}));
     const Json& items = part_of(page, key);

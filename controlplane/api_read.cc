@@ -265,9 +265,18 @@ static json hardware_of(const Interface& interface, const dataplane::Port* port)
 static json host_of(const Interface& interface, const HostInterfaces* host) {
   const HostInterfaces::Counters* counters = host == nullptr ? nullptr : host->counters(interface.id);
   if (counters == nullptr) return nullptr;
-  return {{"index", host->index(interface.id)},       {"to_host", counters->to_host},
-          {"to_host_lost", counters->to_host_lost},   {"from_host", counters->from_host},
-          {"from_host_bad", counters->from_host_bad}, {"from_host_lost", counters->from_host_lost}};
+  json lent = json::array();
+  for (const LentAddress& one : interface.lent) {
+    lent.push_back(
+        {{"address", one.address.to_string()}, {"mac", interface.mac_of(one.address).to_string()}});
+  }
+  return {{"index", host->index(interface.id)},
+          {"lent", std::move(lent)},
+          {"to_host", counters->to_host},
+          {"to_host_lost", counters->to_host_lost},
+          {"from_host", counters->from_host},
+          {"from_host_bad", counters->from_host_bad},
+          {"from_host_lost", counters->from_host_lost}};
 }
 
 ApiResponse Api::get_interfaces(const ApiRequest&, const Query&) {

@@ -119,6 +119,7 @@ struct Page {
   std::optional<AnyPrefix> within;
   bool orlonger = false;
   std::string source;
+  std::optional<IpAddress> via;
   std::size_t limit = 1000;
 
   template <class Prefix>
@@ -132,6 +133,9 @@ struct Page {
   template <class Prefix>
   [[nodiscard]] bool shows(Prefix prefix) const {
     return !within || (orlonger ? first<Prefix>().contains(prefix) : first<Prefix>() == prefix);
+  }
+  [[nodiscard]] bool shows(const NextHops::Set& set) const {
+    return !via || std::ranges::any_of(set.spec.hops, [&](const auto& hop) { return hop.address == *via; });
   }
   template <class Prefix>
   [[nodiscard]] bool ends_before(Prefix prefix) const {
@@ -154,6 +158,9 @@ Result<Page> parse_page(const Query& query) {
       if (std::find(kRouteSourceNames.begin(), kRouteSourceNames.end(), value) == kRouteSourceNames.end()) {
         return Error{"source: \"" + value + "\" is not connected, static, api, fpm, netlink or neighbor"};
       }
+    } else if (key == "via") {
+      page.via = IpAddress::parse(value);
+      if (!page.via) return Error{"via: \"" + value + "\" is not an IP address"};
     } else if (key == "after") {
       page.after = parse_prefix(value);
       if (!page.after) return Error{"after: not a cursor of this listing"};
@@ -238,7 +245,8 @@ ApiResponse Api::get_routes(const ApiRequest&, const Query& query) {
   json next = collect(on_control_, *page, rows, [&]<class Prefix>(Control& c, Slice<Prefix>& slice) {
     c.rib<Prefix>().visit_from(slice.from, [&](Prefix prefix, const Route& route, bool best) {
       return slice.entry(prefix, best, [&] {
-        if (shows(route.source)) rows.push_back(route_json(c, prefix, route, best));
+        if (shows(route.source) && page->shows(*c.next_hops().find(route.next_hop)))
+          rows.push_back(route_json(c, prefix, route, best));
       });
     });
   });
@@ -260,7 +268,7 @@ ApiResponse Api::get_fib(const ApiRequest&, const Query& query) {
     c.writer().fib<Prefix>(FibId(0)).visit_from(slice.from, [&](Prefix prefix, const Rule& rule) {
       return slice.entry(prefix, true, [&] {
         const NextHops::Set* set = c.next_hops().find(rule.next_hop);
-        if (set == nullptr) return;
+        if (set == nullptr || !page->shows(*set)) return;
         rows.push_back({{"prefix", prefix.to_string()},
                         {"next_hop", rule.next_hop.value()},
                         {"kind", kind_name(set->published.kind())},

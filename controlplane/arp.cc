@@ -37,9 +37,10 @@ void Arp::send(const Interface& egress, std::uint16_t operation, Ipv4Address sen
                Ipv4Address target, MacAddress destination) {
   rte_mbuf* m = output_.allocate(sizeof(wire::Ethernet) + sizeof(wire::Arp));
   if (m == nullptr) return;
-  *dataplane::ethernet(m) = {destination, egress.mac, Be16(wire::kEtherTypeArp)};
+  const MacAddress own = egress.mac_of(sender);
+  *dataplane::ethernet(m) = {destination, own, Be16(wire::kEtherTypeArp)};
   *rte_pktmbuf_mtod_offset(m, wire::Arp*, sizeof(wire::Ethernet)) = {
-      Be16(1),      Be16(wire::kEtherTypeIpv4), 6, 4, Be16(operation), egress.mac, sender.wire(), target_mac,
+      Be16(1),      Be16(wire::kEtherTypeIpv4), 6, 4, Be16(operation), own, sender.wire(), target_mac,
       target.wire()};
   output_.send_frame(m, egress);
 }
@@ -52,7 +53,7 @@ void Arp::reply(const wire::Arp& request, const Interface& ingress) {
 
 // Our own frame come back, or somebody who uses our address: RFC 5227 2.4 (c), we keep and defend it.
 void Arp::defend(const wire::Arp& claim, const Interface& ingress) {
-  if (claim.sender_mac == ingress.mac) return;
+  if (claim.sender_mac == ingress.mac_of(Ipv4Address(claim.sender_address))) return;
   ++neighbors_.count().conflicts;
   if (neighbors_.now_ns() - last_defence_ns_ < neighbors_.limits().defend_ns) return;
   last_defence_ns_ = neighbors_.now_ns();

@@ -141,8 +141,10 @@ void Control::connect_hooks() {
   local_.set_drop([this](rte_mbuf* m, DropReason reason, bool answered) {
     drop(m, dataplane::meta(m).ingress, reason, answered);
   });
-  if (host_)
+  if (host_) {
     local_.set_daemons([this](const rte_mbuf* m, const Interface& on) { return give_to_daemons(m, on); });
+    host_->set_hook([this] { take_lent(); });
+  }
   next_hops_.set_hooks([this](NeighborKey key) { return mac_of(key); },
                        [this](NeighborKey key, bool wanted) { neighbors_.want(key, wanted); });
 }
@@ -277,7 +279,13 @@ void Control::tick() {
   port_pools_.free_idle();
 }
 
+// Ports are asked first: a thousand VLANs of one are not.
 void Control::refresh_links() {
+  const bool same = std::ranges::all_of(ports_, [this](const auto& named) {
+    const Interface* interface = interfaces_.find(named.first);
+    return interface == nullptr || interface->up == named.second->link_up();
+  });
+  if (same) return;
   std::vector<Interface*> changed;
   interfaces_.visit([&](Interface& interface) {
     const bool is_vlan = interface.tags.any();

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -124,7 +125,7 @@ class Control {
   // Takes up to `budget` frames from daemons when host()->fd() is readable; true if there may be more.
   bool handle_host(unsigned budget) { return host_ && host_->receive(budget); }
   void tick();           // neighbours, reclaim; call every 10 ms or so
-  void refresh_links();  // carrier of every port; call every 100 ms or so
+  void refresh_links();  // carrier of every port; call every few milliseconds
 
   // --- for statistics and tests ---
   [[nodiscard]] Accounting accounting() const;
@@ -188,6 +189,8 @@ class Control {
   void restore_fixed_neighbors(const config::Config& config, const std::vector<std::string>& interfaces);
   void apply_neighbors(const config::Diff& diff, bool remove);
   void addresses_changed();
+  void take_lent();
+  bool may_be_lent(const LentAddress& address, const Interface& to);
   void publish_plans();
   dataplane::TxPath tx_path(const dataplane::Port& port, unsigned who) const;
 
@@ -246,6 +249,7 @@ class Control {
   Icmp6 icmp6_;
   Local local_;
   std::unique_ptr<HostInterfaces> host_;
+  std::set<std::string> refused_lent_;  // that the log has heard of
   std::unique_ptr<FpmFeed> fpm_;
   std::unique_ptr<NetlinkFeed> netlink_;
 

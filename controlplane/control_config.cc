@@ -83,7 +83,7 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
       gone.push_back(change.key);
       continue;
     }
-    interface->config = change.after;
+    interface->configure(change.after);
     interfaces_.publish(*interface);
   }
   remove_interfaces(gone);
@@ -91,7 +91,10 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
   restore_fixed_neighbors(next, made);
   publish_plans();
   addresses_changed();
-  if (host_) host_->sync();
+  if (host_) {
+    host_->sync();
+    take_lent();
+  }
   touched.insert(touched.end(), made.begin(), made.end());
   for (const std::string& name : touched) {
     const Interface* interface = interfaces_.find(name);
@@ -381,6 +384,44 @@ void Control::addresses_changed() {
   interfaces_.publish_addresses();
   sync_connected();
   next_hops_.interfaces_changed();
+}
+
+// What daemons put on the interfaces' devices is the interfaces', too.
+void Control::take_lent() {
+  auto lent = host_->lent();
+  std::vector<const Interface*> changed;
+  interfaces_.visit([&](Interface& each) {
+    auto& addresses = lent[each.id.value()];
+    std::erase_if(addresses, [&](const LentAddress& one) { return !may_be_lent(one, each); });
+    if (each.lend(addresses)) changed.push_back(&each);
+  });
+  if (changed.empty()) return;
+  for (const Interface* interface : changed) interfaces_.publish(*interface);
+  addresses_changed();
+  for (const Interface* interface : changed) {
+    neighbors_.flush_off_link(*interface);
+    neighbors_.announce(*interface);
+  }
+}
+
+// Not one of a subnet that another interface has.
+bool Control::may_be_lent(const LentAddress& address, const Interface& to) {
+  const std::string text = address.address.to_string() + "/" + std::to_string(address.length);
+  const bool is_free = address.address.visit([&]<class Address>(Address own) {
+    const IpInterfaceAddress<Address> wanted{own, address.length};
+    bool free = true;
+    interfaces_.visit([&](const Interface& other) {
+      if (other.id == to.id || (std::is_same_v<Address, Ipv6Address> && own.is_link_local())) return;
+      free = free && std::ranges::none_of(other.config.addresses.of<Address>(), [&](const auto& its) {
+               return its.subnet().contains(own) || wanted.subnet().contains(its.address);
+             });
+    });
+    return free;
+  });
+  if (!is_free && refused_lent_.insert(to.name + " " + text).second)
+    spdlog::warn("interface {}: {} of its host device is in a subnet of another interface, and not used",
+                 to.name, text);
+  return is_free;
 }
 
 void Control::apply_neighbors(const config::Diff& diff, bool remove) {

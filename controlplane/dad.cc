@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace millrace::controlplane {
 namespace {
 
@@ -18,7 +20,15 @@ void Dad::probe(const Interface& interface, Ipv6Address address, Entry& entry) {
 
 void Dad::begin(const Interface& interface, Ipv6Address address) {
   const auto [at, is_new] = entries_.try_emplace({address, interface.id});
-  if (is_new) probe(interface, address, at->second);
+  if (!is_new) return;
+  // Whoever lent it has asked, or takes it over from another who still has it.
+  const bool is_lent = std::ranges::any_of(
+      interface.lent, [&](const LentAddress& one) { return one.address == IpAddress(address); });
+  if (is_lent) {
+    at->second.state = State::preferred;
+  } else {
+    probe(interface, address, at->second);
+  }
 }
 
 void Dad::sync(const Interface& interface) {

@@ -6,6 +6,8 @@
 //        | somebody else has it, or wants it
 //        v
 //     duplicate       until the link comes up again or the address is configured anew
+//
+// One that a daemon lent is preferred at once.
 #pragma once
 
 #include <cstdint>

@@ -19,9 +19,11 @@ namespace millrace::controlplane {
 namespace {
 
 constexpr std::size_t kL2 = sizeof(wire::Ethernet);
+constexpr std::uint32_t kNotices = 0xffffffff;  // in epoll: not a device
 
 HostDeviceSettings settings_of(const Interface& interface) {
-  HostDeviceSettings settings{interface.mac, interface.config.mtu, interface.up, interface.config.addresses};
+  HostDeviceSettings settings{interface.mac, interface.config.mtu, interface.up,
+                              interface.configured_addresses()};
   constexpr std::uint8_t kLinkLocalLength = 64;  // RFC 4291 2.5.6
   if (const auto own = interface.link_local()) settings.addresses.ipv6.push_back({*own, kLinkLocalLength});
   return settings;
@@ -45,7 +47,9 @@ bool can_be_routed(std::span<const std::byte> packet, std::uint16_t type) {
 }  // namespace
 
 HostInterfaces::HostInterfaces(HostDevices& devices, const Interfaces& interfaces, Output& output)
-    : devices_(devices), interfaces_(interfaces), output_(output), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+    : devices_(devices), interfaces_(interfaces), output_(output), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (devices.notices() >= 0) watch(devices.notices(), kNotices);
+}
 
 // Devices stay: daemons are to see theirs when millraced is back.
 HostInterfaces::~HostInterfaces() {
@@ -82,11 +86,15 @@ void HostInterfaces::open(const Interface& interface) {
   one->id = interface.id;
   one->name = interface.name;
   one->device = *device;
+  watch(device->fd, interface.id.value());
+  by_id_[interface.id.value()] = std::move(one);
+}
+
+void HostInterfaces::watch(int fd, std::uint32_t as) {
   epoll_event wanted{};
   wanted.events = EPOLLIN;
-  wanted.data.u32 = interface.id.value();
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, device->fd, &wanted);
-  by_id_[interface.id.value()] = std::move(one);
+  wanted.data.u32 = as;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &wanted);
 }
 
 void HostInterfaces::close(std::uint16_t id, bool forever) {
@@ -136,7 +144,13 @@ bool HostInterfaces::receive(unsigned budget) {
   const unsigned each = std::max(1U, budget / static_cast<unsigned>(count));
   bool more = count == static_cast<int>(ready.size());
   for (int i = 0; i < count; ++i) {
-    const auto at = by_id_.find(static_cast<std::uint16_t>(ready[static_cast<std::size_t>(i)].data.u32));
+    const std::uint32_t id = ready[static_cast<std::size_t>(i)].data.u32;
+    if (id == kNotices) {
+      devices_.take_notices();
+      lent_changed_();
+      continue;
+    }
+    const auto at = by_id_.find(static_cast<std::uint16_t>(id));
     if (at == by_id_.end()) continue;
     One& one = *at->second;
     const Interface* on = interfaces_.find(one.id);
@@ -160,7 +174,7 @@ void HostInterfaces::from_host(One& one, const Interface& on, std::size_t bytes)
   }
   wire::Ethernet ethernet;
   std::memcpy(static_cast<void*>(&ethernet), buffer_.data(), sizeof ethernet);
-  const bool is_routed = ethernet.destination == on.mac;
+  const bool is_routed = on.has_mac(ethernet.destination);
   std::span<const std::byte> frame(buffer_.data(), bytes);
   if (is_routed && !can_be_routed(frame.subspan(kL2), ethernet.type.host())) {
     ++one.counters.from_host_bad;
@@ -172,6 +186,16 @@ void HostInterfaces::from_host(One& one, const Interface& on, std::size_t bytes)
     return;
   }
   is_routed ? output_.send_packet(m, on) : output_.send_frame(m, on);
+}
+
+std::map<std::uint16_t, std::vector<LentAddress>> HostInterfaces::lent() {
+  auto by_index = devices_.lent();
+  std::map<std::uint16_t, std::vector<LentAddress>> found;
+  if (!by_index) spdlog::error("host: {}", by_index.error());
+  for (const auto& [id, one] : by_id_)
+    found[id] = by_index ? std::move((*by_index)[one->device.index]) : one->lent;
+  for (const auto& [id, one] : by_id_) one->lent = found[id];
+  return found;
 }
 
 std::string HostInterfaces::interface_of(std::uint32_t index) const {

@@ -10,9 +10,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "controlplane/host_devices.h"
 #include "controlplane/interfaces.h"
@@ -37,6 +39,8 @@ class HostInterfaces {
   HostInterfaces(const HostInterfaces&) = delete;
   HostInterfaces& operator=(const HostInterfaces&) = delete;
 
+  // `lent_changed`: what lent() says may be something else now.
+  void set_hook(std::function<void()> lent_changed) { lent_changed_ = std::move(lent_changed); }
   // After interfaces came, went or changed: makes their devices so. What cannot be made is logged, once.
   void sync();
 
@@ -45,6 +49,8 @@ class HostInterfaces {
   void send(const rte_mbuf* frame, const Interface& on);
   // Readable when daemons have sent something: see receive().
   [[nodiscard]] int fd() const { return epoll_; }
+  // What daemons lend, by interface. Asks the kernel.
+  [[nodiscard]] std::map<std::uint16_t, std::vector<LentAddress>> lent();
   // Takes up to `budget` frames from daemons, each device in turn; true if there may be more.
   bool receive(unsigned budget);
 
@@ -60,10 +66,12 @@ class HostInterfaces {
     std::string name;
     HostDevice device;
     HostDeviceSettings settings;
-    bool is_set = false;  // as `settings` say
+    bool is_set = false;            // as `settings` say
+    std::vector<LentAddress> lent;  // as it was said last
     Counters counters;
   };
   void open(const Interface& interface);
+  void watch(int fd, std::uint32_t as);
   void close(std::uint16_t id, bool forever);
   void update(One& one, const Interface& interface);
   void complain(const std::string& name, const std::string& what);
@@ -73,6 +81,7 @@ class HostInterfaces {
   const Interfaces& interfaces_;
   Output& output_;
   int epoll_;
+  std::function<void()> lent_changed_ = [] {};
   std::map<std::uint16_t, std::unique_ptr<One>> by_id_;
   std::map<std::string, std::string> complaints_;  // [interface]: what the log has heard of
   std::array<std::byte, 64 << 10> buffer_;

@@ -9,11 +9,61 @@ namespace millrace::controlplane {
 
 std::optional<Ipv6Address> Interface::link_local() const {
   if (config.mtu < wire::kIpv6MinMtu || config.loopback) return std::nullopt;
-  const auto& b = mac.bytes;
-  const std::uint8_t universal = b[0] ^ 2;
-  const std::array<std::uint8_t, 16> wire{0xfe,      0x80, 0,    0,    0,    0,    0,    0,
-                                          universal, b[1], b[2], 0xff, 0xfe, b[3], b[4], b[5]};
-  return Ipv6Address(wire);
+  return Ipv6Address::link_local(mac);
+}
+
+namespace {
+
+// Those of `all` that are not lent.
+template <class Address>
+void take_out(std::vector<IpInterfaceAddress<Address>>& all, const std::vector<LentAddress>& lent) {
+  std::erase_if(all, [&](const auto& own) {
+    return std::ranges::any_of(lent, [&](const LentAddress& one) { return one.address == own.address; });
+  });
+}
+
+}  // namespace
+
+void Interface::configure(const config::InterfaceConfig& next) {
+  const std::vector<LentAddress> kept = std::move(lent);
+  lent.clear();
+  config = next;
+  lend(kept);
+}
+
+bool Interface::lend(const std::vector<LentAddress>& next) {
+  auto addresses = configured_addresses();
+  std::vector<LentAddress> taken;
+  for (const LentAddress& one : next) {
+    one.address.visit([&](auto address) {
+      auto& of_family = addresses.of<decltype(address)>();
+      const auto same = [&](const auto& own) { return own.address == address; };
+      if (std::ranges::any_of(of_family, same)) return;
+      of_family.push_back({address, one.length});
+      taken.push_back(one);
+    });
+  }
+  if (taken == lent) return false;
+  lent = std::move(taken);
+  config.addresses = std::move(addresses);
+  return true;
+}
+
+PerFamily<config::InterfaceAddresses> Interface::configured_addresses() const {
+  auto addresses = config.addresses;
+  take_out(addresses.ipv4, lent);
+  take_out(addresses.ipv6, lent);
+  return addresses;
+}
+
+MacAddress Interface::mac_of(const IpAddress& own) const {
+  const auto found =
+      std::ranges::find_if(lent, [&](const LentAddress& one) { return one.address == own && one.mac; });
+  return found == lent.end() ? mac : *found->mac;
+}
+
+bool Interface::has_mac(const MacAddress& any) const {
+  return any == mac || std::ranges::any_of(lent, [&](const LentAddress& one) { return one.mac == any; });
 }
 
 template <class Address>
@@ -114,6 +164,9 @@ void Interfaces::publish(const Interface& interface) {
   view->fib = interface.fib;
   view->mtu = static_cast<std::uint16_t>(interface.config.mtu);
   view->mac = interface.mac;
+  for (const LentAddress& one : interface.lent) {
+    if (one.mac && !view->accepts(*one.mac)) view->more_macs.push_back(*one.mac);
+  }
   view->link_local = interface.link_local().value_or(Ipv6Address());
   view->ingress_features = interface.ingress_features | features_of(interface.config);
   view->ignores_options = interface.config.ip_options == config::IpOptions::ignore;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/model.h"
+#include "controlplane/host_devices.h"
 #include "dataplane/feature.h"
 #include "dataplane/table_writer.h"
 #include "lpm/prefix_map.h"
@@ -23,7 +24,8 @@ namespace millrace::controlplane {
 struct Interface {
   InterfaceId id;
   std::string name;
-  config::InterfaceConfig config;
+  config::InterfaceConfig config;  // its addresses are also those that are lent
+  std::vector<LentAddress> lent;   // by daemons
   PortId port;
   FibId fib{0};
   MacAddress mac;
@@ -37,6 +39,16 @@ struct Interface {
   // The one of IPv6 that every interface has by itself, made of its MAC (RFC 4291 2.5.6 and appendix A);
   // nothing on a loopback, and where the MTU is too small for IPv6 (RFC 8200 5).
   [[nodiscard]] std::optional<Ipv6Address> link_local() const;
+
+  // Takes over what the configuration says of it; what is lent stays.
+  void configure(const config::InterfaceConfig& next);
+  // What the configuration has as well is not lent. False if nothing has changed.
+  bool lend(const std::vector<LentAddress>& next);
+  // Without those that are lent.
+  [[nodiscard]] PerFamily<config::InterfaceAddresses> configured_addresses() const;
+  // What an own address is answered for with.
+  [[nodiscard]] MacAddress mac_of(const IpAddress& own) const;
+  [[nodiscard]] bool has_mac(const MacAddress& any) const;
 
   template <class Address>
   [[nodiscard]] bool has_address(Address address) const;

@@ -87,7 +87,7 @@ std::optional<DropReason> Nd::handle(rte_mbuf* m, const Interface& ingress, std:
 
 // An own address as the target of somebody's probe or advertisement, unless the frame is our own come back.
 std::optional<DropReason> Nd::somebody_uses(const NdMessage& message, const Interface& ingress) {
-  if (message.from == ingress.mac) return DropReason::nd_ignored;
+  if (message.from == ingress.mac_of(message.target)) return DropReason::nd_ignored;
   ++neighbors_.count().conflicts;
   dad_.conflict(ingress, message.target);
   return DropReason::nd_ignored;
@@ -168,7 +168,7 @@ void Nd::advertise(const Interface& on, Ipv6Address own, Ipv6Address to, std::ui
   NdBytes message;
   message.add(
       wire::NdNeighbor{wire::kNdAdvertisement, 0, Be16(0), Be32(wire::kNdRouter | flags), own.bytes()});
-  message.add(link_option(wire::kNdTargetLink, on.mac));
+  message.add(link_option(wire::kNdTargetLink, on.mac_of(own)));
   send(on, own, to, message.bytes());
   ++neighbors_.count().advertisements_sent;
 }

@@ -1,5 +1,6 @@
 #include "controlplane/router.h"
 
+#include <linux/rtnetlink.h>
 #include <pthread.h>
 #include <rte_cycles.h>
 #include <rte_launch.h>
@@ -19,6 +20,7 @@
 #include "controlplane/control.h"
 #include "controlplane/fpm_server.h"
 #include "controlplane/http_server.h"
+#include "controlplane/kernel_notices.h"
 #include "controlplane/metrics.h"
 #include "controlplane/netlink_listener.h"
 #include "controlplane/taps.h"
@@ -35,7 +37,6 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr auto kTick = std::chrono::milliseconds(5);
-constexpr unsigned kTicksPerLinkCheck = 20;
 // Punted packets handled before the loop sees to its other work.
 constexpr unsigned kPuntBudget = 256;
 // Frames of daemons, likewise.
@@ -142,8 +143,9 @@ struct Router::Impl {
   asio::steady_timer ticker{io};
   asio::posix::stream_descriptor doorbell{io};
   asio::posix::stream_descriptor host{io};  // readable when daemons have sent
+  std::unique_ptr<KernelNotices> links;     // of the kernel interfaces that ports are on
+  asio::posix::stream_descriptor link_notices{io};
   asio::steady_timer::time_point next_tick;
-  unsigned ticks = 0;
 
   Result<void> start(const config::Config& config, const std::string& file);
   Result<void> open_feeds(const config::FeedsConfig& feeds);
@@ -154,6 +156,7 @@ struct Router::Impl {
   void tick();
   void wait_for_punts();
   void handle_punts();
+  void wait_for_links();
   void wait_for_host();
   void handle_host();
   void stop();
@@ -187,6 +190,9 @@ Result<void> Router::Impl::start(const config::Config& config, const std::string
   if (!opened) return Error{opened.error()};
   server = std::move(*opened);
   if (auto feeds_opened = open_feeds(config.feeds); !feeds_opened) return feeds_opened;
+  auto links_opened = KernelNotices::open(RTMGRP_LINK);
+  if (!links_opened) return Error{links_opened.error()};
+  links = std::move(*links_opened);
   auto taps_opened = Taps::open(*netns);
   if (!taps_opened) return Error{taps_opened.error()};
   taps = std::move(*taps_opened);
@@ -274,7 +280,7 @@ void Router::Impl::tick() {
   control->tick();
   if (fpm) fpm->poke();
   if (netlink) netlink->poke();
-  if (++ticks % kTicksPerLinkCheck == 0) control->refresh_links();
+  control->refresh_links();
   next_tick = std::max(next_tick + kTick, now);
   ticker.expires_at(next_tick);
   ticker.async_wait([this](const boost::system::error_code& error) {
@@ -303,6 +309,18 @@ void Router::Impl::handle_punts() {
   asio::post(io, [this] { handle_punts(); });
 }
 
+// A port on a kernel interface has that one's carrier: at once, not by the next tick.
+void Router::Impl::wait_for_links() {
+  link_notices.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this](const boost::system::error_code& error) {
+                            if (error) return;
+                            links->take();
+                            control->set_time(monotonic_ns());
+                            control->refresh_links();
+                            wait_for_links();
+                          });
+}
+
 void Router::Impl::wait_for_host() {
   host.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (!error) handle_host();
@@ -320,6 +338,7 @@ void Router::Impl::stop() {
   boost::system::error_code ignored;
   doorbell.cancel(ignored);
   host.cancel(ignored);
+  link_notices.cancel(ignored);
   signals.cancel(ignored);
   // A request under way may still need the control thread: serve it until the API has ended.
   server->stop([this] {
@@ -329,8 +348,9 @@ void Router::Impl::stop() {
   server.reset();
   if (fpm) fpm->stop();
   if (netlink) netlink->stop();
-  doorbell.release();  // the descriptors are the Control's
+  doorbell.release();  // the descriptors are others'
   host.release();
+  link_notices.release();
   for (std::size_t i = 0; i < control->worker_count(); ++i) control->worker(i).request_stop();
   rte_eal_mp_wait_lcore();
 }
@@ -358,6 +378,8 @@ void Router::run() {
   r.host.assign(r.control->host()->fd());
   r.wait_for_punts();
   r.wait_for_host();
+  r.link_notices.assign(r.links->fd());
+  r.wait_for_links();
   r.start_feeds();
   r.tick();
   spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION,

@@ -21,6 +21,8 @@ namespace millrace::controlplane {
 
 namespace {
 
+constexpr std::uint8_t kProtocol = 77;  // IFA_PROTO of our addresses; kernels before 5.18 forget it
+
 Error system_error(const std::string& what) {
   return Error{what + ": " + std::strerror(errno)};
 }
@@ -57,13 +59,22 @@ class Taps::Netlink {
 
   bool set_link(std::uint32_t index, const HostDeviceSettings& settings);
   bool change_address(std::uint16_t type, std::uint32_t index, const IpAddress& address, unsigned length);
-  // The addresses that the device has.
   struct Address {
+    std::uint32_t index = 0;
     IpAddress address;
-    unsigned length;
-    friend bool operator==(const Address&, const Address&) = default;
+    unsigned length = 0;
+    unsigned flags = 0;
+    bool is_ours = false;  // Millrace has put it there, in this life or one before
+    [[nodiscard]] bool is(const IpAddress& other, unsigned prefix) const {
+      return address == other && length == prefix;
+    }
   };
-  std::optional<std::vector<Address>> addresses(std::uint32_t index);
+  std::optional<std::vector<Address>> addresses();  // of all devices
+  struct Macvlan {
+    std::uint32_t below = 0;
+    MacAddress mac;
+  };
+  std::optional<std::map<std::uint32_t, Macvlan>> macvlans();  // that are up, by their numbers
 
  private:
   mnl_socket* socket_;
@@ -99,6 +110,7 @@ bool Taps::Netlink::change_address(std::uint16_t type, std::uint32_t index, cons
   header->ifa_prefixlen = static_cast<std::uint8_t>(length);
   header->ifa_index = index;
   header->ifa_flags = IFA_F_PERMANENT;
+  mnl_attr_put_u8(message, IFA_PROTO, kProtocol);
   if (address.is_ipv6()) {
     const auto bytes = address.as<Ipv6Address>().bytes();
     header->ifa_family = AF_INET6;
@@ -120,59 +132,114 @@ bool Taps::Netlink::change_address(std::uint16_t type, std::uint32_t index, cons
   return adds ? errno == EEXIST : errno == EADDRNOTAVAIL;
 }
 
-std::optional<std::vector<Taps::Netlink::Address>> Taps::Netlink::addresses(std::uint32_t index) {
-  struct Found {
-    std::uint32_t index;
-    std::vector<Address> list;
-  } found{index, {}};
+namespace {
+
+// Of a message, as far as they are known.
+template <std::size_t kCount>
+std::array<const nlattr*, kCount> attributes_of(const nlmsghdr* message, std::size_t header) {
+  std::array<const nlattr*, kCount> found{};
+  const auto look = [](const nlattr* attribute, void* into) -> int {
+    const std::uint16_t type = mnl_attr_get_type(attribute);
+    if (type < kCount) (*static_cast<std::array<const nlattr*, kCount>*>(into))[type] = attribute;
+    return MNL_CB_OK;
+  };
+  mnl_attr_parse(message, static_cast<unsigned>(header), look, &found);
+  return found;
+}
+
+template <class Value>
+std::optional<Value> value_of(const nlattr* attribute) {
+  if (attribute == nullptr || mnl_attr_get_payload_len(attribute) != sizeof(Value)) return std::nullopt;
+  Value value;
+  std::memcpy(static_cast<void*>(&value), mnl_attr_get_payload(attribute), sizeof value);
+  return value;
+}
+
+std::optional<IpAddress> address_of(unsigned family, const nlattr* attribute) {
+  if (const auto ipv4 = value_of<Be32>(attribute); family == AF_INET && ipv4)
+    return IpAddress(Ipv4Address(*ipv4));
+  if (const auto ipv6 = value_of<std::array<std::uint8_t, 16>>(attribute); family == AF_INET6 && ipv6)
+    return IpAddress(Ipv6Address(*ipv6));
+  return std::nullopt;
+}
+
+// IFLA_LINKINFO says the kind of a device in an attribute of its own.
+bool is_macvlan(const nlattr* link_info) {
+  bool found = false;
+  const auto look = [](const nlattr* part, void* into) -> int {
+    constexpr std::string_view kKind = "macvlan";
+    if (mnl_attr_get_type(part) == IFLA_INFO_KIND && mnl_attr_get_payload_len(part) >= kKind.size())
+      *static_cast<bool*>(into) = std::memcmp(mnl_attr_get_payload(part), kKind.data(), kKind.size()) == 0;
+    return MNL_CB_OK;
+  };
+  if (link_info != nullptr) mnl_attr_parse_nested(link_info, look, &found);
+  return found;
+}
+
+}  // namespace
+
+std::optional<std::vector<Taps::Netlink::Address>> Taps::Netlink::addresses() {
+  std::vector<Address> found;
   nlmsghdr* message = begin(RTM_GETADDR, NLM_F_DUMP);
-  auto* wanted = static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(ifaddrmsg)));
-  *wanted = {};
-  const auto add = [](const nlmsghdr* one, void* data) -> int {
-    auto& into = *static_cast<Found*>(data);
+  *static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(ifaddrmsg))) = {};
+  const auto add = [](const nlmsghdr* one, void* into) -> int {
     if (one->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(one) < sizeof(ifaddrmsg))
       return MNL_CB_OK;
     const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(one));
-    if (header->ifa_index != into.index) return MNL_CB_OK;
-    const nlattr* address = nullptr;
-    const auto look = [](const nlattr* attribute, void* found_at) -> int {
-      auto& best = *static_cast<const nlattr**>(found_at);
-      const std::uint16_t type = mnl_attr_get_type(attribute);
-      if (type == IFA_LOCAL || (type == IFA_ADDRESS && best == nullptr)) best = attribute;
-      return MNL_CB_OK;
-    };
-    mnl_attr_parse(one, sizeof(ifaddrmsg), look, &address);
-    if (address == nullptr) return MNL_CB_OK;
-    const auto* bytes = static_cast<const std::uint8_t*>(mnl_attr_get_payload(address));
-    if (header->ifa_family == AF_INET && mnl_attr_get_payload_len(address) == sizeof(Be32)) {
-      Be32 value;
-      std::memcpy(&value, bytes, sizeof value);
-      into.list.push_back({IpAddress(Ipv4Address(value)), header->ifa_prefixlen});
-    } else if (header->ifa_family == AF_INET6 && mnl_attr_get_payload_len(address) == 16) {
-      std::array<std::uint8_t, 16> value;
-      std::memcpy(value.data(), bytes, value.size());
-      into.list.push_back({IpAddress(Ipv6Address(value)), header->ifa_prefixlen});
-    }
+    const auto parts = attributes_of<IFA_PROTO + 1>(one, sizeof(ifaddrmsg));
+    const nlattr* own = parts[IFA_LOCAL] != nullptr ? parts[IFA_LOCAL] : parts[IFA_ADDRESS];
+    const auto address = address_of(header->ifa_family, own);
+    if (!address) return MNL_CB_OK;
+    static_cast<std::vector<Address>*>(into)->push_back(
+        {header->ifa_index, *address, header->ifa_prefixlen,
+         value_of<std::uint32_t>(parts[IFA_FLAGS]).value_or(header->ifa_flags),
+         value_of<std::uint8_t>(parts[IFA_PROTO]) == kProtocol});
     return MNL_CB_OK;
   };
   if (!ask(message, add, &found)) return std::nullopt;
-  return std::move(found.list);
+  return found;
 }
 
-Taps::Taps(HostNetns& netns, std::unique_ptr<Netlink> netlink)
-    : netns_(netns), netlink_(std::move(netlink)) {}
+auto Taps::Netlink::macvlans() -> std::optional<std::map<std::uint32_t, Macvlan>> {
+  std::map<std::uint32_t, Macvlan> found;
+  nlmsghdr* message = begin(RTM_GETLINK, NLM_F_DUMP);
+  *static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg))) = {};
+  const auto add = [](const nlmsghdr* one, void* into) -> int {
+    if (one->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(one) < sizeof(ifinfomsg))
+      return MNL_CB_OK;
+    const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(one));
+    const auto parts = attributes_of<IFLA_LINKINFO + 1>(one, sizeof(ifinfomsg));
+    const auto below = value_of<std::uint32_t>(parts[IFLA_LINK]);
+    const auto mac = value_of<MacAddress>(parts[IFLA_ADDRESS]);
+    constexpr unsigned kRuns = IFF_UP | IFF_RUNNING;
+    if (is_macvlan(parts[IFLA_LINKINFO]) && below && mac && (header->ifi_flags & kRuns) == kRuns)
+      (*static_cast<std::map<std::uint32_t, Macvlan>*>(
+          into))[static_cast<std::uint32_t>(header->ifi_index)] = {*below, *mac};
+    return MNL_CB_OK;
+  };
+  if (!ask(message, add, &found)) return std::nullopt;
+  return found;
+}
+
+Taps::Taps(HostNetns& netns, std::unique_ptr<Netlink> netlink, std::unique_ptr<KernelNotices> notices)
+    : netns_(netns), netlink_(std::move(netlink)), notices_(std::move(notices)) {}
 Taps::~Taps() = default;
 
 Result<std::unique_ptr<Taps>> Taps::open(HostNetns& netns) {
   mnl_socket* socket = nullptr;
-  netns.run([&] { socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC); });
+  Result<std::unique_ptr<KernelNotices>> notices = Error{""};
+  netns.run([&] {
+    notices = KernelNotices::open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+  });
+  if (!notices) return Error{notices.error()};
   if (socket == nullptr) return system_error("cannot open a netlink socket");
   if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) != 0) {
     const Error error = system_error("cannot bind a netlink socket");
     mnl_socket_close(socket);
     return error;
   }
-  return std::unique_ptr<Taps>(new Taps(netns, std::make_unique<Netlink>(socket)));
+  return std::unique_ptr<Taps>(new Taps(netns, std::make_unique<Netlink>(socket), std::move(*notices)));
 }
 
 Result<HostDevice> Taps::open(const std::string& name) {
@@ -203,30 +270,64 @@ Result<HostDevice> Taps::open(const std::string& name) {
 
 Result<void> Taps::set(const HostDevice& device, const HostDeviceSettings& settings) {
   if (!netlink_->set_link(device.index, settings)) return system_error("cannot set its MAC and MTU");
-  std::vector<Netlink::Address> wanted;
-  for (const auto& own : settings.addresses.ipv4) wanted.push_back({own.address, own.length});
-  for (const auto& own : settings.addresses.ipv6) wanted.push_back({own.address, own.length});
-  const auto present = netlink_->addresses(device.index);
-  if (!present) return system_error("cannot read its addresses");
-  const auto is_in = [](const auto& list, const Netlink::Address& one) {
-    return std::find(list.begin(), list.end(), one) != list.end();
+  const auto has = [](const HostDeviceSettings& some, const Netlink::Address& one) {
+    const auto is = [&](const auto& own) { return one.is(IpAddress(own.address), own.length); };
+    return std::ranges::any_of(some.addresses.ipv4, is) || std::ranges::any_of(some.addresses.ipv6, is);
   };
+  auto present = netlink_->addresses();
+  if (!present) return system_error("cannot read its addresses");
+  std::erase_if(*present, [&](const Netlink::Address& one) { return one.index != device.index; });
+  const HostDeviceSettings before = set_[device.index];
   for (const auto& one : *present) {
-    if (!is_in(wanted, one) && !netlink_->change_address(RTM_DELADDR, device.index, one.address, one.length))
+    const bool was_ours = one.is_ours || has(before, one);
+    if (was_ours && !has(settings, one) &&
+        !netlink_->change_address(RTM_DELADDR, device.index, one.address, one.length))
       return system_error("cannot remove the address " + one.address.to_string());
   }
-  for (const auto& one : wanted) {
-    if (!is_in(*present, one) &&
-        !netlink_->change_address(RTM_NEWADDR, device.index, one.address, one.length))
-      return system_error("cannot add the address " + one.address.to_string());
-  }
+  std::optional<IpAddress> failed;
+  const auto add = [&](const auto& own) {
+    const IpAddress address(own.address);
+    const auto is = [&](const Netlink::Address& one) { return one.is(address, own.length); };
+    if (failed || std::ranges::any_of(*present, is)) return;
+    if (!netlink_->change_address(RTM_NEWADDR, device.index, address, own.length)) failed = address;
+  };
+  std::ranges::for_each(settings.addresses.ipv4, add);
+  std::ranges::for_each(settings.addresses.ipv6, add);
+  if (failed) return system_error("cannot add the address " + failed->to_string());
+  set_[device.index] = settings;
   int carrier = settings.carrier ? 1 : 0;
   if (ioctl(device.fd, TUNSETCARRIER, &carrier) != 0) return system_error("cannot set its carrier");
   return {};
 }
 
 void Taps::remove(const HostDevice& device) {
+  set_.erase(device.index);
   ioctl(device.fd, TUNSETPERSIST, 0);
+}
+
+// Link-local addresses are the kernel's own, except those that a virtual router was given: there one that is
+// made of its MAC is the kernel's. They are on the link as they are, and have no subnet.
+Result<std::map<std::uint32_t, std::vector<LentAddress>>> Taps::lent() {
+  const auto macvlans = netlink_->macvlans();
+  const auto addresses = macvlans ? netlink_->addresses() : std::nullopt;
+  if (!addresses) return system_error("cannot read the addresses of devices");
+  std::map<std::uint32_t, std::vector<LentAddress>> found;
+  for (const Netlink::Address& one : *addresses) {
+    if ((one.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0 || one.length == 0) continue;
+    const auto macvlan = macvlans->find(one.index);
+    const bool is_above = macvlan != macvlans->end();
+    const std::uint32_t device = is_above ? macvlan->second.below : one.index;
+    const auto set = set_.find(device);
+    if (set == set_.end() || (!is_above && one.is_ours)) continue;
+    LentAddress lent{one.address, static_cast<std::uint8_t>(one.length), std::nullopt};
+    if (is_above) lent.mac = macvlan->second.mac;
+    if (one.address.is_ipv6() && one.address.as<Ipv6Address>().is_link_local()) {
+      if (!is_above || one.address == IpAddress(Ipv6Address::link_local(macvlan->second.mac))) continue;
+      lent.length = Ipv6Address::kBits;
+    }
+    found[device].push_back(lent);
+  }
+  return found;
 }
 
 }  // namespace millrace::controlplane

@@ -2,10 +2,13 @@
 // number, so that a daemon need not see its interface go. Linux' tuntap.rst and rtnetlink(7).
 #pragma once
 
+#include <map>
 #include <memory>
+#include <vector>
 
 #include "controlplane/host_devices.h"
 #include "controlplane/host_netns.h"
+#include "controlplane/kernel_notices.h"
 
 namespace millrace::controlplane {
 
@@ -18,15 +21,22 @@ class Taps : public HostDevices {
   Taps& operator=(const Taps&) = delete;
 
   Result<HostDevice> open(const std::string& name) override;
-  // Addresses that Millrace has not got are taken off the device.
+  // Those of its addresses that were Millrace's and are not any more are taken off the device.
   Result<void> set(const HostDevice& device, const HostDeviceSettings& settings) override;
   void remove(const HostDevice& device) override;
+  [[nodiscard]] int notices() const override { return notices_->fd(); }
+  void take_notices() override { notices_->take(); }
+  // Addresses of a TAP, and those of macvlans on it that have a carrier (FRR's vrrpd takes it from one that
+  // is not the master's) with the macvlan's MAC.
+  Result<std::map<std::uint32_t, std::vector<LentAddress>>> lent() override;
 
  private:
   class Netlink;
-  Taps(HostNetns& netns, std::unique_ptr<Netlink> netlink);
+  Taps(HostNetns& netns, std::unique_ptr<Netlink> netlink, std::unique_ptr<KernelNotices> notices);
   HostNetns& netns_;
   std::unique_ptr<Netlink> netlink_;
+  std::unique_ptr<KernelNotices> notices_;
+  std::map<std::uint32_t, HostDeviceSettings> set_;  // by a device's number
 };
 
 }  // namespace millrace::controlplane

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "net/byte_order.h"
+#include "net/mac.h"
 #include "net/prefix.h"
 
 namespace millrace {
@@ -35,6 +36,14 @@ class Ipv6Address {
     const auto halves = std::bit_cast<std::array<std::uint64_t, 2>>(bytes);
     high_ = byteswap(halves[0]);
     low_ = byteswap(halves[1]);
+  }
+
+  // The link-local one that is made of a MAC (RFC 4291 2.5.6 and appendix A).
+  static constexpr Ipv6Address link_local(const MacAddress& mac) {
+    const auto& b = mac.bytes;
+    const std::uint8_t universal = b[0] ^ 2;
+    return Ipv6Address(
+        Bytes{0xfe, 0x80, 0, 0, 0, 0, 0, 0, universal, b[1], b[2], 0xff, 0xfe, b[3], b[4], b[5]});
   }
 
   [[nodiscard]] constexpr Uint128 value() const { return Uint128{high_} << 64 | low_; }

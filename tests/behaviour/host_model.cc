@@ -1,6 +1,7 @@
 #include "host_model.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,7 +9,10 @@
 
 namespace millrace::behaviour {
 
+HostModel::HostModel() : notices_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
 HostModel::~HostModel() {
+  close(notices_);
   for (const auto& [name, device] : devices_) close(device.far_end);
 }
 
@@ -43,6 +47,16 @@ void HostModel::remove(const controlplane::HostDevice& device) {
 const HostModel::Device* HostModel::find(const std::string& name) const {
   const auto at = devices_.find(name);
   return at == devices_.end() ? nullptr : &at->second;
+}
+
+void HostModel::lend(const std::string& name, const std::vector<controlplane::LentAddress>& addresses) {
+  lent_[devices_.at(name).index] = addresses;
+  ASSERT_EQ(eventfd_write(notices_, 1), 0);
+}
+
+void HostModel::take_notices() {
+  eventfd_t count = 0;
+  ASSERT_EQ(eventfd_read(notices_, &count), 0);
 }
 
 std::vector<packets::Bytes> HostModel::heard(const std::string& name) {

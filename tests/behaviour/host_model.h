@@ -12,7 +12,7 @@ namespace millrace::behaviour {
 
 class HostModel : public controlplane::HostDevices {
  public:
-  HostModel() = default;
+  HostModel();
   ~HostModel() override;
   HostModel(const HostModel&) = delete;
   HostModel& operator=(const HostModel&) = delete;
@@ -22,6 +22,9 @@ class HostModel : public controlplane::HostDevices {
   Result<void> set(const controlplane::HostDevice& device,
                    const controlplane::HostDeviceSettings& settings) override;
   void remove(const controlplane::HostDevice& device) override;
+  [[nodiscard]] int notices() const override { return notices_; }
+  void take_notices() override;
+  Result<std::map<std::uint32_t, std::vector<controlplane::LentAddress>>> lent() override { return lent_; }
 
   struct Device {
     int far_end = -1;
@@ -31,10 +34,13 @@ class HostModel : public controlplane::HostDevices {
   [[nodiscard]] const Device* find(const std::string& name) const;  // null: there is none
   std::vector<packets::Bytes> heard(const std::string& name);       // by its daemons
   void say(const std::string& name, const packets::Bytes& frame);
+  void lend(const std::string& name, const std::vector<controlplane::LentAddress>& addresses);
   std::string failure;  // of open(), where not empty
 
  private:
   std::map<std::string, Device> devices_;
+  std::map<std::uint32_t, std::vector<controlplane::LentAddress>> lent_;
+  int notices_;
   std::uint32_t made_ = 0;
 };
 

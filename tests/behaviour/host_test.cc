@@ -300,6 +300,108 @@ TEST_F(Host, ADeviceThatCannotBeMadeStopsNothingAndIsTriedAgain) {
   EXPECT_NE(hosts().find("b"), nullptr);
 }
 
+// What a virtual router's daemon puts on its device (RFC 5798 8.1.2).
+class Lent : public Host {
+ protected:
+  const MacAddress virtual_mac{{0x00, 0x00, 0x5e, 0x00, 0x01, 0x33}};
+  const controlplane::LentAddress by_router{IpAddress(ip("10.0.1.254")), 32, virtual_mac};
+  const controlplane::LentAddress by_router6{IpAddress(ip6("2001:db8:1::fe")), 128, virtual_mac};
+  const controlplane::LentAddress plain{IpAddress(ip("10.0.1.253")), 32, std::nullopt};
+  void lend(const std::vector<controlplane::LentAddress>& addresses) {
+    hosts().lend("a", addresses);
+    two().run();
+    two().received("a");
+  }
+  std::vector<Bytes> answers(const Bytes& ask) {
+    two().send("a", ask);
+    two().run();
+    return two().received("a");
+  }
+  Bytes who_has(const char* address) {
+    return frame(kBroadcastMac, kHostA, ArpPacket{1, kHostA, ip("10.0.1.2"), {}, ip(address)});
+  }
+  Ipv4Packet through() { return to("203.0.113.9", 17, udp(1, 2), 64); }
+};
+
+TEST_F(Lent, ALentAddressIsAnsweredForWithItsOwnMac) {
+  lend({by_router, by_router6, plain});
+  const auto of_virtual = answers(who_has("10.0.1.254"));
+  ASSERT_EQ(of_virtual.size(), 1U);
+  EXPECT_TRUE(
+      same(frame(kHostA, virtual_mac, ArpPacket{2, virtual_mac, ip("10.0.1.254"), kHostA, ip("10.0.1.2")}),
+           of_virtual[0]));
+  const MacAddress own = two().mac("a");
+  const auto of_plain = answers(who_has("10.0.1.253"));
+  ASSERT_EQ(of_plain.size(), 1U);
+  EXPECT_TRUE(
+      same(frame(kHostA, own, ArpPacket{2, own, ip("10.0.1.253"), kHostA, ip("10.0.1.2")}), of_plain[0]));
+  const auto advertised = answers(frame(virtual_mac, kHostA,
+                                        NdPacket{.source = ip6("2001:db8:1::2"),
+                                                 .destination = ip6("2001:db8:1::fe"),
+                                                 .target = ip6("2001:db8:1::fe"),
+                                                 .options = link_option(1, kHostA)}));
+  ASSERT_EQ(advertised.size(), 1U);
+  EXPECT_TRUE(same(frame(kHostA, own,
+                         NdPacket{.type = kNa,
+                                  .source = ip6("2001:db8:1::fe"),
+                                  .destination = ip6("2001:db8:1::2"),
+                                  .flags = kR | kS | kO,
+                                  .target = ip6("2001:db8:1::fe"),
+                                  .options = link_option(2, virtual_mac)}),
+                   advertised[0]));
+  EXPECT_EQ(answers(in(to("10.0.1.254", 1, icmp(8, 0, 7, pattern(8)), 64))).size(), 1U);
+}
+
+TEST_F(Lent, PacketsToAVirtualMacAreRoutedAsLongAsItIsThere) {
+  const Bytes to_virtual = frame(virtual_mac, kHostA, through());
+  verify(two(), "a", {"before", to_virtual, dropped(DropReason::not_our_mac)});
+  lend({by_router});
+  const auto sent = [&] {
+    two().send("a", to_virtual);
+    two().run();
+    return two().received("b");
+  };
+  ASSERT_EQ(sent().size(), 1U);
+  std::string yaml = kHosted;
+  yaml.replace(yaml.find("203.0.113.0/24"), 14, "203.0.0.0/16");
+  two().must_apply(yaml);
+  EXPECT_EQ(sent().size(), 1U) << "a configuration takes nothing from daemons";
+  hosts().say("a", frame(virtual_mac, virtual_mac, through()));
+  two().run();
+  EXPECT_EQ(two().received("b").size(), 1U) << "a daemon's own, too";
+  lend({});
+  verify(two(), "a", {"after", to_virtual, dropped(DropReason::not_our_mac)});
+  EXPECT_TRUE(answers(who_has("10.0.1.254")).empty());
+}
+
+TEST_F(Lent, TheDeviceIsNotGivenWhatItLent) {
+  lend({by_router, plain});
+  two().set_link("a", false);
+  two().set_link("a", true);
+  EXPECT_EQ(hosts().find("a")->settings.addresses.ipv4.size(), 1U);
+}
+
+TEST_F(Lent, AnAddressOfTheConfigurationIsNotLent) {
+  lend({{IpAddress(ip("10.0.1.1")), 24, virtual_mac}});
+  EXPECT_TRUE(two().interface("a").lent.empty());
+  EXPECT_EQ(two().interface("a").mac_of(IpAddress(ip("10.0.1.1"))), two().mac("a"));
+  lend({by_router});
+  std::string yaml = kHosted;
+  yaml.replace(yaml.find("10.0.1.1/24"), 11, "10.0.1.1/24, 10.0.1.254/24");
+  two().must_apply(yaml);
+  EXPECT_TRUE(two().interface("a").lent.empty());
+  EXPECT_EQ(hosts().find("a")->settings.addresses.ipv4.size(), 2U);
+}
+
+TEST_F(Lent, AnAddressInAnotherInterfacesSubnetIsRefused) {
+  lend({{IpAddress(ip("10.0.2.9")), 32, std::nullopt},
+        {IpAddress(ip("10.0.0.1")), 8, std::nullopt},
+        {IpAddress(ip("10.0.1.9")), 32, std::nullopt}});
+  ASSERT_EQ(two().interface("a").lent.size(), 1U);
+  EXPECT_EQ(two().interface("a").lent[0].address, IpAddress(ip("10.0.1.9")));
+  verify(two(), "a", forwards("the other subnet is where it was", to("10.0.2.2", 17, udp(1, 2), 64)));
+}
+
 // What is for a session comes before what is not.
 TEST_F(Host, AFloodOfOtherPacketsDoesNotHoldControlProtocolsUp) {
   const Bytes flood = in(to("10.0.1.1", 6, tcp(40000, 22), 64));

@@ -214,6 +214,38 @@ def test_the_kernels_stack_speaks_through_a_tap(lab):
             accepted.close()
 
 
+def test_addresses_that_daemons_put_on_a_tap_are_the_routers(wired):
+    """As keepalived does, with a MAC of its own (a macvlan) and without."""
+    mac, virtual = "02:00:00:00:01:02", "00:00:5e:00:01:07"
+
+    def answer(address):
+        wired.wire.drain()
+        wired.wire.send(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=mac, psrc=PEER, pdst=address))
+        replies = [Ether(frame) for frame in wired.wire.frames(0.5) if b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x02" in frame]
+        return [(reply.src, reply[ARP].hwsrc) for reply in replies if reply[ARP].psrc == address]
+
+    own = wired.wire.router_mac
+    wired.daemons.add_address("left", "10.1.0.50/32")
+    wait_for(lambda: answer("10.1.0.50") == [(own, own)], SECONDS, "an answer")
+    wired.daemons.ip("link", "add", "vrrp7", "link", "left", "address", virtual, "type", "macvlan", "mode", "bridge")
+    wired.daemons.ip("link", "set", "vrrp7", "up")
+    wired.daemons.add_address("vrrp7", "10.1.0.51/32")
+    wait_for(lambda: answer("10.1.0.51") == [(virtual, virtual)], SECONDS, "an answer with the virtual MAC")
+    lent = next(one for one in wired.router.get("/v1/interfaces")["interfaces"] if one["name"] == "left")["host"]["lent"]
+    assert sorted((one["address"], one["mac"]) for one in lent) == [("10.1.0.50", own), ("10.1.0.51", virtual)]
+    wired.daemons.ip("link", "set", "vrrp7", "down")
+    wired.daemons.ip("address", "del", "10.1.0.50/32", "dev", "left")
+    wait_for(lambda: answer("10.1.0.50") == answer("10.1.0.51") == [], SECONDS, "no answer")
+    # They are not taken for addresses of its own by a router that starts anew.
+    wired.daemons.add_address("left", "10.1.0.50/32")
+    wired.router.kill()
+    wired.router.start()
+    wait_for(lambda: answer("10.1.0.50") == [(own, own)], SECONDS, "an answer")
+    wired.config["interfaces"]["left"]["addresses"] = ["10.1.0.9/24"]
+    wired.router.apply(wired.config)
+    assert {one for one in wired.addresses("left") if ":" not in one} == {"10.1.0.9/24", "10.1.0.50/32"}
+
+
 @pytest.fixture
 def daemons():
     made = []

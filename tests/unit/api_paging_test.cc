@@ -100,7 +100,10 @@ TEST_F(ApiPagingTest, FilteredRoutesAreMetOnceWhateverThePageSize) {
                {"?prefix=2001:db8::/44&orlonger=1", 10},
                {"?prefix=::/0&orlonger=1", 300},
                {"?prefix=::/0&orlonger=1&source=static", 0},
-               {"?prefix=172.16.0.0/16&orlonger=1&source=api", 0}};
+               {"?prefix=172.16.0.0/16&orlonger=1&source=api", 0},
+               {"?via=192.0.2.254&source=api&prefix=203.0.0.0/16&orlonger=1", 250},
+               {"?via=192.0.2.253", 0},
+               {"?via=192.0.2.254&source=connected", 0}};
   for (const auto& c : table) {
     for (const std::size_t limit : {1U, 5U, 300U, 10000U}) {
       const json rows = all_pages(std::string("/v1/routes") + c.query, "routes", limit);
@@ -120,6 +123,8 @@ TEST_F(ApiPagingTest, FibEntriesAreMetOnceWhateverThePageSize) {
   }
   EXPECT_EQ(all_pages("/v1/fib?prefix=203.1.0.0/16&orlonger=1", "entries", 7).size(), 50U);
   EXPECT_EQ(all_pages("/v1/fib?prefix=2001:db8::/32&orlonger=1", "entries", 7).size(), 300U);
+  EXPECT_EQ(all_pages("/v1/fib?prefix=203.1.0.0/16&orlonger=1&via=192.0.2.254", "entries", 7).size(), 50U);
+  EXPECT_EQ(all_pages("/v1/fib?via=192.0.2.253", "entries", 7).size(), 0U);
   EXPECT_EQ(get_ok("/v1/fib?prefix=10.0.0.0/8")["entries"],
             json::parse(R"([{"prefix": "10.0.0.0/8", "next_hop": )" +
                         get_ok("/v1/fib/lookup?address=10.0.0.1")["next_hop"]["id"].dump() +
