@@ -1,0 +1,90 @@
+"""The examples of `examples/`, by their own files: routes come, packets follow them, and both move when a way goes."""
+
+import pytest
+
+from basics import wait_for
+from recipes import Recipe
+
+
+@pytest.fixture
+def recipe(lab):
+    """Starts the router of an example; its daemons end with the test."""
+    made = []
+
+    def make(name, **settings):
+        made.append(Recipe(lab, name, **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+# BIRD as a neighbour: what it learns goes to its kernel, so that answers find back.
+NEIGHBOR = """
+router id {id};
+protocol device {{ scan time 1; }}
+protocol direct {{ disabled; ipv4; ipv6; }}
+protocol kernel {{ ipv4 {{ export where source != RTS_STATIC; }}; }}
+protocol kernel {{ ipv6 {{ export where source != RTS_STATIC; }}; }}
+protocol static {{ ipv4; {routes} }}
+protocol static {{ ipv6; {routes6} }}
+template bgp quick {{
+  connect retry time 1;
+  connect delay time 1;
+  error wait time 1, 1;
+  hold time 3;
+  ipv4 {{ import all; export where source = RTS_STATIC; }};
+  ipv6 {{ import all; export where source = RTS_STATIC; }};
+}}
+"""
+
+
+def neighbor(router_id, sessions, routes=(), routes6=()):
+    """`sessions` are (own AS, the other's address, its AS)."""
+    text = NEIGHBOR.format(id=router_id, routes="".join(f"route {one} blackhole; " for one in routes),
+                           routes6="".join(f"route {one} blackhole; " for one in routes6))
+    for own, address, other in sessions:
+        text += f"protocol bgp from quick {{ local as {own}; neighbor {address} as {other}; }}\n"
+    return text
+
+
+def speaker(lab, name, address, ipv6=None, lo=()):
+    """A host that speaks protocols: it has the addresses `lo`, and keeps all of them while its link is down."""
+    host = lab.host(name, address, ipv6=ipv6)
+    if ipv6:
+        host.netns.enable_ipv6(keep_addr_on_down=1)
+    for one in lo:
+        host.netns.add_address("lo", one)
+    return host
+
+
+def echoes(host):
+    """How many echo requests it has had."""
+    names, values = [line.split() for line in host.run("cat", "/proc/net/snmp").stdout.splitlines() if line.startswith("Icmp:")]
+    return int(values[names.index("InEchos")])
+
+
+def test_an_edge_takes_both_upstreams_and_goes_on_by_one(lab, recipe):
+    inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
+    everywhere = [f"198.18.0.{n}" for n in range(1, 25)]
+    ups = [speaker(lab, name, address, ipv6, (*everywhere, "2001:db8:ffff::1"))
+           for name, address, ipv6 in (("upa", "192.0.2.2/30", "2001:db8:a::2/64"), ("upb", "192.0.2.6/30", "2001:db8:b::2/64"))]
+    edge = recipe("ebgp-edge")
+    for up, (number, gateway, gateway6) in zip(ups, ((64501, "192.0.2.1", "2001:db8:a::1"), (64502, "192.0.2.5", "2001:db8:b::1"))):
+        of_one = (f"100.{number - 64501 + 64}.0.0/16",)
+        edge.bird_at(up.netns, neighbor(up.address, ((number, gateway, 64500), (number, gateway6, 64500)),
+                                        ("0.0.0.0/0", "198.18.0.0/15", "203.0.113.128/25", *of_one), ("::/0",)))
+    edge.frr(changes={"timers bgp 3 9": "timers bgp 1 3", "timers connect 5": "timers connect 1"})
+    both = {"0.0.0.0/0": ("bgp", "upa", "upb"), "198.18.0.0/15": ("bgp", "upa", "upb"), "::/0": ("bgp", "upa", "upb"),
+            "100.64.0.0/16": ("bgp", "upa"), "100.65.0.0/16": ("bgp", "upb")}
+    edge.expect(both)
+    inside.warm(*everywhere, "2001:db8:ffff::1")
+    assert all(echoes(up) > 0 for up in ups), "flows take both"
+    one = {"0.0.0.0/0": ("bgp", "upb"), "198.18.0.0/15": ("bgp", "upb"), "::/0": ("bgp", "upb"), "100.65.0.0/16": ("bgp", "upb")}
+    ups[0].set_carrier(False)
+    edge.expect(one)
+    assert all(inside.ping(address, count=2).lost == 0 for address in everywhere)
+    ups[0].set_carrier(True)
+    edge.expect(both)
+    inside.warm(*everywhere, "2001:db8:ffff::1")
