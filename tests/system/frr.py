@@ -41,12 +41,11 @@ class Frr:
         return self
 
     def start_by(self, text):
-        """By a whole frr.conf, as `vtysh -b` takes it. Its first line says what /etc/frr/daemons has."""
-        first = text.splitlines()[0]
-        options = re.search(r'zebra_options="([^"]*)"', first)
+        """By a whole frr.conf, as `vtysh -b` takes it. Its comments say what /etc/frr/daemons has."""
+        options = re.search(r'zebra_options="([^"]*)"', text)
         (self.directory / "vtysh.conf").write_text("service integrated-vtysh-config\n")
         self._start("zebra", *(options.group(1).split() if options else []))
-        for name in re.findall(r"(\w+)=yes", first):
+        for name in re.findall(r"(\w+)=yes", text):
             self._start(name)
         (self.directory / "frr.conf").write_text(text)
         said = self._vtysh("-b").stdout
@@ -88,7 +87,7 @@ class Frr:
     def summary(self):
         """What it says of its neighbours and routes, for failures."""
         of_daemon = {"bgpd": "show bgp summary", "ospfd": "show ip ospf neighbor", "ospf6d": "show ipv6 ospf6 neighbor",
-                     "isisd": "show isis neighbor", "eigrpd": "show ip eigrp neighbor", "bfdd": "show bfd peers brief"}
+                     "isisd": "show isis neighbor", "ripd": "show ip rip", "ripngd": "show ipv6 ripng", "eigrpd": "show ip eigrp neighbor", "bfdd": "show bfd peers brief"}
         commands = [command for name, command in of_daemon.items() if name in self._processes]
         return self.netns.name + "\n" + "".join(self.show(each) for each in [*commands, "show ip route", "show ipv6 route"])
 

@@ -22,6 +22,18 @@ def read(name, file, changes=None):
     return text
 
 
+def part(text, name):
+    """A file without its other parts: each begins with `! ---- NAME`."""
+    beginning, *parts = re.split("^! ---- ", text, flags=re.MULTILINE)
+    (chosen,) = [each for each in parts if each.startswith(name)]
+    return f"{beginning}! {chosen}"
+
+
+def without_fpm(text):
+    """A frr.conf for a kernel router."""
+    return re.sub(r'zebra_options="[^"]*"|^fpm address .*$', "", text, flags=re.MULTILINE)
+
+
 class Recipe:
     """A router that runs an example, and the namespace that its TAPs and daemons are in."""
 

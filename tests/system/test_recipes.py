@@ -3,7 +3,7 @@
 import pytest
 
 from basics import wait_for
-from recipes import Recipe
+from recipes import SECONDS, Recipe, part, read, without_fpm
 
 
 @pytest.fixture
@@ -59,6 +59,16 @@ def speaker(lab, name, address, ipv6=None, lo=()):
     return host
 
 
+def stub(netns, name, *addresses):
+    """A network of the namespace's own, with nobody else on it."""
+    netns.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}-end")
+    netns.enable_ipv6(keep_addr_on_down=1)
+    for end in (f"{name}-end", name):
+        netns.ip("link", "set", end, "up")
+    for address in addresses:
+        netns.add_address(name, address)
+
+
 def echoes(host):
     """How many echo requests it has had."""
     names, values = [line.split() for line in host.run("cat", "/proc/net/snmp").stdout.splitlines() if line.startswith("Icmp:")]
@@ -88,3 +98,69 @@ def test_an_edge_takes_both_upstreams_and_goes_on_by_one(lab, recipe):
     ups[0].set_carrier(True)
     edge.expect(both)
     inside.warm(*everywhere, "2001:db8:ffff::1")
+
+
+RIP_OF_TWO = {"2001:db8:77::/64": "ripng", "198.18.0.0/24": "rip"}
+
+
+@pytest.mark.parametrize("protocol, changes, owners", [
+    ("OSPF", {}, {"198.18.0.0/24": "ospf", "2001:db8:77::/64": "ospf"}),
+    ("IS-IS", {}, {"198.18.0.0/24": "isis", "2001:db8:77::/64": "isis"}),
+    ("RIP", {}, RIP_OF_TWO),
+    ("RIP", {"version 2": "version 1"}, RIP_OF_TWO),
+    ("EIGRP", {}, {"198.18.0.0/24": "eigrp"})], ids=["ospf", "isis", "rip", "ripv1", "eigrp"])
+def test_an_igp_leads_by_the_better_link(lab, recipe, protocol, changes, owners):
+    """Both neighbours, plain FRR by the same example, have the network 198.18.0.0/24."""
+    inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
+    cores = [speaker(lab, "core0", "192.0.2.2/24", "2001:db8:a::2/64"), speaker(lab, "core1", "198.51.100.2/24", "2001:db8:b::2/64")]
+    us = recipe("igp")
+    for number, core in enumerate(cores, 2):
+        stub(core.netns, "net", "198.18.0.1/24", "2001:db8:77::1/64")
+        plain = read("igp", "frr.conf", {
+            "core0": "eth0", "lan\n": "net\n", "203.0.113.1\n": f"203.0.113.{number}\n", "3001.00": f"300{number}.00",
+            "203.0.113.0/24": "198.18.0.0/24", **changes})
+        us.frr_at(core.netns, part(without_fpm(plain), protocol))
+    us.frr_at(us.daemons, part(read("igp", "frr.conf", changes), protocol))
+
+    def by(*links):
+        return {prefix: (owner, *links) for prefix, owner in owners.items()}
+
+    def expect(*links):
+        wait_for(lambda: by(*links).items() <= us.routes().items(), SECONDS, lambda: f"{by(*links)}; {us.routes()}\n{us.said()}")
+        inside.warm("198.18.0.1", *(["2001:db8:77::1"] if len(owners) > 1 else []))
+
+    best = ("core0", "core1") if protocol == "EIGRP" else ("core0",)
+    expect(*best)
+    cores[0].set_carrier(False)
+    expect("core1")
+    cores[0].set_carrier(True)
+    expect(*best)
+
+
+def test_a_floating_static_route_takes_over_without_the_link(lab, recipe):
+    inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
+    lo = ("198.18.0.1/32", "2001:db8:77::1/128")
+    fiber = speaker(lab, "fiber", "192.0.2.2/30", "2001:db8:a::2/64", lo)
+    radio = speaker(lab, "radio", "192.0.2.6/30", "2001:db8:b::2/64", lo)
+
+    def connect(way, *gateways):
+        way.set_carrier(True)
+        for gateway in gateways:
+            way.netns.ip("route", "replace", "default", "via", gateway)
+
+    connect(fiber, "192.0.2.1", "2001:db8:a::1")
+    connect(radio, "192.0.2.5", "2001:db8:b::1")
+    office = recipe("static-backup")
+    office.frr()
+
+    def expect(way):
+        office.expect({"0.0.0.0/0": ("static", way.name), "::/0": ("static", way.name)})
+        before = echoes(way)
+        inside.warm("198.18.0.1", "2001:db8:77::1")
+        assert echoes(way) > before
+
+    expect(fiber)
+    fiber.set_carrier(False)
+    expect(radio)
+    connect(fiber, "192.0.2.1", "2001:db8:a::1")
+    expect(fiber)
