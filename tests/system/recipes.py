@@ -50,7 +50,7 @@ class Recipe:
             self.daemons = netns or lab.namespace("daemons")
             self.daemons.enable_ipv6()
             self.config["host"] = {"netns": self.daemons.name}
-        self._made = []
+        self.made = []
         self.router = lab.router(self.config, name=router)
 
     def frr(self, file="frr.conf", changes=None):
@@ -58,15 +58,15 @@ class Recipe:
         return self.frr_at(self.daemons, read(self.name, file, changes))
 
     def frr_at(self, netns, text):
-        self._made.append(Frr(netns))
-        return self._made[-1].start_by(text)
+        self.made.append(Frr(netns))
+        return self.made[-1].start_by(text)
 
     def bird(self, file="bird.conf", changes=None):
         return self.bird_at(self.daemons, read(self.name, file, changes))
 
     def bird_at(self, netns, text):
-        self._made.append(Bird(netns))
-        return self._made[-1].start(text)
+        self.made.append(Bird(netns))
+        return self.made[-1].start(text)
 
     def routes(self):
         """Prefix -> the owner and the interfaces that the route leads to, of the routes in use that daemons made."""
@@ -81,8 +81,8 @@ class Recipe:
         wait_for(lambda: self.routes() == wanted, seconds, lambda: f"{wanted}; there are {self.routes()}\n{self.said()}")
 
     def said(self):
-        return "\n".join(each.summary() for each in self._made)
+        return "\n".join(each.summary() for each in self.made)
 
     def close(self):
-        for each in self._made:
+        for each in self.made:
             each.close()

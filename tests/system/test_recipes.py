@@ -1,5 +1,7 @@
 """The examples of `examples/`, by their own files: routes come, packets follow them, and both move when a way goes."""
 
+import json
+
 import pytest
 
 from basics import wait_for
@@ -67,6 +69,11 @@ def stub(netns, name, *addresses):
         netns.ip("link", "set", end, "up")
     for address in addresses:
         netns.add_address(name, address)
+
+
+def silence(host, silent):
+    """Its frames go nowhere, and its link stays up."""
+    host.run("tc", "qdisc", *(["replace", "dev", "eth0", "root", "pfifo", "limit", 0] if silent else ["del", "dev", "eth0", "root"]))
 
 
 def echoes(host):
@@ -164,3 +171,47 @@ def test_a_floating_static_route_takes_over_without_the_link(lab, recipe):
     expect(radio)
     connect(fiber, "192.0.2.1", "2001:db8:a::1")
     expect(fiber)
+
+
+OSPF_WITH_BFD = """
+! ospfd=yes, bfdd=yes
+interface eth0
+ ip ospf area 0
+ ip ospf network point-to-point
+ ip ospf hello-interval 5
+ ip ospf dead-interval 20
+ ip ospf bfd
+exit
+router ospf
+ ospf router-id 192.0.2.6
+ default-information originate always
+exit
+"""
+
+
+def test_bfd_moves_packets_long_before_a_hold_time_is_over(lab, recipe):
+    inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1")
+    wan = speaker(lab, "wan", "192.0.2.2/30", lo=["198.18.0.1/32"])
+    core = speaker(lab, "core", "192.0.2.6/30", lo=["198.18.0.1/32"])
+    edge = recipe("bfd")
+    edge.frr(changes={"timers connect 5": "timers connect 1"})
+    edge.frr_at(core.netns, OSPF_WITH_BFD)
+    edge.bird_at(wan.netns, neighbor("192.0.2.2", [(64501, "192.0.2.1", 64500)], ["0.0.0.0/0"]).replace("hold time 3;", "bfd on;")
+                 + 'protocol bfd { interface "eth0" { interval 300 ms; multiplier 3; }; }')
+    frr = edge.made[0]
+
+    def up():
+        return sum(peer["status"] == "up" for peer in json.loads(frr.show("show bfd peers json")))
+
+    wait_for(lambda: up() == 2, SECONDS, lambda: f"both sessions; {edge.said()}")
+    wait_for(lambda: "0.0.0.0/0" in frr.show("show ip ospf route"), SECONDS, lambda: f"OSPF's default route; {edge.said()}")
+    edge.expect({"0.0.0.0/0": ("bgp", "wan")})
+    inside.warm("198.18.0.1")
+    silence(wan, True)
+    edge.expect({"0.0.0.0/0": ("ospf", "core")}, 8)  # a hold time is 90 s here
+    inside.warm("198.18.0.1")
+    silence(core, True)
+    edge.expect({}, 8)
+    silence(wan, False)
+    edge.expect({"0.0.0.0/0": ("bgp", "wan")})
+    inside.warm("198.18.0.1")
