@@ -178,7 +178,7 @@ OSPF_WITH_BFD = """
 interface eth0
  ip ospf area 0
  ip ospf network point-to-point
- ip ospf hello-interval 5
+ ip ospf hello-interval 1
  ip ospf dead-interval 20
  ip ospf bfd
 exit
@@ -194,7 +194,7 @@ def test_bfd_moves_packets_long_before_a_hold_time_is_over(lab, recipe):
     wan = speaker(lab, "wan", "192.0.2.2/30", lo=["198.18.0.1/32"])
     core = speaker(lab, "core", "192.0.2.6/30", lo=["198.18.0.1/32"])
     edge = recipe("bfd")
-    edge.frr(changes={"timers connect 5": "timers connect 1"})
+    edge.frr(changes={"timers connect 5": "timers connect 1", "hello-interval 5": "hello-interval 1"})
     edge.frr_at(core.netns, OSPF_WITH_BFD)
     edge.bird_at(wan.netns, neighbor("192.0.2.2", [(64501, "192.0.2.1", 64500)], ["0.0.0.0/0"]).replace("hold time 3;", "bfd on;")
                  + 'protocol bfd { interface "eth0" { interval 300 ms; multiplier 3; }; }')
@@ -215,3 +215,23 @@ def test_bfd_moves_packets_long_before_a_hold_time_is_over(lab, recipe):
     silence(wan, False)
     edge.expect({"0.0.0.0/0": ("bgp", "wan")})
     inside.warm("198.18.0.1")
+
+
+def test_bird_leads_packets_by_the_kernels_table(lab, recipe):
+    inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
+    core = speaker(lab, "core", "192.0.2.2/30", "2001:db8:a::2/64")
+    stub(core.netns, "net", "198.18.0.1/24", "2001:db8:77::1/64")
+    us = recipe("bird")
+    us.bird_at(core.netns, read("bird", "bird.conf", {
+        "203.0.113.1": "192.0.2.2", "core": "eth0", '"lan"': '"net"', "hello 2; dead 8": "hello 1; dead 4"}))
+    us.bird(changes={"hello 2; dead 8": "hello 1; dead 4"})
+    wanted = {"198.18.0.0/24": ("bird", "core"), "2001:db8:77::/64": ("bird", "core")}
+    us.expect(wanted)
+    (hop,) = us.router.get("/v1/routes?source=netlink&prefix=2001:db8:77::/64")["routes"][0]["via"]
+    assert hop["address"].startswith("fe80::")
+    inside.warm("198.18.0.1", "2001:db8:77::1")
+    core.set_carrier(False)
+    us.expect({})
+    core.set_carrier(True)
+    us.expect(wanted)
+    inside.warm("198.18.0.1", "2001:db8:77::1")
