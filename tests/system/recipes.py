@@ -2,6 +2,8 @@
 
 import pathlib
 import re
+import subprocess
+import tempfile
 
 import yaml
 
@@ -16,10 +18,10 @@ SECONDS = 40  # until protocols have agreed
 def read(name, file, changes=None):
     """A file of an example; each of `changes` is a text that it has and what stands for it here."""
     text = (EXAMPLES / name / file).read_text()
-    for old, new in (changes or {}).items():
+    for old in changes or {}:
         assert old in text, f"{name}/{file} has no {old!r}"
-        text = text.replace(old, new)
-    return text
+    pattern = "|".join(re.escape(old) for old in sorted(changes or {}, key=len, reverse=True))
+    return re.sub(pattern, lambda found: changes[found[0]], text) if changes else text
 
 
 def part(text, name):
@@ -34,20 +36,47 @@ def without_fpm(text):
     return re.sub(r'zebra_options="[^"]*"|^fpm address .*$', "", text, flags=re.MULTILINE)
 
 
+class Program:
+    """A daemon that runs in the foreground and writes its log to its output."""
+
+    def __init__(self, netns, *command):
+        self.netns = netns
+        self._log = tempfile.NamedTemporaryFile(prefix="mr-log-")
+        self._process = netns.popen(*command, stdout=self._log, stderr=subprocess.STDOUT)
+
+    @property
+    def log(self):
+        return pathlib.Path(self._log.name).read_text(errors="replace")[-3000:]
+
+    def summary(self):
+        return f"{self.netns.name}\n{self.log}"
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(SECONDS)
+
+    def close(self):
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
 class Recipe:
     """A router that runs an example, and the namespace that its TAPs and daemons are in."""
 
-    def __init__(self, lab, name, file="millrace.yaml", router="router", netns=None):
+    def __init__(self, lab, name, file="millrace.yaml", changes=None, router="router", devices=None):
+        """`devices` are the lab's names of those interfaces that have others in the example."""
         self.lab, self.name = lab, name
-        example = yaml.safe_load(read(name, file))
+        example = yaml.safe_load(read(name, file, changes))
         self.config = lab.config(interfaces={})
         self.config.update({section: part for section, part in example.items() if section not in ("dataplane", "control")})
         for interface, settings in self.config["interfaces"].items():
             if "device" in settings:
-                settings["device"] = f"net_af_packet,iface={interface}"
+                settings["device"] = f"net_af_packet,iface={(devices or {}).get(interface, interface)}"
         self.daemons = None
         if "host" in self.config:
-            self.daemons = netns or lab.namespace("daemons")
+            self.daemons = lab.namespace(f"{router}-daemons")
             self.daemons.enable_ipv6()
             self.config["host"] = {"netns": self.daemons.name}
         self.made = []
@@ -67,6 +96,21 @@ class Recipe:
     def bird_at(self, netns, text):
         self.made.append(Bird(netns))
         return self.made[-1].start(text)
+
+    def exabgp_at(self, netns, file="exabgp.conf"):
+        return self._program_at(netns, "env", "exabgp.daemon.drop=false", "exabgp.api.cli=false", "exabgp", EXAMPLES / self.name / file)
+
+    def gobgp_at(self, netns, file="frr.conf"):
+        """GoBGP without a file: what it announces is said by the commands in the comments of `file`."""
+        program = self._program_at(netns, "gobgpd")
+        wait_for(lambda: netns.run("gobgp", "global", check=False).returncode == 0, SECONDS, lambda: f"gobgpd answers\n{program.log}")
+        for line in re.findall("^!   (gobgp .*)", read(self.name, file), flags=re.MULTILINE):
+            netns.run(*line.split())
+        return program
+
+    def _program_at(self, netns, *command):
+        self.made.append(Program(netns, *command))
+        return self.made[-1]
 
     def routes(self):
         """Prefix -> the owner and the interfaces that the route leads to, of the routes in use that daemons made."""

@@ -19,13 +19,13 @@ HERE, PEER = "10.1.0.1", "10.1.0.2"
 class Hosted:
     """A router whose interfaces have TAPs in a namespace of their own, and kernel hosts around it."""
 
-    def __init__(self, lab, interfaces=None, feeds=None, start=True):
+    def __init__(self, lab, interfaces=None, start=True):
         self.lab = lab
         self.daemons = lab.namespace("daemons")
         self.daemons.enable_ipv6()
         self.config = lab.config(interfaces=interfaces or {
             "left": {"addresses": [f"{HERE}/24", "2001:db8:1::1/64"], "host": True},
-            "right": {"addresses": ["10.2.0.1/24", "2001:db8:2::1/64"], "host": True}}, feeds=feeds)
+            "right": {"addresses": ["10.2.0.1/24", "2001:db8:2::1/64"], "host": True}})
         self.config["host"] = {"netns": self.daemons.name}
         self.router = lab.router(self.config, start=start)
 

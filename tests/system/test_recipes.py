@@ -235,3 +235,66 @@ def test_bird_leads_packets_by_the_kernels_table(lab, recipe):
     core.set_carrier(True)
     us.expect(wanted)
     inside.warm("198.18.0.1", "2001:db8:77::1")
+
+
+def test_three_routers_are_a_core_of_ospf_and_ibgp(lab, recipe):
+    numbers = (1, 2, 3)
+    hosts = {n: lab.host(f"lan{n}", f"10.1.{n}.7/24", f"10.1.{n}.1") for n in numbers}
+    for n in numbers:
+        ends = f"right{n}", f"left{n % 3 + 1}"
+        lab.router_netns.ip("link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
+        for end in ends:
+            lab.router_netns.run("ethtool", "-K", end, "tx", "off")
+            lab.router_netns.ip("link", "set", end, "up")
+    routers = {}
+    for n in numbers:
+        before = (n - 2) % 3 + 1
+        own = {"10.255.0.1": f"10.255.0.{n}", "10.0.1.1/30": f"10.0.{n}.1/30", "10.0.3.2/30": f"10.0.{before}.2/30",
+               "10.1.1.": f"10.1.{n}."}
+        one = routers[n] = recipe("ibgp-core", router=f"core{n}", changes=own,
+                                  devices={name: f"{name}{n}" for name in ("right", "left", "lan")})
+        one.daemons.add_address("lo", f"10.255.0.{n}/32")
+        swapped = {"10.255.0.1": f"10.255.0.{n}", f"10.255.0.{n}": "10.255.0.1"}
+        one.frr(changes={**swapped, "10.1.1.0": f"10.1.{n}.0", "hello-interval 2": "hello-interval 1", "connect 5": "connect 1"})
+
+    def lans(n):
+        return {prefix: route for prefix, route in routers[n].routes().items() if prefix.startswith("10.1.")}
+
+    def expect(wanted):
+        for n, routes in wanted.items():
+            wait_for(lambda n=n, routes=routes: lans(n) == routes, SECONDS, lambda n=n: f"{lans(n)}\n{routers[n].said()}")
+        for n in numbers:
+            hosts[n].warm(*(f"10.1.{other}.7" for other in numbers if other != n))
+
+    whole = {n: {f"10.1.{n % 3 + 1}.0/24": ("bgp", "right"), f"10.1.{(n - 2) % 3 + 1}.0/24": ("bgp", "left")} for n in numbers}
+    expect(whole)
+    lab.router_netns.ip("link", "set", "right1", "down")
+    expect({1: {"10.1.2.0/24": ("bgp", "left"), "10.1.3.0/24": ("bgp", "left")},
+            2: {"10.1.1.0/24": ("bgp", "right"), "10.1.3.0/24": ("bgp", "right")}, 3: whole[3]})
+    lab.router_netns.ip("link", "set", "right1", "up")
+    expect(whole)
+
+
+def test_gobgp_and_exabgp_announce_a_service_from_two_hosts(lab, recipe):
+    inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1")
+    services = [f"198.18.0.{n}" for n in range(1, 25)]
+    of_exabgp = speaker(lab, "srva", "192.0.2.2/30", lo=[*services, "198.51.100.1"])
+    of_gobgp = speaker(lab, "srvb", "192.0.2.6/30", lo=[*services, "198.51.100.2"])
+    for host, gateway in ((of_exabgp, "192.0.2.1"), (of_gobgp, "192.0.2.5")):
+        host.netns.ip("route", "add", "default", "via", gateway)
+    us = recipe("gobgp-exabgp")
+    us.frr(changes={"timers bgp 3 9": "timers bgp 1 3", "timers connect 5": "timers connect 1"})
+    exabgp = us.exabgp_at(of_exabgp.netns)
+    us.gobgp_at(of_gobgp.netns)
+    both = {"198.18.0.0/24": ("bgp", "srva", "srvb"), "198.51.100.1/32": ("bgp", "srva"), "198.51.100.2/32": ("bgp", "srvb")}
+    us.expect(both)
+    inside.warm(*services, "198.51.100.1", "198.51.100.2")
+    assert echoes(of_exabgp) > 0 and echoes(of_gobgp) > 0, "flows take both"
+    exabgp.stop()
+    us.expect({"198.18.0.0/24": ("bgp", "srvb"), "198.51.100.2/32": ("bgp", "srvb")})
+    inside.warm(*services)
+    us.exabgp_at(of_exabgp.netns)
+    us.expect(both)
+    of_gobgp.set_carrier(False)
+    us.expect({"198.18.0.0/24": ("bgp", "srva"), "198.51.100.1/32": ("bgp", "srva")})
+    inside.warm(*services)
