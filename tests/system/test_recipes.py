@@ -71,6 +71,27 @@ def stub(netns, name, *addresses):
         netns.add_address(name, address)
 
 
+def switch(lab, name):
+    """A link of the router that several namespaces share."""
+    host = lab.host(name)
+    host.netns.ip("link", "add", "all", "type", "bridge")
+    host.netns.ip("link", "set", "all", "up")
+    host.netns.ip("link", "set", "eth0", "master", "all")
+    return host.netns
+
+
+def join(shared, netns, device, *addresses):
+    """A port of a switch, with its other end in `netns`."""
+    port = netns.name.rsplit("-", 1)[-1]
+    shared.ip("link", "add", port, "type", "veth", "peer", "name", device, "netns", netns.name)
+    shared.ip("link", "set", port, "master", "all", "up")
+    netns.ip("link", "set", device, "up")
+    netns.run("ethtool", "-K", device, "tx", "off")
+    netns.enable_ipv6(keep_addr_on_down=1)
+    for address in addresses:
+        netns.add_address(device, address)
+
+
 def silence(host, silent):
     """Its frames go nowhere, and its link stays up."""
     host.run("tc", "qdisc", *(["replace", "dev", "eth0", "root", "pfifo", "limit", 0] if silent else ["del", "dev", "eth0", "root"]))
@@ -298,3 +319,136 @@ def test_gobgp_and_exabgp_announce_a_service_from_two_hosts(lab, recipe):
     of_gobgp.set_carrier(False)
     us.expect({"198.18.0.0/24": ("bgp", "srva"), "198.51.100.1/32": ("bgp", "srva")})
     inside.warm(*services)
+
+
+MEMBER_WITH_FRR = """
+! bgpd=yes
+router bgp 64503
+ bgp router-id 192.0.2.3
+ no bgp ebgp-requires-policy
+ no bgp enforce-first-as
+ no bgp network import-check
+ timers bgp 1 3
+ neighbor 192.0.2.250 remote-as 64555
+ neighbor 192.0.2.250 timers connect 1
+ neighbor 2001:db8:ff::250 remote-as 64555
+ neighbor 2001:db8:ff::250 timers connect 1
+ address-family ipv4 unicast
+  network 198.18.3.0/24
+  network 198.18.3.128/25
+  no neighbor 2001:db8:ff::250 activate
+ exit-address-family
+ address-family ipv6 unicast
+  network 2001:db8:77::/48
+  neighbor 2001:db8:ff::250 activate
+ exit-address-family
+exit
+"""
+TO_ROUTE_SERVER = """
+protocol bgp from quick {
+  local as 64502;
+  neighbor 192.0.2.250 as 64555;
+  ipv4 { import all; export where net = 198.18.2.0/24; };
+}
+"""
+
+
+def test_a_member_of_an_exchange_peers_in_private_too(lab, recipe):
+    inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
+    exchange = switch(lab, "ix")
+    exchange.enable_ipv6(keep_addr_on_down=1)
+    for address in ("192.0.2.250/24", "2001:db8:ff::250/64"):
+        exchange.add_address("all", address)
+    private = speaker(lab, "private", "198.51.100.2/30", lo=["198.18.2.1/32"])
+    join(exchange, private.netns, "ix", "192.0.2.2/24")
+    third = lab.namespace("third")
+    join(exchange, third, "ix", "192.0.2.3/24", "2001:db8:ff::3/64")
+    stub(third, "net", "198.18.3.1/24", "2001:db8:77::1/48")
+
+    us = recipe("internet-exchange")
+    frr = us.frr(changes={"timers bgp 3 9": "timers bgp 1 3", "timers connect 5": "timers connect 1"})
+    quick = {"connect retry time 5;": "connect retry time 1; connect delay time 1; error wait time 1, 1;"}
+    server = us.bird_at(exchange, read("internet-exchange", "route-server.conf", quick))
+    us.frr_at(third, MEMBER_WITH_FRR)
+
+    def announce(*more):
+        """Of the second member: what is announced in private, more than to the route server."""
+        return neighbor("192.0.2.2", [(64502, "198.51.100.1", 64500)], ["198.18.2.0/24", *more]) + TO_ROUTE_SERVER
+
+    refused = ("0.0.0.0/0", "203.0.113.128/25", "198.18.2.128/25")
+    second = us.bird_at(private.netns, announce(*refused))
+    of_third = {"198.18.3.0/24": ("bgp", "ix"), "2001:db8:77::/48": ("bgp", "ix")}
+    whole = {"198.18.2.0/24": ("bgp", "private"), **of_third}
+    us.expect(whole)
+    inside.warm("198.18.2.1", "198.18.3.1", "2001:db8:77::1")
+
+    # More prefixes than agreed end the private peering; the exchange leads to the member as well.
+    second.configure(announce(*(f"198.19.{n}.0/24" for n in range(11))))
+    us.expect({"198.18.2.0/24": ("bgp", "ix"), **of_third})
+    inside.warm("198.18.2.1")
+    second.configure(announce(*refused))
+    frr.show("clear bgp 198.51.100.2")
+    us.expect(whole)
+    server.stop()
+    us.expect({"198.18.2.0/24": ("bgp", "private")})
+    inside.warm("198.18.2.1")
+
+
+NODE_WITH_FRR = """
+! bgpd=yes
+router bgp 64512
+ bgp router-id 192.0.2.12
+ no bgp ebgp-requires-policy
+ no bgp network import-check
+ timers bgp 1 3
+ neighbor 192.0.2.1 remote-as 64500
+ neighbor 192.0.2.1 timers connect 1
+ address-family ipv4 unicast
+  network 10.244.2.0/24
+  network 198.51.100.10/32
+ exit-address-family
+exit
+"""
+
+
+def test_nodes_of_a_cluster_share_a_service_and_one_dies(lab, recipe):
+    inside = lab.host("lan", "203.0.113.2/24", "203.0.113.1")
+    clients = [f"203.0.113.{n}" for n in range(2, 26)]
+    for client in clients[1:]:
+        inside.netns.add_address("eth0", f"{client}/24")
+    shared = switch(lab, "nodes")
+    nodes = [lab.namespace("node1"), lab.namespace("node2")]
+    for number, node in enumerate(nodes, 1):
+        join(shared, node, "eth0", f"192.0.2.{10 + number}/24")
+        stub(node, "pods", f"10.244.{number}.1/24")
+        node.add_address("lo", "198.51.100.10/32")
+    rack = recipe("kubernetes")
+    rack.frr(changes={"timers bgp 3 9": "timers bgp 1 3"})
+    rack.bird_at(nodes[0], read("kubernetes", "bird.conf", {"connect retry time 5;": "connect retry time 1; connect delay time 1;"}))
+    rack.frr_at(nodes[1], NODE_WITH_FRR)
+
+    def served():
+        """Which nodes answer for the service; every client has an answer."""
+        before = [echoes(node) for node in nodes]
+        for client in clients:
+            wait_for(lambda client=client: inside.ping("198.51.100.10", "-I", client, count=1, deadline=2).received, 10,
+                     f"an answer for {client}")
+        return [echoes(node) > had for node, had in zip(nodes, before)]
+
+    def routes():
+        return {prefix: sorted(hop["address"] for route in rack.router.get(f"/v1/routes?source=fpm&prefix={prefix}")["routes"]
+                               for hop in route["via"]) for prefix in rack.routes()}
+
+    def expect(wanted):
+        wait_for(lambda: routes() == wanted, SECONDS, lambda: f"{wanted}; there are {routes()}\n{rack.said()}")
+
+    both = {"10.244.1.0/24": ["192.0.2.11"], "10.244.2.0/24": ["192.0.2.12"], "198.51.100.10/32": ["192.0.2.11", "192.0.2.12"]}
+    expect(both)
+    inside.warm("10.244.1.1", "10.244.2.1")
+    assert served() == [True, True]
+    silence(nodes[0], True)
+    expect({"10.244.2.0/24": ["192.0.2.12"], "198.51.100.10/32": ["192.0.2.12"]})
+    assert served() == [False, True]
+    silence(nodes[0], False)
+    expect(both)
+    assert served() == [True, True]
