@@ -74,9 +74,9 @@ def stub(netns, name, *addresses):
 def switch(lab, name):
     """A link of the router that several namespaces share."""
     host = lab.host(name)
-    host.netns.ip("link", "add", "all", "type", "bridge")
-    host.netns.ip("link", "set", "all", "up")
-    host.netns.ip("link", "set", "eth0", "master", "all")
+    host.netns.ip("link", "add", "switch", "type", "bridge")
+    host.netns.ip("link", "set", "switch", "up")
+    host.netns.ip("link", "set", "eth0", "master", "switch")
     return host.netns
 
 
@@ -84,7 +84,7 @@ def join(shared, netns, device, *addresses):
     """A port of a switch, with its other end in `netns`."""
     port = netns.name.rsplit("-", 1)[-1]
     shared.ip("link", "add", port, "type", "veth", "peer", "name", device, "netns", netns.name)
-    shared.ip("link", "set", port, "master", "all", "up")
+    shared.ip("link", "set", port, "master", "switch", "up")
     netns.ip("link", "set", device, "up")
     netns.run("ethtool", "-K", device, "tx", "off")
     netns.enable_ipv6(keep_addr_on_down=1)
@@ -358,7 +358,7 @@ def test_a_member_of_an_exchange_peers_in_private_too(lab, recipe):
     exchange = switch(lab, "ix")
     exchange.enable_ipv6(keep_addr_on_down=1)
     for address in ("192.0.2.250/24", "2001:db8:ff::250/64"):
-        exchange.add_address("all", address)
+        exchange.add_address("switch", address)
     private = speaker(lab, "private", "198.51.100.2/30", lo=["198.18.2.1/32"])
     join(exchange, private.netns, "ix", "192.0.2.2/24")
     third = lab.namespace("third")
