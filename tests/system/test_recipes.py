@@ -326,7 +326,6 @@ MEMBER_WITH_FRR = """
 router bgp 64503
  bgp router-id 192.0.2.3
  no bgp ebgp-requires-policy
- no bgp enforce-first-as
  no bgp network import-check
  timers bgp 1 3
  neighbor 192.0.2.250 remote-as 64555
@@ -377,20 +376,21 @@ def test_a_member_of_an_exchange_peers_in_private_too(lab, recipe):
 
     refused = ("0.0.0.0/0", "203.0.113.128/25", "198.18.2.128/25")
     second = us.bird_at(private.netns, announce(*refused))
+    own = {"2001:db8:1::/48": ("static",)}
     of_third = {"198.18.3.0/24": ("bgp", "ix"), "2001:db8:77::/48": ("bgp", "ix")}
-    whole = {"198.18.2.0/24": ("bgp", "private"), **of_third}
+    whole = {"198.18.2.0/24": ("bgp", "private"), **of_third, **own}
     us.expect(whole)
     inside.warm("198.18.2.1", "198.18.3.1", "2001:db8:77::1")
 
     # More prefixes than agreed end the private peering; the exchange leads to the member as well.
     second.configure(announce(*(f"198.19.{n}.0/24" for n in range(11))))
-    us.expect({"198.18.2.0/24": ("bgp", "ix"), **of_third})
+    us.expect({"198.18.2.0/24": ("bgp", "ix"), **of_third, **own})
     inside.warm("198.18.2.1")
     second.configure(announce(*refused))
     frr.show("clear bgp 198.51.100.2")
     us.expect(whole)
     server.stop()
-    us.expect({"198.18.2.0/24": ("bgp", "private")})
+    us.expect({"198.18.2.0/24": ("bgp", "private"), **own})
     inside.warm("198.18.2.1")
 
 
