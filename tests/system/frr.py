@@ -87,7 +87,8 @@ class Frr:
     def summary(self):
         """What it says of its neighbours and routes, for failures."""
         of_daemon = {"bgpd": "show bgp summary", "ospfd": "show ip ospf neighbor", "ospf6d": "show ipv6 ospf6 neighbor",
-                     "isisd": "show isis neighbor", "ripd": "show ip rip", "ripngd": "show ipv6 ripng", "eigrpd": "show ip eigrp neighbor", "bfdd": "show bfd peers brief"}
+                     "isisd": "show isis neighbor", "ripd": "show ip rip", "ripngd": "show ipv6 ripng",
+                     "eigrpd": "show ip eigrp neighbor", "bfdd": "show bfd peers brief"}
         commands = [command for name, command in of_daemon.items() if name in self._processes]
         return self.netns.name + "\n" + "".join(self.show(each) for each in [*commands, "show ip route", "show ipv6 route"])
 

@@ -69,7 +69,7 @@ class Recipe:
         """`devices` are the lab's names of those interfaces that have others in the example."""
         self.lab, self.name = lab, name
         example = yaml.safe_load(read(name, file, changes))
-        self.config = lab.config(interfaces={})
+        self.config = lab.config(interfaces={}, dataplane={"memory": "128M"})
         self.config.update({section: part for section, part in example.items() if section not in ("dataplane", "control")})
         for interface, settings in self.config["interfaces"].items():
             if "device" in settings:
@@ -98,12 +98,14 @@ class Recipe:
         return self.made[-1].start(text)
 
     def exabgp_at(self, netns, file="exabgp.conf"):
-        return self._program_at(netns, "env", "exabgp.daemon.drop=false", "exabgp.api.cli=false", "exabgp", EXAMPLES / self.name / file)
+        settings = "exabgp.daemon.drop=false", "exabgp.api.cli=false"
+        return self._program_at(netns, "env", *settings, "exabgp", EXAMPLES / self.name / file)
 
     def gobgp_at(self, netns, file="frr.conf"):
         """GoBGP without a file: what it announces is said by the commands in the comments of `file`."""
         program = self._program_at(netns, "gobgpd")
-        wait_for(lambda: netns.run("gobgp", "global", check=False).returncode == 0, SECONDS, lambda: f"gobgpd answers\n{program.log}")
+        wait_for(lambda: netns.run("gobgp", "global", check=False).returncode == 0, SECONDS,
+                 lambda: f"gobgpd answers\n{program.log}")
         for line in re.findall("^!   (gobgp .*)", read(self.name, file), flags=re.MULTILINE):
             netns.run(*line.split())
         return program

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from basics import wait_for
-from recipes import SECONDS, Recipe, part, read, without_fpm
+from basics import DAEMON, sh, wait_for
+from recipes import EXAMPLES, SECONDS, Recipe, part, read, without_fpm
 
 
 @pytest.fixture
@@ -94,7 +94,8 @@ def join(shared, netns, device, *addresses):
 
 def silence(host, silent):
     """Its frames go nowhere, and its link stays up."""
-    host.run("tc", "qdisc", *(["replace", "dev", "eth0", "root", "pfifo", "limit", 0] if silent else ["del", "dev", "eth0", "root"]))
+    words = ["replace", "dev", "eth0", "root", "pfifo", "limit", 0] if silent else ["del", "dev", "eth0", "root"]
+    host.run("tc", "qdisc", *words)
 
 
 def echoes(host):
@@ -103,16 +104,21 @@ def echoes(host):
     return int(values[names.index("InEchos")])
 
 
+@pytest.mark.parametrize("name", sorted(folder.name for folder in EXAMPLES.iterdir()))
+def test_an_example_is_valid_as_it_is(name):
+    assert sh(DAEMON, "--check", EXAMPLES / name / "millrace.yaml").stdout.strip().endswith(": valid")
+
+
 def test_an_edge_takes_both_upstreams_and_goes_on_by_one(lab, recipe):
     inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
     everywhere = [f"198.18.0.{n}" for n in range(1, 25)]
     ups = [speaker(lab, name, address, ipv6, (*everywhere, "2001:db8:ffff::1"))
            for name, address, ipv6 in (("upa", "192.0.2.2/30", "2001:db8:a::2/64"), ("upb", "192.0.2.6/30", "2001:db8:b::2/64"))]
     edge = recipe("ebgp-edge")
-    for up, (number, gateway, gateway6) in zip(ups, ((64501, "192.0.2.1", "2001:db8:a::1"), (64502, "192.0.2.5", "2001:db8:b::1"))):
-        of_one = (f"100.{number - 64501 + 64}.0.0/16",)
+    for up, number, gateway, gateway6, own in ((ups[0], 64501, "192.0.2.1", "2001:db8:a::1", "100.64.0.0/16"),
+                                               (ups[1], 64502, "192.0.2.5", "2001:db8:b::1", "100.65.0.0/16")):
         edge.bird_at(up.netns, neighbor(up.address, ((number, gateway, 64500), (number, gateway6, 64500)),
-                                        ("0.0.0.0/0", "198.18.0.0/15", "203.0.113.128/25", *of_one), ("::/0",)))
+                                        ("0.0.0.0/0", "198.18.0.0/15", "203.0.113.128/25", own), ("::/0",)))
     edge.frr(changes={"timers bgp 3 9": "timers bgp 1 3", "timers connect 5": "timers connect 1"})
     both = {"0.0.0.0/0": ("bgp", "upa", "upb"), "198.18.0.0/15": ("bgp", "upa", "upb"), "::/0": ("bgp", "upa", "upb"),
             "100.64.0.0/16": ("bgp", "upa"), "100.65.0.0/16": ("bgp", "upb")}
@@ -132,15 +138,16 @@ RIP_OF_TWO = {"2001:db8:77::/64": "ripng", "198.18.0.0/24": "rip"}
 
 
 @pytest.mark.parametrize("protocol, changes, owners", [
-    ("OSPF", {}, {"198.18.0.0/24": "ospf", "2001:db8:77::/64": "ospf"}),
-    ("IS-IS", {}, {"198.18.0.0/24": "isis", "2001:db8:77::/64": "isis"}),
+    ("OSPF", {"hello-interval 2": "hello-interval 1"}, {"198.18.0.0/24": "ospf", "2001:db8:77::/64": "ospf"}),
+    ("IS-IS", {"hello-interval 2": "hello-interval 1"}, {"198.18.0.0/24": "isis", "2001:db8:77::/64": "isis"}),
     ("RIP", {}, RIP_OF_TWO),
     ("RIP", {"version 2": "version 1"}, RIP_OF_TWO),
     ("EIGRP", {}, {"198.18.0.0/24": "eigrp"})], ids=["ospf", "isis", "rip", "ripv1", "eigrp"])
 def test_an_igp_leads_by_the_better_link(lab, recipe, protocol, changes, owners):
     """Both neighbours, plain FRR by the same example, have the network 198.18.0.0/24."""
     inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
-    cores = [speaker(lab, "core0", "192.0.2.2/24", "2001:db8:a::2/64"), speaker(lab, "core1", "198.51.100.2/24", "2001:db8:b::2/64")]
+    cores = [speaker(lab, "core0", "192.0.2.2/24", "2001:db8:a::2/64"),
+             speaker(lab, "core1", "198.51.100.2/24", "2001:db8:b::2/64")]
     us = recipe("igp")
     for number, core in enumerate(cores, 2):
         stub(core.netns, "net", "198.18.0.1/24", "2001:db8:77::1/64")
@@ -424,7 +431,8 @@ def test_nodes_of_a_cluster_share_a_service_and_one_dies(lab, recipe):
         node.add_address("lo", "198.51.100.10/32")
     rack = recipe("kubernetes")
     rack.frr(changes={"timers bgp 3 9": "timers bgp 1 3"})
-    rack.bird_at(nodes[0], read("kubernetes", "bird.conf", {"connect retry time 5;": "connect retry time 1; connect delay time 1;"}))
+    quick = {"connect retry time 5;": "connect retry time 1; connect delay time 1;"}
+    rack.bird_at(nodes[0], read("kubernetes", "bird.conf", quick))
     rack.frr_at(nodes[1], NODE_WITH_FRR)
 
     def served():
