@@ -14,7 +14,7 @@ packages=(
   clang clang-format clang-tidy libclang-rt-dev
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux
-  systemd libcap2-bin frr bird2
+  systemd libcap2-bin frr bird2 gobgpd exabgp keepalived
   python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
 )
 
@@ -57,6 +57,9 @@ install_packages() {
   [[ -d /run/systemd/system ]] || return 0
   [[ " ${missing[*]} " != *" frr "* ]] || systemctl -q disable --now frr
   [[ " ${missing[*]} " != *" bird2 "* ]] || systemctl -q disable --now bird
+  [[ " ${missing[*]} " != *" gobgpd "* ]] || systemctl -q disable --now gobgpd
+  [[ " ${missing[*]} " != *" exabgp "* ]] || systemctl -q disable --now exabgp
+  [[ " ${missing[*]} " != *" keepalived "* ]] || systemctl -q disable --now keepalived
 }
 
 # No service of a package starts while it is installed, unless this machine has a policy of its own.

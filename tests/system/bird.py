@@ -44,6 +44,10 @@ class Bird:
     def show(self, *words):
         return sh("birdc", "-r", "-s", self._socket, "show", *words).stdout
 
+    def summary(self):
+        """What it says of its neighbours and routes, for failures."""
+        return self.netns.name + "\n" + self.show("protocols") + self.show("route")
+
     def configure(self, config):
         """Its routes change as far as the configuration does."""
         self._file.write_text(config)

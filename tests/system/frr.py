@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,18 @@ class Frr:
             self.configure(*config.splitlines())
         return self
 
+    def start_by(self, text):
+        """By a whole frr.conf, as `vtysh -b` takes it. Its comments say what /etc/frr/daemons has."""
+        options = re.search(r'zebra_options="([^"]*)"', text)
+        (self.directory / "vtysh.conf").write_text("service integrated-vtysh-config\n")
+        self._start("zebra", *(options.group(1).split() if options else []))
+        for name in re.findall(r"(\w+)=yes", text):
+            self._start(name)
+        (self.directory / "frr.conf").write_text(text)
+        said = self._vtysh("-b").stdout
+        assert "%" not in said and "rror" not in said, said
+        return self
+
     def _start(self, name, *options):
         file = self.directory / f"{name}.conf"
         file.touch()
@@ -70,6 +83,14 @@ class Frr:
         words = [word for line in ("configure terminal", *lines) for word in ("-c", line)]
         said = self._vtysh(*words).stdout
         assert "%" not in said, f"{lines}: {said}"
+
+    def summary(self):
+        """What it says of its neighbours and routes, for failures."""
+        of_daemon = {"bgpd": "show bgp summary", "ospfd": "show ip ospf neighbor", "ospf6d": "show ipv6 ospf6 neighbor",
+                     "isisd": "show isis neighbor", "ripd": "show ip rip", "ripngd": "show ipv6 ripng",
+                     "eigrpd": "show ip eigrp neighbor", "bfdd": "show bfd peers brief"}
+        commands = [command for name, command in of_daemon.items() if name in self._processes]
+        return self.netns.name + "\n" + "".join(self.show(each) for each in [*commands, "show ip route", "show ipv6 route"])
 
     def stop(self, name, number=signal.SIGTERM):
         """Its routes may go with it."""

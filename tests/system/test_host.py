@@ -1,4 +1,6 @@
-"""Interfaces as daemons see them: TAPs in a namespace, what goes to them and comes from them, and real daemons on them."""
+"""Interfaces as daemons see them: TAPs in a namespace, what goes to them and comes from them.
+
+Real daemons on them: test_recipes.py."""
 
 import json
 import socket
@@ -9,8 +11,6 @@ import pytest
 from scapy.all import ARP, ICMP, IP, LLC, TCP, UDP, Dot3, Ether, IPv6, Raw
 
 from basics import wait_for
-from bird import Bird
-from frr import Frr
 
 SECONDS = 20  # until a change has come all the way
 HERE, PEER = "10.1.0.1", "10.1.0.2"
@@ -19,13 +19,13 @@ HERE, PEER = "10.1.0.1", "10.1.0.2"
 class Hosted:
     """A router whose interfaces have TAPs in a namespace of their own, and kernel hosts around it."""
 
-    def __init__(self, lab, interfaces=None, feeds=None, start=True):
+    def __init__(self, lab, interfaces=None, start=True):
         self.lab = lab
         self.daemons = lab.namespace("daemons")
         self.daemons.enable_ipv6()
         self.config = lab.config(interfaces=interfaces or {
             "left": {"addresses": [f"{HERE}/24", "2001:db8:1::1/64"], "host": True},
-            "right": {"addresses": ["10.2.0.1/24", "2001:db8:2::1/64"], "host": True}}, feeds=feeds)
+            "right": {"addresses": ["10.2.0.1/24", "2001:db8:2::1/64"], "host": True}})
         self.config["host"] = {"netns": self.daemons.name}
         self.router = lab.router(self.config, start=start)
 
@@ -244,125 +244,3 @@ def test_addresses_that_daemons_put_on_a_tap_are_the_routers(wired):
     wired.config["interfaces"]["left"]["addresses"] = ["10.1.0.9/24"]
     wired.router.apply(wired.config)
     assert {one for one in wired.addresses("left") if ":" not in one} == {"10.1.0.9/24", "10.1.0.50/32"}
-
-
-@pytest.fixture
-def daemons():
-    made = []
-    yield made
-    for each in made:
-        each.close()
-
-
-def test_ospf_and_bgp_of_unmodified_frr_lead_packets(lab, daemons):
-    left = lab.host("left", f"{PEER}/24", HERE)
-    right = lab.host("right", "10.2.0.2/24")
-    right.netns.ip("address", "add", "203.0.113.7/32", "dev", "lo")
-    right.netns.ip("address", "add", "198.18.7.7/32", "dev", "lo")
-    right.netns.ip("route", "add", "10.1.0.0/24", "via", "10.2.0.1")
-    hosted = Hosted(lab, feeds={"fpm": {}})
-    ours = Frr(hosted.daemons, fpm=("127.0.0.1", 2620))
-    theirs = Frr(right.netns)
-    daemons += [ours, theirs]
-    ours.start("zebra", "ospfd", "bgpd", config="""router ospf
-network 10.2.0.0/24 area 0
-exit
-interface right
-ip ospf hello-interval 1
-ip ospf dead-interval 4
-exit
-router bgp 65001
-bgp router-id 10.2.0.1
-no bgp ebgp-requires-policy
-neighbor 10.2.0.2 remote-as 65002
-neighbor 10.2.0.2 timers 1 3""")
-    theirs.start("zebra", "ospfd", "bgpd", config="""router ospf
-network 10.2.0.0/24 area 0
-network 203.0.113.7/32 area 0
-exit
-interface eth0
-ip ospf hello-interval 1
-ip ospf dead-interval 4
-exit
-router bgp 65002
-bgp router-id 10.2.0.2
-no bgp ebgp-requires-policy
-neighbor 10.2.0.1 remote-as 65001
-neighbor 10.2.0.1 timers 1 3
-address-family ipv4 unicast
-network 198.18.7.7/32""")
-
-    def routes():
-        return {route["prefix"]: route["owner"] for route in hosted.router.get("/v1/routes?source=fpm&limit=1000")["routes"]}
-
-    wait_for(lambda: routes() == {"203.0.113.7/32": "ospf", "198.18.7.7/32": "bgp"}, 60,
-             lambda: f"both routes; there are {routes()}\n{ours.show('show ip ospf neighbor')}{ours.show('show bgp summary')}")
-    left.warm("203.0.113.7", "198.18.7.7")
-    right.set_carrier(False)
-    wait_for(lambda: routes() == {}, SECONDS, lambda: f"none; there are {routes()}")
-
-
-def test_ospfv3_routes_lead_by_link_local_gateways(lab, daemons):
-    left = lab.host("left", ipv6="2001:db8:1::2/64", gateway6="2001:db8:1::1")
-    right = lab.host("right", ipv6="2001:db8:2::2/64", gateway6="2001:db8:2::1")
-    right.netns.add_address("lo", "2001:db8:77::1/128")
-    hosted = Hosted(lab, feeds={"fpm": {}})
-    ours = Frr(hosted.daemons, fpm=("127.0.0.1", 2620))
-    theirs = Frr(right.netns)
-    daemons += [ours, theirs]
-    for each, interfaces, router_id in ((ours, ("right",), "10.2.0.1"), (theirs, ("eth0", "lo"), "10.2.0.2")):
-        lines = [f"router ospf6\nospf6 router-id {router_id}\nexit"]
-        lines += [f"interface {name}\nipv6 ospf6 area 0.0.0.0\nipv6 ospf6 hello-interval 1\nipv6 ospf6 dead-interval 4\nexit"
-                  for name in interfaces]
-        each.start("zebra", "ospf6d", config="\n".join(lines))
-
-    def route():
-        return [hop for one in hosted.router.get("/v1/routes?source=fpm&limit=10")["routes"]
-                if one["prefix"] == "2001:db8:77::1/128" for hop in one["via"]]
-
-    wait_for(route, 60, lambda: f"the route\n{ours.show('show ipv6 ospf6 neighbor')}{ours.show('show ipv6 route')}")
-    (hop,) = route()
-    assert hop["address"].startswith("fe80::") and hop["interface"] == "right"
-    left.warm("2001:db8:77::1")
-
-
-def ospf_of_bird(router_id, interface, routes):
-    """OSPFv2 and OSPFv3 that announce `routes`."""
-    of_each = f"area 0 {{ interface \"{interface}\" {{ hello 1; dead 4; type ptp; }}; }}; ecmp on;"
-    return f"""
-router id {router_id};
-protocol device {{ scan time 1; }}
-protocol kernel {{ ipv4 {{ export where source != RTS_DEVICE; }}; }}
-protocol kernel {{ ipv6 {{ export where source != RTS_DEVICE; }}; }}
-{routes}
-protocol ospf v2 {{ ipv4 {{ import all; export where source ~ [RTS_STATIC, RTS_DEVICE]; }}; {of_each} }}
-protocol ospf v3 {{ ipv6 {{ import all; export where source ~ [RTS_STATIC, RTS_DEVICE]; }}; {of_each} }}
-"""
-
-
-def test_bird_on_taps_leads_packets_by_the_kernels_table(lab, daemons):
-    left = lab.host("left", f"{PEER}/24", HERE, ipv6="2001:db8:1::2/64", gateway6="2001:db8:1::1")
-    right = lab.host("right", "10.2.0.2/24", ipv6="2001:db8:2::2/64")
-    right.netns.add_address("lo", "203.0.113.7/32")
-    right.netns.add_address("lo", "2001:db8:77::1/128")
-    hosted = Hosted(lab, feeds={"netlink": {}})
-    ours, theirs = Bird(hosted.daemons), Bird(right.netns)
-    daemons += [ours, theirs]
-    ours.start(ospf_of_bird("10.2.0.1", "right", 'protocol direct { ipv4; ipv6; interface "left"; }'))
-    theirs.start(ospf_of_bird("10.2.0.2", "eth0", """
-protocol static { ipv4; route 203.0.113.0/24 blackhole; }
-protocol static { ipv6; route 2001:db8:77::/48 blackhole; }"""))
-
-    def routes():
-        return {route["prefix"]: [(hop["address"][:4], hop["interface"]) for hop in route["via"]]
-                for route in hosted.router.get("/v1/routes?source=netlink&limit=1000")["routes"]}
-
-    # Those of IPv6 have link-local gateways, and the TAP says on which interface.
-    wanted = {"203.0.113.0/24": [("10.2", "right")], "2001:db8:77::/48": [("fe80", "right")]}
-    wait_for(lambda: routes() == wanted, 60, lambda: f"{wanted}; there are {routes()}\n{ours.show('route')}{ours.log}")
-    left.warm("203.0.113.7", "2001:db8:77::1")
-    right.set_carrier(False)
-    wait_for(lambda: routes() == {}, SECONDS, lambda: f"none; there are {routes()}")
-    right.set_carrier(True)
-    wait_for(lambda: routes() == wanted, 60, lambda: f"{wanted}; there are {routes()}")
-    left.warm("203.0.113.7", "2001:db8:77::1")
