@@ -14,6 +14,7 @@ from basics import sh, wait_for
 DAEMONS = pathlib.Path("/usr/lib/frr")
 START_SECONDS = 30
 STOP_SECONDS = 20
+NETLINK_BYTES = 90_000_000  # as Debian's package has it
 
 
 class Frr:
@@ -32,7 +33,7 @@ class Frr:
         connect = f"fpm address {self.fpm[0]} port {self.fpm[1]}\n" if self.fpm else ""
         (self.directory / "zebra.conf").write_text(connect)
         if "zebra" not in self._processes:
-            self._start("zebra", *(["-M", "dplane_fpm_nl"] if self.fpm else []))
+            self._start("zebra", "-s", NETLINK_BYTES, *(["-M", "dplane_fpm_nl"] if self.fpm else []))
         for name in names:
             self._start(name)
         if config:
