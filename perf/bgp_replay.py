@@ -178,13 +178,32 @@ def changes_of(message):
     return withdrawn, announced + _prefixes(body[nlri_at:], 1, "NLRI")
 
 
-def apply(messages, prefixes=()):
-    """The set of prefixes that is there after these UPDATEs, from one neighbour, were added to what was there."""
+def _names_as_zero(message, as4):
+    """Whether AS 0 is in the AS_PATH: what is announced counts as withdrawn then (RFC 7607)."""
+    withdrawn_bytes = struct.unpack_from("!H", message, HEADER_BYTES)[0]
+    begin = HEADER_BYTES + 4 + withdrawn_bytes
+    length = struct.unpack_from("!H", message, begin - 2)[0]
+    size = 4 if as4 else 2
+    for kind, path in _attributes(message[begin:begin + length]):
+        at = 0
+        while kind == 2 and at + 2 <= len(path):
+            end = at + 2 + path[at + 1] * size
+            if any(path[i:i + size] == bytes(size) for i in range(at + 2, end, size)):
+                return True
+            at = end
+    return False
+
+
+def apply(messages, prefixes=(), as4=True):
+    """The prefixes that a daemon has after these UPDATEs, all from one neighbour, were added to what was there."""
     now = set(prefixes)
     for message in messages:
         withdrawn, announced = changes_of(message)
         now.difference_update(withdrawn)
-        now.update(announced)
+        if announced and _names_as_zero(message, as4):
+            now.difference_update(announced)
+        else:
+            now.update(announced)
     return now
 
 

@@ -7,6 +7,8 @@ The namespaces, FRR and the router are those of the system tests (tests/system);
 packets may go through it meanwhile. Next hops are static neighbours on `out`.
 """
 
+import pathlib
+import re
 import socket
 
 import bgp_replay
@@ -17,7 +19,7 @@ from frr import Frr
 ROUTER, DAEMONS = "10.254.1.1", "10.254.1.2"  # the link for FPM
 BGPD, SPEAKER = "10.254.2.1", "10.254.2.2"
 PORT, READER_PORT = 2620, 2621
-OWN_AS, PEER_AS = 64999, 64512  # neither is in a recorded path
+OWN_AS, PEER_AS = 4_200_000_999, 64512  # the former is in no recorded path: it would be a loop
 INSIDE = "10.254.0.1/24"
 OUT4, OUT6 = subjects.Millrace.OUT, "2001:db8:ff:1::1/64"
 STEADY, OF_FEED = "198.18.0.0/24", "198.18.1.0/24"  # the router's own static route; a route of the feed that stays
@@ -102,6 +104,20 @@ neighbor {SPEAKER} activate
         """How many prefixes bgpd has of the speaker, of both families."""
         families = self.frr.show_json("show bgp summary")
         return sum(family["peers"].get(SPEAKER, {}).get("pfxRcd", 0) for family in families.values() if "peers" in family)
+
+    def fib_of_zebra(self):
+        """How many routes of BGP zebra forwards by."""
+        families = [self.frr.show_json(f"show {family} route summary")["routes"] for family in ("ip", "ipv6")]
+        return sum(kind["fib"] for kinds in families for kind in kinds if kind["type"] in ("ebgp", "bgp"))
+
+    def of_kernel(self):
+        """How many IPv4 prefixes the kernel of FRR's namespace has, its own included: main and local share a trie."""
+        text = pathlib.Path(f"/proc/{self.frr.pid('zebra')}/net/fib_triestat").read_text()
+        return int(re.search(r"Prefixes:\s+(\d+)", text).group(1))
+
+    def say_fpm_to(self, port):
+        """zebra connects there anew, and says everything."""
+        self.frr.configure(f"fpm address {ROUTER} port {port}")
 
     def expect_routes(self, routes, seconds):
         wait_for(lambda: self.has_taken(routes), seconds, lambda: f"{routes:,} routes are taken; {self.feed()}")

@@ -34,7 +34,7 @@ def test_the_real_feed_is_the_table_that_was_made_of_it():
     with gzip.open(DATA / "feed20151023-v4-prefix-nexthop.txt.gz", "rt") as table:
         known = {line.split()[0] for line in table}
     found = {bgp_replay.prefix_text(prefix) for prefix in bgp_replay.apply(update.message for update in updates)}
-    assert found <= known and len(known - found) == 3  # withdrawn before its end
+    assert found <= known and len(known - found) == 7  # three are withdrawn before its end, four name AS 0
 
 
 def test_real_churn_has_both_families():
@@ -105,6 +105,13 @@ def test_updates_of_a_table_have_all_of_it_and_are_of_legal_length():
     messages = list(bgp_replay.updates_of(routes, 64512))
     assert all(len(message) <= bgp_replay.MAX_BYTES for message in messages) and len(messages) < 50
     assert {bgp_replay.prefix_text(prefix) for prefix in bgp_replay.apply(messages)} == {prefix for prefix, _ in routes}
+
+
+def test_announcements_by_as_zero_are_withdrawals():
+    routes = [("203.0.113.0/24", "192.0.2.1")]
+    good, bad = (next(bgp_replay.updates_of(routes, asn)) for asn in (64512, 0))
+    assert len(bgp_replay.apply([good])) == 1
+    assert bgp_replay.apply([bad]) == bgp_replay.apply([good, bad]) == set()
 
 
 def test_withdrawals_take_prefixes_back_and_bits_behind_a_prefix_do_not_count():

@@ -55,6 +55,9 @@ class Frr:
         assert self._processes[name].poll() is None, f"{name} ended\n{self.log(name)}"
         return self._vtysh("-d", name, "-c", "show version", check=False).returncode == 0
 
+    def pid(self, name):
+        return self._processes[name].pid
+
     def log(self, name):
         return (self.directory / f"{name}.log").read_text(errors="replace")[-3000:]
 
