@@ -23,6 +23,9 @@ OWN_AS, PEER_AS = 4_200_000_999, 64512  # the former is in no recorded path: it 
 INSIDE = "10.254.0.1/24"
 OUT4, OUT6 = subjects.Millrace.OUT, "2001:db8:ff:1::1/64"
 STEADY, OF_FEED = "198.18.0.0/24", "198.18.1.0/24"  # the router's own static route; a route of the feed that stays
+SHOW_SECONDS = 300
+CHOSEN = re.compile(r"B>. (\S+) \[")  # B>* 192.0.2.0/24 [20/0] via 10.255.1.1, out, weight 1, 00:00:05
+FORWARDED_BY = re.compile(r"(?:B>|  )\* .*?via ([^,\s]+),")
 
 # Next hops of recorded UPDATEs are those of somebody else's network.
 TO_OURS = f"""route-map to-ours permit 10
@@ -133,15 +136,17 @@ neighbor {SPEAKER} activate
         return found
 
     def of_zebra(self):
-        """The same of what zebra forwards by, but for its own links."""
-        found = {}
+        """The same of what zebra forwards by, of BGP. As text: zebra's JSON of a full table takes gigabytes."""
+        found, hops = {}, []
         for family in ("ip", "ipv6"):
-            for prefix, routes in self.frr.show_json(f"show {family} route").items():
-                for route in routes:
-                    hops = sorted(hop["ip"] for hop in route["nexthops"] if hop.get("fib") and "ip" in hop)
-                    if route.get("selected") and route["protocol"] == "bgp":
-                        found[prefix] = hops
-        return found
+            for line in self.frr.show(f"show {family} route bgp", SHOW_SECONDS).splitlines():
+                if start := CHOSEN.match(line):
+                    hops = found[start.group(1)] = []
+                elif not line.startswith("  "):
+                    hops = []  # of a route that is not chosen
+                if via := FORWARDED_BY.match(line):
+                    hops.append(via.group(1))
+        return {prefix: sorted(hops) for prefix, hops in found.items()}
 
     def close(self):
         self.frr.close()

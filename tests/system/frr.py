@@ -61,11 +61,11 @@ class Frr:
     def log(self, name):
         return (self.directory / f"{name}.log").read_text(errors="replace")[-3000:]
 
-    def _vtysh(self, *words, check=True):
-        return sh("vtysh", "--vty_socket", self.directory, "--config_dir", self.directory, *words, check=check)
+    def _vtysh(self, *words, check=True, timeout=60):
+        return sh("vtysh", "--vty_socket", self.directory, "--config_dir", self.directory, *words, check=check, timeout=timeout)
 
-    def show(self, command):
-        return self._vtysh("-c", command).stdout
+    def show(self, command, timeout=60):
+        return self._vtysh("-c", command, timeout=timeout).stdout
 
     def show_json(self, command):
         return json.loads(self.show(f"{command} json"))
