@@ -281,7 +281,7 @@ class BgpFeed:
         self.case = "bgp/feed-timed" if timed else "bgp/feed"
         self.timed, self.recorded = timed, bgp_replay.read_updates(FEED)
         self.seconds = {"bgpd": [], "millrace": [], "kernel": []}
-        self.peaks, self.late, self.sent, self.losses = [], [], [], Losses()
+        self.peaks, self.late, self.lags, self.losses = [], [], [], Losses()
         self.churn = None
 
     def run(self, runs, churn):
@@ -308,13 +308,14 @@ class BgpFeed:
                 self.late.append(speaker.send_timed(self.recorded))
             else:
                 speaker.send([update.message for update in self.recorded])
-            self.sent.append(time.monotonic() - watch.since)
+            sent = time.monotonic() - watch.since
             at = watch.wait()
         self.losses.found.append(stream.found)
         self.peaks.append(peak_mb(bed.router.pid))
+        self.lags.append(bed.feed()["lag_max_seconds"])
         for name, seconds in at.items():
             self.seconds[name].append(seconds)
-        step(f"{self.case}: sent in {self.sent[-1]:.2f} s; " + ", ".join(f"{name} {s:.2f} s" for name, s in sorted(at.items())))
+        step(f"{self.case}: sent in {sent:.2f} s; " + ", ".join(f"{name} {s:.2f} s" for name, s in sorted(at.items())))
 
     def rows(self, row):
         for name, runs in self.seconds.items():
@@ -325,9 +326,13 @@ class BgpFeed:
             if name == "millrace":
                 after = [there - kernel for there, kernel in zip(self.seconds[name], self.seconds["kernel"])]
                 made["after_kernel"] = [round(value, 3) for value in after]
+                made["lag_max_seconds"] = max(self.lags)
                 made["notes"] += (f", {'' if made['value'] <= BEHIND_SECONDS else 'MORE THAN '}{BEHIND_SECONDS} s is allowed; "
-                                  f"after the kernel {' '.join(f'{value:.2f}' for value in after)}")
+                                  f"after the kernel {' '.join(f'{value:.2f}' for value in after)}; bytes of FPM waited here "
+                                  f"for {max(self.lags):.2f} s at most")
             yield made
+        if self.timed:
+            step(f"{self.case}: the latest UPDATE was sent {max(self.late):.2f} s late")
         yield self.losses.row(f"{self.case}-lost")
         if not self.timed:
             yield row("bgp/feed-memory", "millrace", "MB", self.peaks, 1, "128 MB are packet buffers")
@@ -371,6 +376,13 @@ class Churn:
 
 def parts(options, work, row):
     """Rows, part by part, of those that are wanted."""
+    try:
+        yield from _parts(options, work, row)
+    except (AssertionError, bgp_replay.Malformed, bgp_replay.SessionLost) as error:
+        raise subjects.Failure(error) from error
+
+
+def _parts(options, work, row):
     wanted = {part for part, cases in CASES.items() if any(options.cases.search(case) for case in cases)}
     if "replay" in wanted:
         with contextlib.closing(Lab()) as lab:
