@@ -2,7 +2,8 @@
 """Routes: how fast a full table comes in and changes, how fast traffic moves when a next hop fails, what it all takes.
 
 The real millraced beside the Linux kernel for what comes from outside, and two small programs (perf/failover_bench,
-perf/memory_bench) for what is measured best from inside. perf/routes.sh builds what this needs and calls it.
+perf/memory_bench) for what is measured best from inside; perf/replay.py has what comes from routing daemons. perf/routes.sh
+builds what this needs and calls it.
 """
 
 import argparse
@@ -26,6 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import forward  # noqa: E402
 import forward_cases  # noqa: E402
 import origin  # noqa: E402
+import replay  # noqa: E402
 import subjects  # noqa: E402
 
 ROOT, BUILD = subjects.ROOT, subjects.BUILD
@@ -332,14 +334,14 @@ def print_rows(rows, first):
 def arguments():
     parser = argparse.ArgumentParser(prog="perf/routes.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer runs, one of the kernel's loads; under a minute "
-                        "once all is built")
+    parser.add_argument("--quick", action="store_true", help="fewer runs, one of the kernel's loads, no daemons unless "
+                        "--cases names them; under a minute once all is built")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path, default=pathlib.Path("build-perf/routes.json"),
                         help="where the figures go (default build-perf/routes.json)")
     parser.add_argument("--table4", metavar="FILE", type=pathlib.Path, default=forward_cases.TABLE4,
                         help='IPv4 table, gzip, "prefix next-hop-index" a line')
     parser.add_argument("--table6", metavar="FILE", type=pathlib.Path, default=forward_cases.TABLE6,
-                        help="IPv6 table; for memory alone")
+                        help="IPv6 table; for memory and replays")
     parser.add_argument("--runs", metavar="N", type=int, help="runs of each case (default 5, with --quick 3)")
     parser.add_argument("--cases", metavar="REGEX", type=re.compile, default=re.compile(""), help="only these")
     parser.add_argument("--next-hops", metavar="N", type=int, default=64,
@@ -379,6 +381,8 @@ def parts(options, work):
             loads.end()
     yield list(failover_rows(options, work))
     yield list(memory_rows(options, work)) + from_loads
+    if not options.quick or options.cases.pattern:
+        yield from replay.parts(options, work, row)
 
 
 def main():
@@ -391,7 +395,8 @@ def main():
             print_rows(rows, not written)
             written += rows
     if not written:
-        sys.exit("routes: no case matches; there are: load/api, churn/api, failover/group, memory/resident and more")
+        sys.exit("routes: no case matches; there are: load/api, churn/api, failover/group, memory/resident, replay/fpm, "
+                 "bgp/feed and more")
     machine = forward.machine(0)
     del machine["tsc_hz"]
     found = {"command": origin.command("perf/routes.sh"), "machine": machine, "rows": written}

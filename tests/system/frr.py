@@ -15,6 +15,7 @@ from basics import sh, wait_for
 DAEMONS = pathlib.Path("/usr/lib/frr")
 START_SECONDS = 30
 STOP_SECONDS = 20
+NETLINK_BYTES = 90_000_000  # as Debian's package has it
 
 
 class Frr:
@@ -33,7 +34,7 @@ class Frr:
         connect = f"fpm address {self.fpm[0]} port {self.fpm[1]}\n" if self.fpm else ""
         (self.directory / "zebra.conf").write_text(connect)
         if "zebra" not in self._processes:
-            self._start("zebra", *(["-M", "dplane_fpm_nl"] if self.fpm else []))
+            self._start("zebra", "-s", NETLINK_BYTES, *(["-M", "dplane_fpm_nl"] if self.fpm else []))
         for name in names:
             self._start(name)
         if config:
@@ -67,14 +68,17 @@ class Frr:
         assert self._processes[name].poll() is None, f"{name} ended\n{self.log(name)}"
         return self._vtysh("-d", name, "-c", "show version", check=False).returncode == 0
 
+    def pid(self, name):
+        return self._processes[name].pid
+
     def log(self, name):
         return (self.directory / f"{name}.log").read_text(errors="replace")[-3000:]
 
-    def _vtysh(self, *words, check=True):
-        return sh("vtysh", "--vty_socket", self.directory, "--config_dir", self.directory, *words, check=check)
+    def _vtysh(self, *words, check=True, timeout=60):
+        return sh("vtysh", "--vty_socket", self.directory, "--config_dir", self.directory, *words, check=check, timeout=timeout)
 
-    def show(self, command):
-        return self._vtysh("-c", command).stdout
+    def show(self, command, timeout=60):
+        return self._vtysh("-c", command, timeout=timeout).stdout
 
     def show_json(self, command):
         return json.loads(self.show(f"{command} json"))

@@ -1,0 +1,66 @@
+"""The small programs of perf/replay.py count what they should: bytes of a replay, and packets that do not come."""
+
+import json
+import pathlib
+import socket
+import subprocess
+import sys
+
+import packet_stream
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HEADS = [packet_stream.head_of("02:00:00:00:00:01", b"\x02\0\0\0\0\2", to) for to in ("198.18.0.1", "198.18.1.1")]
+
+
+class Wires:
+    """What is sent comes, once or as often as `copies` says for its number."""
+
+    def __init__(self, copies):
+        self.copies, self.sent, self.under_way = copies, 0, []
+
+    def send(self, frame):
+        self.under_way += [frame] * self.copies.get(self.sent, 1)
+        self.sent += 1
+
+    def recvfrom(self, _):
+        if not self.under_way:
+            raise BlockingIOError
+        return self.under_way.pop(0), ("eth0", 0x0800, 0, 1, b"")
+
+
+def test_packets_that_do_not_come_are_lost_by_their_destination():
+    wires = Wires({3: 0, 5: 0, 6: 0, 8: 2})
+    stream = packet_stream.Stream(wires, wires, HEADS, 1000)
+    stream.send(10)
+    wires.under_way += [b"something else" * 10]
+    stream.take()
+    said = stream.said(["even", "odd"])
+    assert said["sent"] == {"even": 5, "odd": 5} and said["lost"] == {"even": 1, "odd": 2}
+    assert (said["doubled"], said["first_lost"], said["last_lost"], said["refused"]) == (1, 3, 6, 0)
+
+
+def test_frames_of_the_stream_are_right_ipv4():
+    frame = HEADS[0] + bytes(8)
+    assert frame[:14] == b"\x02\0\0\0\0\1" + b"\x02\0\0\0\0\2" + b"\x08\0"
+    assert packet_stream.checksum(frame[14:34]) == 0 and len(frame) - 14 == int.from_bytes(frame[16:18], "big")
+    assert frame[30:34] == socket.inet_aton("198.18.0.1") and len(frame) - 34 == int.from_bytes(frame[38:40], "big")
+
+
+def test_the_reader_counts_each_replay_and_records_the_first(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    record = tmp_path / "frames"
+    reader = subprocess.Popen([sys.executable, ROOT / "perf/fpm_reader.py", "127.0.0.1", str(port), "--record", record],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        assert reader.stdout.readline() == "listening\n"
+        for size in (100_000, 7):
+            with socket.create_connection(("127.0.0.1", port)) as peer:
+                peer.sendall(b"x" * size)
+            said = json.loads(reader.stdout.readline())
+            assert said["bytes"] == size and said["seconds"] >= 0
+        assert record.stat().st_size == 100_000
+    finally:
+        reader.kill()
+        reader.wait()
+        reader.stdout.close()
