@@ -69,7 +69,7 @@ class Recipe:
         """`devices` are the lab's names of those interfaces that have others in the example."""
         self.lab, self.name = lab, name
         example = yaml.safe_load(read(name, file, changes))
-        self.config = lab.config(interfaces={}, dataplane={"memory": "128M"})
+        self.config = lab.config(interfaces={}, dataplane={"memory": "256M"})
         self.config.update({section: part for section, part in example.items() if section not in ("dataplane", "control")})
         for interface, settings in self.config["interfaces"].items():
             if "device" in settings:
