@@ -251,9 +251,10 @@ def test_bird_leads_packets_by_the_kernels_table(lab, recipe):
     core = speaker(lab, "core", "192.0.2.2/30", "2001:db8:a::2/64")
     stub(core.netns, "net", "198.18.0.1/24", "2001:db8:77::1/64")
     us = recipe("bird")
+    quick = {"hello 2; dead 8": "hello 1; dead 4", "scan time 10": "scan time 1"}
     us.bird_at(core.netns, read("bird", "bird.conf", {
-        "203.0.113.1": "192.0.2.2", "core": "eth0", '"lan"': '"net"', "hello 2; dead 8": "hello 1; dead 4"}))
-    us.bird(changes={"hello 2; dead 8": "hello 1; dead 4"})
+        "203.0.113.1": "192.0.2.2", "core": "eth0", '"lan"': '"net"', **quick}))
+    us.bird(changes=quick)
     wanted = {"198.18.0.0/24": ("bird", "core"), "2001:db8:77::/64": ("bird", "core")}
     us.expect(wanted)
     (hop,) = us.router.get("/v1/routes?source=netlink&prefix=2001:db8:77::/64")["routes"][0]["via"]
