@@ -23,7 +23,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FUZZ_SECONDS = 10
-SYSTEM_SECONDS = 900  # the whole of pytest: a hang is ended and reported
+SYSTEM_SECONDS = 1800  # the whole of pytest: a hang is ended and reported
 CI = os.environ.get("CI") == "true"
 
 
