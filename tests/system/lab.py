@@ -42,6 +42,8 @@ class Namespace:
         self._processes = []
         sh("ip", "netns", "add", name)
         self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+        # Requests are by the link's own address, also for packets from one on `lo`: others are ignored (rule 21).
+        self.run("sysctl", "-qw", "net.ipv4.conf.all.arp_announce=2")
         self.ip("link", "set", "lo", "up")
 
     def enable_ipv6(self, **settings):
