@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-
 namespace millrace::controlplane {
 namespace {
 
@@ -22,9 +20,7 @@ void Dad::begin(const Interface& interface, Ipv6Address address) {
   const auto [at, is_new] = entries_.try_emplace({address, interface.id});
   if (!is_new) return;
   // Whoever lent it has asked, or takes it over from another who still has it.
-  const bool is_lent = std::ranges::any_of(
-      interface.lent, [&](const LentAddress& one) { return one.address == IpAddress(address); });
-  if (is_lent) {
+  if (interface.find_lent(address) != nullptr) {
     at->second.state = State::preferred;
   } else {
     probe(interface, address, at->second);

@@ -192,9 +192,10 @@ std::map<std::uint16_t, std::vector<LentAddress>> HostInterfaces::lent() {
   auto by_index = devices_.lent();
   std::map<std::uint16_t, std::vector<LentAddress>> found;
   if (!by_index) spdlog::error("host: {}", by_index.error());
-  for (const auto& [id, one] : by_id_)
-    found[id] = by_index ? std::move((*by_index)[one->device.index]) : one->lent;
-  for (const auto& [id, one] : by_id_) one->lent = found[id];
+  for (const auto& [id, one] : by_id_) {
+    if (by_index) one->lent = std::move((*by_index)[one->device.index]);
+    found[id] = one->lent;
+  }
   return found;
 }
 

@@ -12,18 +12,6 @@ std::optional<Ipv6Address> Interface::link_local() const {
   return Ipv6Address::link_local(mac);
 }
 
-namespace {
-
-// Those of `all` that are not lent.
-template <class Address>
-void take_out(std::vector<IpInterfaceAddress<Address>>& all, const std::vector<LentAddress>& lent) {
-  std::erase_if(all, [&](const auto& own) {
-    return std::ranges::any_of(lent, [&](const LentAddress& one) { return one.address == own.address; });
-  });
-}
-
-}  // namespace
-
 void Interface::configure(const config::InterfaceConfig& next) {
   const std::vector<LentAddress> kept = std::move(lent);
   lent.clear();
@@ -51,15 +39,20 @@ bool Interface::lend(const std::vector<LentAddress>& next) {
 
 PerFamily<config::InterfaceAddresses> Interface::configured_addresses() const {
   auto addresses = config.addresses;
-  take_out(addresses.ipv4, lent);
-  take_out(addresses.ipv6, lent);
+  const auto is_lent = [this](const auto& own) { return find_lent(own.address) != nullptr; };
+  std::erase_if(addresses.ipv4, is_lent);
+  std::erase_if(addresses.ipv6, is_lent);
   return addresses;
 }
 
+const LentAddress* Interface::find_lent(const IpAddress& own) const {
+  const auto found = std::ranges::find(lent, own, &LentAddress::address);
+  return found == lent.end() ? nullptr : &*found;
+}
+
 MacAddress Interface::mac_of(const IpAddress& own) const {
-  const auto found =
-      std::ranges::find_if(lent, [&](const LentAddress& one) { return one.address == own && one.mac; });
-  return found == lent.end() ? mac : *found->mac;
+  const LentAddress* as = find_lent(own);
+  return as == nullptr ? mac : as->mac.value_or(mac);
 }
 
 bool Interface::has_mac(const MacAddress& any) const {

@@ -46,6 +46,8 @@ struct Interface {
   bool lend(const std::vector<LentAddress>& next);
   // Without those that are lent.
   [[nodiscard]] PerFamily<config::InterfaceAddresses> configured_addresses() const;
+  // As what the address is lent; null: it is not.
+  [[nodiscard]] const LentAddress* find_lent(const IpAddress& own) const;
   // What an own address is answered for with.
   [[nodiscard]] MacAddress mac_of(const IpAddress& own) const;
   [[nodiscard]] bool has_mac(const MacAddress& any) const;

@@ -61,13 +61,9 @@ class Bed:
             for end, address in ((netns, here), (other, there)):
                 end.add_address(name, f"{address}/24")
                 end.ip("link", "set", name, "up")
-        self.netns.ip("link", "add", "out", "type", "veth", "peer", "name", "out-end")
         self.netns.enable_ipv6()
         self.netns.run("sysctl", "-qw", "net.ipv6.route.max_size=16777216", check=False)
-        for name in ("out-end", "out"):
-            self.netns.ip("link", "set", name, "up")
-        for address in (OUT4, OUT6):
-            self.netns.add_address("out", address)
+        self.netns.add_dead_end("out", OUT4, OUT6)
 
     def start_bgpd(self, recorded, fpm=True):
         """bgpd, that waits for the speaker; with `recorded`, its routes go by our next hop."""

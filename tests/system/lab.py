@@ -57,6 +57,15 @@ class Namespace:
     def add_address(self, device, address):
         self.ip("address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
 
+    def add_dead_end(self, name, *addresses):
+        """A link of the kernel alone, `name`, that is up: its other end leads nowhere."""
+        self.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}-end")
+        self.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=0", f"net.ipv6.conf.{name}.accept_dad=0")
+        for end in (f"{name}-end", name):
+            self.ip("link", "set", end, "up")
+        for address in addresses:
+            self.add_address(name, address)
+
     def ip(self, *words):
         return sh("ip", "-n", self.name, *words)
 

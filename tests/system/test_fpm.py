@@ -11,17 +11,19 @@ import struct
 import pytest
 
 from basics import wait_for
+from feeds import SECONDS, FeedView
 from frr import Frr
 from lab import Pinger
 
 ROUTER, DAEMONS = "10.255.0.1", "10.255.0.2"  # the link for FPM
 PORT = 2620
-SECONDS = 15  # until a change has come all the way
 HERE, THERE, OTHER = "10.1.0.2", "10.2.0.2", "10.2.0.3"
 
 
-class Fed:
+class Fed(FeedView):
     """A router between two hosts, and FRR that feeds it."""
+
+    feed_name = "fpm"
 
     def __init__(self, lab, hold="60s", sweep="3s"):
         self.lab = lab
@@ -41,34 +43,12 @@ class Fed:
         frr = self.frr_netns
         self.lab.router_netns.ip("link", "add", "fpm", "type", "veth", "peer", "name", "fpm", "netns", frr.name)
         # Its interfaces have the router's subnets; the other ends lead nowhere.
-        for name in ("left", "right"):
-            frr.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}-end")
-            frr.ip("link", "set", f"{name}-end", "up")
-            frr.ip("link", "set", name, "up")
         frr.enable_ipv6()
+        frr.add_dead_end("left", "10.1.0.1/24")
+        frr.add_dead_end("right", "10.2.0.1/24", "2001:db8:2::1/64")
         for netns, address in ((self.lab.router_netns, ROUTER), (frr, DAEMONS)):
             netns.add_address("fpm", f"{address}/24")
             netns.ip("link", "set", "fpm", "up")
-        frr.add_address("left", "10.1.0.1/24")
-        frr.add_address("right", "10.2.0.1/24")
-        frr.add_address("right", "2001:db8:2::1/64")
-
-    def feed(self):
-        return self.router.get("/v1/feeds")["feeds"][0]
-
-    def routes(self):
-        """Prefix -> where it leads, of the feed's routes."""
-        found = {}
-        for route in self.router.get("/v1/routes?source=fpm&limit=10000")["routes"]:
-            via = sorted(hop["address"] for hop in route["via"])
-            found[route["prefix"]] = via or route["type"]
-        return found
-
-    def expect(self, wanted):
-        wait_for(lambda: self.routes() == wanted, SECONDS, lambda: f"{wanted}; there are {self.routes()}; {self.feed()}")
-
-    def expect_state(self, state):
-        wait_for(lambda: self.feed()["state"] == state, SECONDS, lambda: f"the state {state}; it is {self.feed()}")
 
 
 @pytest.fixture

@@ -12,16 +12,18 @@ import pytest
 
 from basics import wait_for
 from bird import Bird
+from feeds import SECONDS, FeedView
 from lab import Pinger
 
-SECONDS = 15  # until a change has come all the way
 HERE, THERE, OTHER = "10.1.0.2", "10.2.0.2", "10.2.0.3"
 HERE6, THERE6 = "2001:db8:1::2", "2001:db8:2::2"
 BEHIND, BEHIND6 = "203.0.113.1", "2001:db8:9::1"  # reached by routes of the table alone
 
 
-class Mirror:
+class Mirror(FeedView):
     """A router between two hosts, with a feed from its kernel."""
+
+    feed_name = "netlink"
 
     def __init__(self, lab, table="main", **feeds):
         self.lab, self.netns = lab, lab.router_netns
@@ -31,40 +33,14 @@ class Mirror:
         for address in (f"{BEHIND}/32", "198.18.0.1/32", f"{BEHIND6}/128"):
             self.right.netns.add_address("lo", address)
         self.netns.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
-        self.add_link("kin", "10.2.0.9/24", "2001:db8:2::9/64")
+        self.netns.add_dead_end("kin", "10.2.0.9/24", "2001:db8:2::9/64")
         self.router = lab.router(lab.config(
             interfaces={"left": ["10.1.0.1/24", "2001:db8:1::1/64"], "right": ["10.2.0.1/24", "2001:db8:2::1/64"]},
             feeds={"netlink": {"table": table}, **feeds}))
         self.expect_state("up")
 
-    def add_link(self, name, *addresses):
-        """Of the kernel alone: its other end leads nowhere."""
-        self.netns.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}-end")
-        self.netns.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=0", f"net.ipv6.conf.{name}.accept_dad=0")
-        for end in (f"{name}-end", name):
-            self.netns.ip("link", "set", end, "up")
-        for address in addresses:
-            self.netns.add_address(name, address)
-
     def ip(self, line):
         return self.netns.ip(*line.split())
-
-    def feed(self):
-        return next(feed for feed in self.router.get("/v1/feeds")["feeds"] if feed["name"] == "netlink")
-
-    def routes(self):
-        """Prefix -> where it leads, of the feed's routes."""
-        found = {}
-        for route in self.router.get("/v1/routes?source=netlink&limit=10000")["routes"]:
-            via = sorted(hop["address"] for hop in route["via"])
-            found[route["prefix"]] = via or route["type"]
-        return found
-
-    def expect(self, wanted):
-        wait_for(lambda: self.routes() == wanted, SECONDS, lambda: f"{wanted}; there are {self.routes()}; {self.feed()}")
-
-    def expect_state(self, state):
-        wait_for(lambda: self.feed()["state"] == state, SECONDS, lambda: f"the state {state}; it is {self.feed()}")
 
 
 @pytest.fixture
@@ -166,7 +142,7 @@ def test_next_hop_objects_serve_their_routes_and_take_them_along(mirror):
 
 
 def test_what_the_kernel_takes_in_silence_when_a_link_goes_down_goes_here_too(mirror):
-    mirror.add_link("side", "10.9.0.1/24", "2001:db8:90::1/64")
+    mirror.netns.add_dead_end("side", "10.9.0.1/24", "2001:db8:90::1/64")
     lines = ["route add 203.0.113.0/24 nexthop via 10.2.0.2 nexthop via 10.2.0.4 dev side onlink",
              "route add 198.18.0.0/15 via 10.2.0.4 dev side onlink",
              "-6 route add 2001:db8:9::/48 nexthop via 2001:db8:2::2 nexthop via 2001:db8:90::4",

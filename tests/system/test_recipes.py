@@ -62,16 +62,6 @@ def speaker(lab, name, address, ipv6=None, lo=()):
     return host
 
 
-def stub(netns, name, *addresses):
-    """A network of the namespace's own, with nobody else on it."""
-    netns.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}-end")
-    netns.enable_ipv6(keep_addr_on_down=1)
-    for end in (f"{name}-end", name):
-        netns.ip("link", "set", end, "up")
-    for address in addresses:
-        netns.add_address(name, address)
-
-
 def switch(lab, name):
     """A link of the router that several namespaces share."""
     host = lab.host(name)
@@ -151,7 +141,7 @@ def test_an_igp_leads_by_the_better_link(lab, recipe, protocol, changes, owners)
              speaker(lab, "core1", "198.51.100.2/24", "2001:db8:b::2/64")]
     us = recipe("igp")
     for number, core in enumerate(cores, 2):
-        stub(core.netns, "net", "198.18.0.1/24", "2001:db8:77::1/64")
+        core.netns.add_dead_end("net", "198.18.0.1/24", "2001:db8:77::1/64")
         plain = read("igp", "frr.conf", {
             "core0": "eth0", "lan\n": "net\n", "203.0.113.1\n": f"203.0.113.{number}\n", "3001.00": f"300{number}.00",
             "203.0.113.0/24": "198.18.0.0/24", **changes})
@@ -249,7 +239,7 @@ def test_bfd_moves_packets_long_before_a_hold_time_is_over(lab, recipe):
 def test_bird_leads_packets_by_the_kernels_table(lab, recipe):
     inside = lab.host("lan", "203.0.113.7/24", "203.0.113.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1")
     core = speaker(lab, "core", "192.0.2.2/30", "2001:db8:a::2/64")
-    stub(core.netns, "net", "198.18.0.1/24", "2001:db8:77::1/64")
+    core.netns.add_dead_end("net", "198.18.0.1/24", "2001:db8:77::1/64")
     us = recipe("bird")
     quick = {"hello 2; dead 8": "hello 1; dead 4", "scan time 10": "scan time 1"}
     us.bird_at(core.netns, read("bird", "bird.conf", {
@@ -371,7 +361,7 @@ def test_a_member_of_an_exchange_peers_in_private_too(lab, recipe):
     join(exchange, private.netns, "ix", "192.0.2.2/24")
     third = lab.namespace("third")
     join(exchange, third, "ix", "192.0.2.3/24", "2001:db8:ff::3/64")
-    stub(third, "net", "198.18.3.1/24", "2001:db8:77::1/48")
+    third.add_dead_end("net", "198.18.3.1/24", "2001:db8:77::1/48")
 
     us = recipe("internet-exchange")
     frr = us.frr(changes={"timers bgp 3 9": "timers bgp 1 3", "timers connect 5": "timers connect 1"})
@@ -429,7 +419,7 @@ def test_nodes_of_a_cluster_share_a_service_and_one_dies(lab, recipe):
     nodes = [lab.namespace("node1"), lab.namespace("node2")]
     for number, node in enumerate(nodes, 1):
         join(shared, node, "eth0", f"192.0.2.{10 + number}/24")
-        stub(node, "pods", f"10.244.{number}.1/24")
+        node.add_dead_end("pods", f"10.244.{number}.1/24")
         node.add_address("lo", "198.51.100.10/32")
     rack = recipe("kubernetes")
     rack.frr(changes={"timers bgp 3 9": "timers bgp 1 3"})
