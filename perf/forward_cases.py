@@ -3,6 +3,7 @@
 import gzip
 import random
 import subprocess
+import threading
 
 import subjects
 
@@ -51,11 +52,14 @@ class Table:
 
     def __init__(self, name, rows, next_hops, folder, ipv=4):  # pylint: disable=too-many-arguments
         self.name, self.rows, self.next_hops, self.folder, self.ipv = name, rows, next_hops, folder, ipv
+        self.making = threading.Lock()
 
     def _file(self, kind, lines):
+        """Made by whichever program of a case asks first; it is there whole, or not at all."""
         path = self.folder / f"{self.name}-v{self.ipv}-{kind}"
-        if not path.exists():
-            path.write_text("".join(lines))
+        with self.making:
+            if not path.exists():
+                path.write_text("".join(lines))
         return path
 
     def via(self, index):
