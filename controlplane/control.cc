@@ -224,11 +224,13 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
       if (const auto reason = arp_.handle(m, *ingress)) count_drop(ingress_id, *reason);
       return;
     case PuntClass::nd:
+    case PuntClass::icmp:
     case PuntClass::local:
       return local_.deliver(m, *ingress);
     case PuntClass::unresolved:
       if (interfaces_.find(meta.egress) == nullptr) return drop(m, ingress_id, DropReason::interface_gone);
       return neighbors_.resolve({meta.egress, meta.next_hop_address}, m);
+    case PuntClass::expired:
     case PuntClass::error:
       send_error(m, *ingress, meta.reason);
       return rte_pktmbuf_free(m);

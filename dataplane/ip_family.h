@@ -49,6 +49,7 @@ struct Ipv4Family {
   static void set_hop(wire::Ipv4& ip, Hop word) { std::memcpy(&ip.ttl, &word, sizeof word); }
   static void hop(wire::Ipv4& ip) { set_hop(ip, after_hop(ip)); }
   static PuntClass local_class(const rte_mbuf* m, const wire::Ipv4& ip) {
+    if (ip.protocol == wire::kProtocolIcmp) return PuntClass::icmp;
     const bool control =
         ip.fragment_offset() == 0 &&
         is_control_protocol(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + ip.header_length(),
@@ -98,6 +99,7 @@ struct Ipv6Family {
   static PuntClass local_class(const rte_mbuf* m, const wire::Ipv6& ip) {
     constexpr std::uint32_t kAt = sizeof(wire::Ethernet) + sizeof(wire::Ipv6);
     if (is_neighbor_discovery(m, ip)) return PuntClass::nd;
+    if (ip.next_header == wire::kProtocolIcmpv6) return PuntClass::icmp;
     return is_control_protocol(m, kAt, ip.next_header) ? PuntClass::control : PuntClass::local;
   }
   static bool is_for_daemons(const wire::Ipv6& /*ip*/, DropReason /*reason*/,

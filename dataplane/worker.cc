@@ -154,12 +154,11 @@ bool Worker::hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
 void Worker::drop(rte_mbuf* m, InterfaceId ingress, DropReason reason) {
   count(ingress).dropped[static_cast<std::size_t>(reason)].add(1);
   if (has_icmp_error(reason)) {
+    // A flood of packets whose hops end here holds back none of the other errors (PMTU, no route).
+    const PuntClass to = reason == DropReason::ttl_expired ? PuntClass::expired : PuntClass::error;
     meta(m).reason = reason;
-    if (policers_[static_cast<std::size_t>(PuntClass::error)].take(now_tsc_) &&
-        hand_over(m, ingress, PuntClass::error)) {
-      return;
-    }
-    counters_.policed[static_cast<std::size_t>(PuntClass::error)].add(1);
+    if (policers_[static_cast<std::size_t>(to)].take(now_tsc_) && hand_over(m, ingress, to)) return;
+    counters_.policed[static_cast<std::size_t>(to)].add(1);
   }
   free_later(m);
 }

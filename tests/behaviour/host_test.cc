@@ -91,7 +91,7 @@ class Host : public TwoSubnetsTest {
          {DropReason::local_no_protocol}},
         {"an echo reply to the kernel's ping",
          frame(own, kHostA, to("10.0.1.1", 1, icmp(0, 0, 7, pattern(8)), 64)),
-         PuntClass::local,
+         PuntClass::icmp,
          {DropReason::local_icmp_ignored}},
     };
   }

@@ -284,7 +284,7 @@ TEST_F(Workers, MoreDropsInALoopThanAreFreedAtOnce) {
 TEST_F(Workers, AFloodOfExpiredPacketsIsCountedWholeAndHandedOnInPart) {
   start(kTwoSubnets);
   constexpr unsigned kFlood = 2000;
-  const auto handed_on = two().control().punts_handled(PuntClass::error);
+  const auto handed_on = two().control().punts_handled(PuntClass::expired);
   for (unsigned i = 0; i < kFlood; ++i) two().send("a", in({.ttl = 1}));
   while (two().step()) {
   }
@@ -292,14 +292,53 @@ TEST_F(Workers, AFloodOfExpiredPacketsIsCountedWholeAndHandedOnInPart) {
   two().send("a", in(echo));
   two().run();
   const auto& counters = two().control().worker(0).counters();
-  const auto policed = counters.policed[static_cast<std::size_t>(PuntClass::error)].get();
+  const auto policed = counters.policed[static_cast<std::size_t>(PuntClass::expired)].get();
   EXPECT_EQ(two().dropped(DropReason::ttl_expired), kFlood) << "rule 40: each is counted once";
-  EXPECT_EQ(two().control().punts_handled(PuntClass::error) - handed_on + policed, kFlood);
+  EXPECT_EQ(two().control().punts_handled(PuntClass::expired) - handed_on + policed, kFlood);
   EXPECT_GT(policed, 1000U) << "rule 18: more than the ring and 50 ms of the limit hold";
   unsigned replies = 0;
   for (const Bytes& f : two().received("a"))
     replies += f[kEthernet + 20] == 0 && f[kEthernet + 9] == 1 ? 1 : 0;
   EXPECT_EQ(replies, 1U) << "the echo of a moment later is answered";
+}
+
+// Rule 41: whatever a flood is made of, the others' packets are seen to.
+TEST_F(Workers, AFloodInOneClassHoldsBackNoOther) {
+  start(kTwoSubnets);
+  struct Kind {
+    std::string what;
+    PuntClass by;
+    Bytes one;
+  };
+  const MacAddress own = two().mac("a");
+  const auto to = [&](const char* destination, std::uint8_t protocol, Bytes payload) {
+    return in({.destination = ip(destination), .protocol = protocol, .payload = std::move(payload)});
+  };
+  const std::vector<Kind> kinds = {
+      {"BGP", PuntClass::control, to("10.0.1.1", 6, tcp(40000, 179))},
+      {"ARP", PuntClass::arp, frame(own, kHostA, ArpPacket{1, kHostA, ip("10.0.1.2"), {}, ip("10.0.1.77")})},
+      {"echo", PuntClass::icmp, to("10.0.1.1", 1, icmp(8, 0, 1, pattern(8)))},
+      {"UDP", PuntClass::local, to("10.0.1.1", 17, udp(1, 2))},
+      {"a neighbour that is not there", PuntClass::unresolved, to("10.0.2.9", 17, udp(1, 2))},
+      {"TTL 1", PuntClass::expired, in({.ttl = 1})},
+      {"no route", PuntClass::error, to("198.51.100.1", 17, udp(1, 2))},
+  };
+  for (const Kind& flood : kinds) {
+    SCOPED_TRACE("a flood of " + flood.what);
+    for (unsigned i = 0; i < 4000; ++i) two().send("a", flood.one);
+    while (two().step()) {
+    }
+    const auto policed =
+        two().control().worker(0).counters().policed[static_cast<std::size_t>(flood.by)].get();
+    EXPECT_GT(policed, 0U);
+    for (const Kind& other : kinds) {
+      if (other.by == flood.by) continue;
+      const auto handled = two().control().punts_handled(other.by);
+      two().send("a", other.one);
+      two().run();
+      EXPECT_EQ(two().control().punts_handled(other.by), handled + 1) << other.what;
+    }
+  }
 }
 
 const std::string kOne = "interfaces:\n  a: {device: @a, addresses: [10.0.1.1/24]}\n";
