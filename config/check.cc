@@ -225,8 +225,11 @@ class Links {
   void check_subnet(std::string_view what, Address address, Place at, const InterfaceDraft* on) {
     const auto& connected = connected_.of<Address>();
     const Subnet<Address>* subnet = connected.subnet_of(address);
+    if (!subnet && !on) return;  // found by the route to it
     if (!subnet || (on && subnet->interface != on)) {
-      if (!draft_.subnets_are_unknown) report_off_link(what, address.to_string(), at, on, subnet);
+      if (!draft_.subnets_are_unknown)
+        problems_.add(at, address.to_string() + " is not in a subnet of interface " + quoted(on->name),
+                      subnet ? "it is in one of interface " + quoted(subnet->interface->name) : "");
       return;
     }
     const std::string subject = std::string(what) + " " + address.to_string() + " is ";
@@ -235,17 +238,6 @@ class Links {
     } else if (const char* special = special_in(subnet->address, address)) {
       problems_.add(at, subject + special + " of " + subnet->prefix().to_string());
     }
-  }
-
-  template <class Address>
-  void report_off_link(std::string_view what, const std::string& address, Place at, const InterfaceDraft* on,
-                       const Subnet<Address>* subnet) {
-    if (!on)
-      problems_.add(at, std::string(what) + " " + address + " must be on a connected subnet",
-                    "recursive next hops are not supported yet");
-    else
-      problems_.add(at, address + " is not in a subnet of interface " + quoted(on->name),
-                    subnet ? "it is in one of interface " + quoted(subnet->interface->name) : "");
   }
 
   const Draft& draft_;
@@ -269,16 +261,18 @@ void check_next_hops(const RouteDraft& route, Links& links, Problems& problems) 
   }
 }
 
-void check_prefix(const Placed<AnyPrefix>& prefix, std::map<AnyPrefix, Place>& seen, Problems& problems) {
+// Routes of one prefix differ in their distances.
+using SeenRoutes = std::map<std::pair<AnyPrefix, unsigned>, Place>;
+void check_prefix(const Placed<AnyPrefix>& prefix, unsigned distance, SeenRoutes& seen, Problems& problems) {
   if (const std::string error = prefix_error(prefix.value); !error.empty()) problems.add(prefix.at, error);
-  const auto [first, is_new] = seen.emplace(prefix.value, prefix.at);
+  const auto [first, is_new] = seen.emplace(std::pair(prefix.value, distance), prefix.at);
   if (!is_new)
     problems.add(prefix.at, to_string(prefix.value) + " has a route already, on " + line_of(first->second),
-                 "list several next hops in one route: via: [a, b]");
+                 "list several next hops in one route (via: [a, b]); a backup has a greater distance");
 }
 
 void check_routes(const Draft& draft, Links& links, Problems& problems) {
-  std::map<AnyPrefix, Place> seen;
+  SeenRoutes seen;
   for (const RouteDraft& route : draft.routes) {
     if (route.via_at && route.type_at)
       problems.add(std::max(*route.via_at, *route.type_at), "a route has either 'via' or 'type', not both");
@@ -286,7 +280,7 @@ void check_routes(const Draft& draft, Links& links, Problems& problems) {
       problems.add(route.at, "a route needs 'via' or 'type'",
                    "such as 'via: 192.0.2.254' or 'type: blackhole'");
     check_next_hops(route, links, problems);
-    if (route.prefix) check_prefix(*route.prefix, seen, problems);
+    if (route.prefix) check_prefix(*route.prefix, route.config.distance, seen, problems);
   }
 }
 

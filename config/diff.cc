@@ -56,6 +56,7 @@ std::string route_text(const RouteConfig& route) {
                                                       : std::string(word_of(kRouteTypeWords, route.type));
   if (route.distance != defaults.distance) text += ", distance " + std::to_string(route.distance);
   if (route.metric != defaults.metric) text += ", metric " + std::to_string(route.metric);
+  for (const RouteConfig& other : route.floating) text += "; " + route_text(other);
   return text;
 }
 

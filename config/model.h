@@ -109,6 +109,8 @@ struct RouteConfig {
   std::vector<NextHop> via;  // sorted, each way once; empty unless unicast
   unsigned distance = 1;     // administrative distance: lower wins
   unsigned metric = 0;       // lower wins among equal distances
+  std::vector<RouteConfig>
+      floating;  // the prefix's others, by rising distance: for when the first ones' links are lost
   friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
 

@@ -435,6 +435,16 @@ RouteConfig finished(RouteDraft& draft) {
   return std::move(draft.config);
 }
 
+// One more of a prefix: the one of the lowest distance holds the others.
+void add(RouteConfig& to, RouteConfig&& other) {
+  if (other.distance < to.distance) {
+    other.floating = std::exchange(to.floating, {});
+    std::swap(to, other);
+  }
+  const auto at = std::ranges::upper_bound(to.floating, other.distance, {}, &RouteConfig::distance);
+  to.floating.insert(at, std::move(other));
+}
+
 Config finished(Draft& draft) {
   Config config;
   config.dataplane = draft.dataplane;
@@ -447,7 +457,9 @@ Config finished(Draft& draft) {
   for (auto& route : draft.routes) {
     std::visit(
         [&]<class Address>(const IpPrefix<Address>& prefix) {
-          config.routes.of<Address>().emplace(prefix, finished(route));
+          RouteConfig read = finished(route);
+          const auto [at, is_new] = config.routes.of<Address>().try_emplace(prefix, std::move(read));
+          if (!is_new) add(at->second, std::move(read));
         },
         route.prefix->value);
   }

@@ -47,7 +47,7 @@ std::string interface_name(Control& c, InterfaceId id) {
   return interface == nullptr ? "?" : interface->name;
 }
 
-// Where a next hop of a route leads: one row an address, whether or not it is on a connected subnet.
+// Where a next hop of a route leads: one row an address, whether or not there is a way to it.
 json via_json(Control& c, const NextHops::Set& set) {
   json list = json::array();
   if (set.spec.kind == NextHopSpec::Kind::glean) {
@@ -56,9 +56,9 @@ json via_json(Control& c, const NextHops::Set& set) {
                     {"state", "resolved"},
                     {"weight", 1}});
   }
-  for (std::size_t i = 0; i < set.spec.hops.size(); ++i) {
+  for (std::size_t i = 0; i < set.hops.size(); ++i) {
     const NextHops::Link* link = set.members[i];
-    const config::NextHop& hop = set.spec.hops[i];
+    const config::NextHop& hop = set.hops[i];
     const std::string on = link == nullptr ? hop.interface : interface_name(c, link->key.interface);
     list.push_back({{"address", hop.address.to_string()},
                     {"interface", on.empty() ? json(nullptr) : json(on)},
@@ -79,9 +79,19 @@ json members_json(Control& c, const NextHops::Set& set) {
                     {"interface", interface_name(c, link->key.interface)},
                     {"mac", resolved ? json(link->mac.to_string()) : json(nullptr)},
                     {"state", state_name(link->state)},
-                    {"weight", set.spec.hops[i].weight},
+                    {"weight", set.hops[i].weight},
                     {"packets", packets},
                     {"bytes", bytes}});
+  }
+  return list;
+}
+
+// The addresses that a route's next hops were found by, where they are on no link.
+json recursive_json(const NextHops::Set& set) {
+  json list = json::array();
+  if (set.asked.empty()) return list;
+  for (const config::NextHop& hop : set.spec.hops) {
+    if (std::ranges::find(set.asked, hop.address) != set.asked.end()) list.push_back(hop.address.to_string());
   }
   return list;
 }
@@ -95,6 +105,7 @@ json route_json(Control& c, Prefix prefix, const Route& route, bool best) {
           {"metric", route.metric},
           {"type", type_name(set->spec)},
           {"via", via_json(c, *set)},
+          {"recursive", recursive_json(*set)},
           {"best", best},
           {"owner", route.owner == 0 ? json(nullptr) : json(c.owners().name(route.owner))}};
 }
@@ -105,9 +116,13 @@ std::string detail_of(Control& c, const NextHops::Set& set) {
   for (const json& via : via_json(c, set)) {
     if (!text.empty()) text += ", ";
     if (via["address"].is_string()) text += "via " + via["address"].get<std::string>() + " ";
-    text += via["interface"].is_string() ? via["interface"].get<std::string>() : "(not connected)";
+    text += via["interface"].is_string() ? via["interface"].get<std::string>() : "(no way)";
     if (via["weight"] != 1) text += " weight " + via["weight"].dump();
   }
+  std::string recursive;
+  for (const json& address : recursive_json(set))
+    recursive += (recursive.empty() ? " (for " : ", ") + address.get<std::string>();
+  if (!recursive.empty()) text += recursive + ")";
   const bool may_drop = set.spec.kind == NextHopSpec::Kind::drop || set.spec.kind == NextHopSpec::Kind::via;
   if (may_drop && set.spec.hops.empty()) return std::string(dataplane::info(set.spec.reason).name);
   return text;
@@ -135,7 +150,9 @@ struct Page {
     return !within || (orlonger ? first<Prefix>().contains(prefix) : first<Prefix>() == prefix);
   }
   [[nodiscard]] bool shows(const NextHops::Set& set) const {
-    return !via || std::ranges::any_of(set.spec.hops, [&](const auto& hop) { return hop.address == *via; });
+    const auto is_asked_for = [&](const auto& hop) { return hop.address == *via; };
+    return !via || std::ranges::any_of(set.spec.hops, is_asked_for) ||
+           std::ranges::any_of(set.hops, is_asked_for);
   }
   template <class Prefix>
   [[nodiscard]] bool ends_before(Prefix prefix) const {
@@ -326,8 +343,7 @@ std::string explain(const IpAddress& asked, const json& answer) {
     return what + ": a connected subnet; a packet would start " +
            (asked.is_ipv6() ? "neighbour discovery" : "ARP") + " for it";
   if (type != "unicast" && type != "neighbor") return what + ": dropped, a " + type + " route";
-  if (answer["adjacencies"].empty())
-    return what + ": no next hop is on a connected subnet that is up: dropped";
+  if (answer["adjacencies"].empty()) return what + ": there is no way to a next hop: dropped";
   std::string via;
   for (const json& a : answer["adjacencies"]) {
     via += (via.empty() ? "" : " and ") + a["address"].get<std::string>() + " on " +

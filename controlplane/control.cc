@@ -147,6 +147,7 @@ void Control::connect_hooks() {
   }
   next_hops_.set_hooks([this](NeighborKey key) { return mac_of(key); },
                        [this](NeighborKey key, bool wanted) { neighbors_.want(key, wanted); });
+  next_hops_.set_covering([this](IpAddress address) { return way_to(address); });
 }
 
 // Workers have stopped. Ports go first: their drivers hold buffers; then whatever waits in rings.
@@ -277,6 +278,7 @@ void Control::tick() {
   if (fpm_) fpm_->tick();
   if (netlink_) netlink_->tick();
   reclaimer_.poll();
+  sync_static_routes();
   writer_.maintain();
   port_pools_.free_idle();
 }

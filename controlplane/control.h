@@ -94,7 +94,8 @@ class Control {
   struct PendingApply {
     std::shared_ptr<const config::Config> next;
     config::Diff diff;
-    std::size_t done = 0;  // routes, of all that are removed, added or changed
+    std::size_t done = 0;      // routes, of all that are removed, added or changed
+    std::uint64_t losses = 0;  // of next hops, when it began
   };
   Result<void> begin_apply(PendingApply& pending);
   bool continue_apply(PendingApply& pending, std::size_t slice);
@@ -198,6 +199,10 @@ class Control {
   void apply_route(const config::Diff& diff, std::size_t number);
   template <class Prefix>
   void apply_route(const config::MapDiff<Prefix, config::RouteConfig>& routes, std::size_t number);
+  template <class Prefix>
+  void install_static(Prefix prefix, const config::RouteConfig& route);
+  void sync_static_routes();
+  const NextHops::Set* way_to(IpAddress address);
   void sync_connected();
   template <class Address>
   void sync_connected_of();
@@ -265,6 +270,7 @@ class Control {
   std::uint64_t generation_ = 0;
   template <class Address>
   using ConnectedRoutes = std::map<IpPrefix<Address>, NextHopSpec>;
+  std::uint64_t seen_losses_ = 0;         // of next hops, when sync_static_routes() looked
   PerFamily<ConnectedRoutes> connected_;  // what sync_connected() put into the RIBs
   std::uint64_t now_ns_ = 0;
   std::uint64_t failed_installs_ = 0;

@@ -43,6 +43,7 @@ Result<void> Control::apply(const config::Config& next) {
 }
 
 Result<void> Control::begin_apply(PendingApply& pending) {
+  pending.losses = next_hops_.losses();
   const config::Diff& diff = pending.diff;
   const config::Config& next = *pending.next;
   if (generation_ != 0 && !diff.restart.empty()) {
@@ -384,6 +385,7 @@ void Control::addresses_changed() {
   interfaces_.publish_addresses();
   sync_connected();
   next_hops_.interfaces_changed();
+  sync_static_routes();
 }
 
 // What daemons put on the interfaces' devices is the interfaces', too.

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "controlplane/control.h"
 
@@ -71,6 +72,8 @@ bool Control::continue_apply(PendingApply& pending, std::size_t slice) {
   if (pending.done < pending.diff.route_count()) return true;
   desired_ = pending.next;
   ++generation_;
+  seen_losses_ = pending.losses;  // what was lost meanwhile is seen again, with the new routes
+  sync_static_routes();
   return false;
 }
 
@@ -199,17 +202,52 @@ void Control::apply_route(const config::Diff& diff, std::size_t number) {
 template <class Prefix>
 void Control::apply_route(const config::MapDiff<Prefix, config::RouteConfig>& routes, std::size_t number) {
   if (number < routes.removed.size()) {
-    uninstall(routes.removed[number].first, RouteSource::static_config);
+    while (uninstall(routes.removed[number].first, RouteSource::static_config)) {
+    }
     return;
   }
   number -= routes.removed.size();
-  const bool is_new = number < routes.added.size();
-  const auto& changed = routes.changed;
-  const Prefix prefix = is_new ? routes.added[number].first : changed[number - routes.added.size()].key;
-  const config::RouteConfig& route =
-      is_new ? routes.added[number].second : changed[number - routes.added.size()].after;
+  if (number < routes.added.size())
+    return install_static(routes.added[number].first, routes.added[number].second);
+  const auto& [prefix, before, after] = routes.changed[number - routes.added.size()];
+  install_static(prefix, after);
+  // Those of other distances go when what takes their place is there.
+  const auto stays = [&after = after](unsigned distance) {
+    return after.distance == distance ||
+           std::ranges::find(after.floating, distance, &config::RouteConfig::distance) !=
+               after.floating.end();
+  };
+  const auto leave = [&](unsigned distance) {
+    if (!stays(distance))
+      rib<Prefix>().remove(prefix, RouteSource::static_config, static_cast<std::uint8_t>(distance));
+  };
+  leave(before.distance);
+  for (const config::RouteConfig& other : before.floating) leave(other.distance);
+}
+
+template <class Prefix>
+void Control::install_static(Prefix prefix, const config::RouteConfig& route) {
   install(prefix, {next_hop_of(route), RouteSource::static_config, static_cast<std::uint8_t>(route.distance),
                    route.metric, 0, 0});
+  for (const config::RouteConfig& other : route.floating) install_static(prefix, other);
+}
+
+// By the route to it. The default route leads to no next hop: with a more specific one lost, packets would
+// leave by it for a router that is not there.
+const NextHops::Set* Control::way_to(IpAddress address) {
+  return address.visit([this]<class Address>(Address to) -> const NextHops::Set* {
+    const auto [prefix, route] = rib<IpPrefix<Address>>().match(to);
+    return route == nullptr || prefix.length() == 0 ? nullptr : next_hops_.find(route->next_hop);
+  });
+}
+
+// A static route whose links are lost gives way to what else there is for its prefix.
+void Control::sync_static_routes() {
+  if (std::exchange(seen_losses_, next_hops_.losses()) == next_hops_.losses()) return;
+  for_each_family([this]<class Address>() {
+    for (const auto& [prefix, route] : desired_->routes.of<Address>())
+      rib<IpPrefix<Address>>().links_changed(prefix);
+  });
 }
 
 }  // namespace millrace::controlplane

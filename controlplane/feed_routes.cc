@@ -185,8 +185,8 @@ void FeedRoutes::fail(const std::string& what) {
 
 void FeedRoutes::install(const NetlinkRoute& said, NextHopId next_hop) {
   unpark(key_of(said));
-  place(said, Route{next_hop, said.priority, stacks_.mark(), owner_of(said.protocol), source_,
-                    protocol_of(said.protocol).distance});
+  place(said, Route{next_hop, said.priority, stacks_.mark(), owner_of(said.protocol),
+                    protocol_of(said.protocol).distance, source_});
 }
 
 void FeedRoutes::place(const NetlinkRoute& said, const std::optional<Route>& route) {

@@ -223,4 +223,13 @@ const Interface* Interfaces::connected_to(const IpAddress& address) const {
   });
 }
 
+bool Interfaces::has_subnet_of(const IpAddress& address) const {
+  return address.visit([&]<class Address>(Address asked) {
+    return std::ranges::any_of(by_name_, [&](const auto& named) {
+      return std::ranges::any_of(named.second->config.addresses.template of<Address>(),
+                                 [&](const auto& own) { return own.subnet().contains(asked); });
+    });
+  });
+}
+
 }  // namespace millrace::controlplane

@@ -89,6 +89,8 @@ class Interfaces {
   // The interface that is up and has a subnet with `address` in it. Link-local addresses are on every link,
   // and none of them is told.
   [[nodiscard]] const Interface* connected_to(const IpAddress& address) const;
+  // Whether any interface has such a subnet, be it up or not.
+  [[nodiscard]] bool has_subnet_of(const IpAddress& address) const;
   [[nodiscard]] std::size_t id_limit() const { return by_id_.size(); }  // ids given out so far are below this
 
   template <class Visit>

@@ -47,8 +47,10 @@ auto NextHops::make_set(NextHopSpec spec) -> Result<Set*> {
   if (!id) return Error{"the next-hop table is full"};
   if (id->value() >= sets_.size()) sets_.resize(id->value() + 1);
   auto& set = sets_[id->value()];
-  const std::size_t hops = spec.hops.size();
-  set = std::make_unique<Set>(Set{std::move(spec), *id, 1, false, std::vector<Link*>(hops), {}, {}});
+  set = std::make_unique<Set>();
+  set->spec = std::move(spec);
+  set->id = *id;
+  set->references = 1;
   ++count_;
   return set.get();
 }
@@ -56,11 +58,10 @@ auto NextHops::make_set(NextHopSpec spec) -> Result<Set*> {
 void NextHops::change_own(NextHopId id, NextHopSpec spec) {
   Set& set = *sets_[id.value()];
   if (set.spec == spec) return;
-  std::vector<Link*> before = std::exchange(set.members, std::vector<Link*>(spec.hops.size()));
   set.spec = std::move(spec);
-  set.spread.reset();
   resolve(set);
-  leave(std::move(before), set);
+  // Who is found by a route may be so by this one.
+  if (!asked_.empty()) resolve_asked(asked_.begin()->first, asked_.rbegin()->first);
 }
 
 // What workers may still do with the id leads to where it led: it goes with its group and adjacencies, a
@@ -68,6 +69,7 @@ void NextHops::change_own(NextHopId id, NextHopSpec spec) {
 void NextHops::release(NextHopId id) {
   auto& set = sets_[id.value()];
   if (--set->references != 0) return;
+  stop_asking(*set);
   leave(std::exchange(set->members, {}), *set);
   if (set->published.kind() == NextHop::Kind::group) writer_.release_group(set->published);
   writer_.release_next_hop(id);
@@ -89,13 +91,89 @@ const Interface* NextHops::interface_of(const Set& set, const config::NextHop& h
   return on != nullptr && on->up && on->is_neighbor(hop.address) ? on : nullptr;
 }
 
-// Which links the set's addresses lie on now.
-void NextHops::resolve(Set& set) {
+// Not on a link, and not of one that is down either.
+bool NextHops::is_recursive(const Set& set, const config::NextHop& hop) const {
+  return set.spec.kind == NextHopSpec::Kind::via && hop.interface.empty() &&
+         interfaces_.connected_to(hop.address) == nullptr && !interfaces_.has_subnet_of(hop.address);
+}
+
+std::vector<config::NextHop> NextHops::ways_of(Set& set) {
   const auto& hops = set.spec.hops;
+  if (std::ranges::none_of(hops, [&](const auto& hop) { return is_recursive(set, hop); })) return hops;
+  std::vector<config::NextHop> ways;
+  std::vector<const Set*> by{&set};
+  add_ways(by, set, 1, ways);
+  // A way that several lead to has the share of all of them.
+  std::ranges::sort(ways);
+  std::vector<config::NextHop> merged;
+  for (const config::NextHop& way : ways) {
+    if (merged.empty() || !merged.back().is_same_way(way))
+      merged.push_back(way);
+    else
+      merged.back().weight = static_cast<std::uint8_t>(std::min(255, merged.back().weight + way.weight));
+  }
+  return merged;
+}
+
+// RFC 4271 5.1.3: a next hop that is on no link goes where the route to it does, over any number of routes.
+// What leads to itself, or over more than kMostRoutes, leads nowhere. `by` are the sets of the routes so far.
+void NextHops::add_ways(std::vector<const Set*>& by, Set& of, unsigned weight,
+                        std::vector<config::NextHop>& ways) {
+  constexpr std::size_t kMostRoutes = 32;
+  const Set& set = *by.back();
+  for (const config::NextHop& hop : set.spec.hops) {
+    if (ways.size() == config::kMaxNextHops) return;
+    const unsigned share = std::min(255U, weight * hop.weight);
+    const Set* next = nullptr;
+    if (is_recursive(set, hop)) {
+      ask(of, hop.address);
+      next = covering_(hop.address);
+      const bool again = std::ranges::find(by, next) != by.end();
+      if (again || by.size() == kMostRoutes) next = nullptr;
+    }
+    if (next == nullptr || next->spec.kind != NextHopSpec::Kind::via) {
+      ways.push_back(hop);
+      ways.back().weight = static_cast<std::uint8_t>(share);
+    } else {
+      by.push_back(next);
+      add_ways(by, of, share, ways);
+      by.pop_back();
+    }
+  }
+}
+
+void NextHops::ask(Set& set, IpAddress address) {
+  if (asked_[address].insert(set.id).second) set.asked.push_back(address);
+}
+
+void NextHops::stop_asking(Set& set) {
+  for (const IpAddress& address : std::exchange(set.asked, {})) {
+    const auto at = asked_.find(address);
+    at->second.erase(set.id);
+    if (at->second.empty()) asked_.erase(at);
+  }
+}
+
+void NextHops::resolve_asked(IpAddress first, IpAddress last) {
+  std::set<NextHopId> found;
+  for (auto at = asked_.lower_bound(first); at != asked_.end() && at->first <= last; ++at) {
+    found.insert(at->second.begin(), at->second.end());
+  }
+  for (const NextHopId id : found) resolve(*sets_[id.value()]);
+}
+
+// Which ways the set has, and which links they lie on now.
+void NextHops::resolve(Set& set) {
+  stop_asking(set);
+  std::vector<config::NextHop> hops = ways_of(set);
   std::vector<Link*> members(hops.size());
   for (std::size_t i = 0; i < hops.size(); ++i) {
     if (const Interface* on = interface_of(set, hops[i]))
       members[i] = use_link({on->id, hops[i].address}, set);
+  }
+  if (hops != set.hops) {
+    set.hops = std::move(hops);
+    set.spread.reset();
   }
   attach(set, std::move(members));
 }
@@ -259,7 +337,7 @@ NextHop NextHops::to_members(Set& set) {
 // A change of two buckets or more is a new run of them, so that the store of the word that names it moves
 // readers at once. Only if there is no room for one are they changed where they are, one after the other.
 std::optional<NextHop> NextHops::to_group(Set& set) {
-  if (!set.spread) set.spread = std::make_unique<const Spread>(set.spec.hops);
+  if (!set.spread) set.spread = std::make_unique<const Spread>(set.hops);
   const std::uint32_t size = set.spread->size();
   // One of another size is a group of other hops (change_own): its run is not this one's.
   const bool is_group = set.published.kind() == NextHop::Kind::group && set.published.buckets() == size;
@@ -267,7 +345,7 @@ std::optional<NextHop> NextHops::to_group(Set& set) {
   std::uint32_t changes = 0;
   buckets_.resize(size);
   for (std::uint32_t i = 0; i < size; ++i) {
-    buckets_[i] = set.members[set.spread->holder(set.spec.hops, i, usable_)]->slot;
+    buckets_[i] = set.members[set.spread->holder(set.hops, i, usable_)]->slot;
     if (is_group && writer_.bucket(old + i) != buckets_[i]) ++changes;
   }
   if (is_group && changes == 0) return set.published;
@@ -297,6 +375,7 @@ void NextHops::publish(Set& set) {
 void NextHops::store(Set& set, NextHop next_hop) {
   if (next_hop == set.published) return;
   const NextHop old = std::exchange(set.published, next_hop);
+  if ((old == kLost) != set.is_lost()) ++losses_;
   writer_.set_next_hop(set.id, next_hop);
   ++groups_published_;
   if (old.kind() == NextHop::Kind::group) writer_.release_group(old);

@@ -64,15 +64,23 @@ class NextHops {
     std::set<NextHopId> users;
     unsigned routed = 0;  // users that are routes' next hops, not the neighbour's own host route
   };
+  static constexpr auto kLost = dataplane::NextHop::drop(dataplane::DropReason::next_hop_lost);
   struct Set {
     NextHopSpec spec;
     NextHopId id;
     std::uint32_t references = 0;
-    bool is_own = false;         // made by make_own(): not found by its spec, which may change
-    std::vector<Link*> members;  // [hop of spec]: the link that it lies on, or null; several may share one
+    bool is_own = false;  // made by make_own(): not found by its spec, which may change
+    // The spec's; in the place of one that is on no link, the ways that the route to it has.
+    std::vector<config::NextHop> hops;
+    std::vector<Link*> members;    // [hop]: the link that it lies on, or null; several may share one
+    std::vector<IpAddress> asked;  // whose routes the hops were found by
     dataplane::NextHop published;
     std::unique_ptr<const Spread> spread;  // from when it first was a group
+    // Whether no hop's interface is up.
+    [[nodiscard]] bool is_lost() const { return published == kLost; }
   };
+  // The next hops of the route to an address; null without one that may lead to a next hop.
+  using Covering = std::function<const Set*(IpAddress)>;
   // Tells who is forwarded to by a route, so that its MAC is kept known.
   using Wanted = std::function<void(NeighborKey, bool wanted)>;
   // What is known of a neighbour already when a link to it is made.
@@ -84,6 +92,7 @@ class NextHops {
     known_ = std::move(known);
     wanted_ = std::move(wanted);
   }
+  void set_covering(Covering covering) { covering_ = std::move(covering); }
 
   // Each route that names a set holds one reference. Fails when the tables are full; nothing changed then.
   Result<NextHopId> acquire(const NextHopSpec& spec);
@@ -104,6 +113,13 @@ class NextHops {
   // Addresses, MTUs, MACs or states of interfaces changed: every set is resolved anew.
   void interfaces_changed();
 
+  // The best route of the prefix is another one: next hops that are found by it are resolved anew.
+  template <class Address>
+  void route_changed(IpPrefix<Address> prefix) {
+    if (!asked_.empty()) [[unlikely]]
+      resolve_asked(prefix.address(), prefix.last());
+  }
+
   template <class Visit>
   void visit(Visit&& visit) const {
     for (const auto& set : sets_) {
@@ -113,6 +129,8 @@ class NextHops {
   [[nodiscard]] std::size_t size() const { return count_; }
   // Sets that were given to workers, anew or for the first time: the stores that moved traffic.
   [[nodiscard]] std::uint64_t groups_published() const { return groups_published_; }
+  // How often a set was lost or was found again.
+  [[nodiscard]] std::uint64_t losses() const { return losses_; }
 
  private:
   // A set is found by the spec that it holds itself.
@@ -125,6 +143,12 @@ class NextHops {
 
   Result<Set*> make_set(NextHopSpec spec);
   void resolve(Set& set);
+  void resolve_asked(IpAddress first, IpAddress last);
+  void ask(Set& set, IpAddress address);
+  void stop_asking(Set& set);
+  [[nodiscard]] bool is_recursive(const Set& set, const config::NextHop& hop) const;
+  [[nodiscard]] std::vector<config::NextHop> ways_of(Set& set);
+  void add_ways(std::vector<const Set*>& by, Set& of, unsigned weight, std::vector<config::NextHop>& ways);
   [[nodiscard]] const Interface* interface_of(const Set& set, const config::NextHop& hop) const;
   void attach(Set& set, std::vector<Link*> members);
   void leave(std::vector<Link*> links, const Set& user);
@@ -145,11 +169,14 @@ class NextHops {
   const Interfaces& interfaces_;
   Known known_ = [](NeighborKey) { return std::pair(LinkState::unresolved, MacAddress{}); };
   Wanted wanted_ = [](NeighborKey, bool) {};
+  Covering covering_ = [](IpAddress) { return nullptr; };
   std::vector<std::unique_ptr<Set>> sets_;  // [id]
   std::unordered_map<const NextHopSpec*, NextHopId, SpecHash, SpecEqual> ids_;
   std::map<NeighborKey, Link> links_;
-  std::size_t count_ = 0;  // of sets
+  std::map<IpAddress, std::set<NextHopId>> asked_;  // [address]: sets whose hops the route to it leads to
+  std::size_t count_ = 0;                           // of sets
   std::uint64_t groups_published_ = 0;
+  std::uint64_t losses_ = 0;
   std::vector<std::uint8_t> usable_;  // [hop] of the set at hand
   std::vector<AdjacencyId> buckets_;  // of the group at hand
 };

@@ -1,12 +1,14 @@
 #include "controlplane/rib.h"
 
 #include <tuple>
+#include <utility>
 
 namespace millrace::controlplane {
 
 template <class P>
 bool BasicRib<P>::better(const Route& a, const Route& b) {
-  return std::tie(a.distance, a.metric, a.source) < std::tie(b.distance, b.metric, b.source);
+  const auto order = [](const Route& r) { return std::tuple(r.is_lost, r.distance, r.metric, r.source); };
+  return order(a) < order(b);
 }
 
 template <class P>
@@ -17,17 +19,35 @@ auto BasicRib<P>::make(const Route& route) -> Index {
 }
 
 template <class P>
-auto BasicRib<P>::link_to(Index& first, RouteSource source) -> Index& {
+template <class IsIt>
+auto BasicRib<P>::link_to(Index& first, IsIt is_it) -> Index& {
   Index* link = &first;
-  while (*link != kNone && node(*link).route.source != source) link = &node(*link).next;
+  while (*link != kNone && !is_it(node(*link).route)) link = &node(*link).next;
   return *link;
+}
+
+template <class P>
+auto BasicRib<P>::link_to_same(Index& first, const Route& route) -> Index& {
+  const bool by_distance = route.source == RouteSource::static_config;
+  return link_to(first, [&](const Route& other) {
+    return other.source == route.source && (!by_distance || other.distance == route.distance);
+  });
+}
+
+template <class P>
+void BasicRib<P>::insert_sorted(Index& first, Index fresh) {
+  Index* link = &first;
+  while (*link != kNone && better(node(*link).route, node(fresh).route)) link = &node(*link).next;
+  node(fresh).next = std::exchange(*link, fresh);
 }
 
 template <class P>
 auto BasicRib<P>::add(Prefix prefix, const Spec& spec) -> Result<Outcome> {
   const auto next_hop = next_hops_.acquire(spec.next_hop);
   if (!next_hop) return Error{next_hop.error()};
-  return add(prefix, Route{*next_hop, spec.metric, spec.mark, spec.owner, spec.source, spec.distance});
+  const bool is_lost = spec.source == RouteSource::static_config && next_hops_.find(*next_hop)->is_lost();
+  return add(prefix,
+             Route{*next_hop, spec.metric, spec.mark, spec.owner, spec.distance, spec.source, is_lost});
 }
 
 template <class P>
@@ -36,6 +56,7 @@ auto BasicRib<P>::add(Prefix prefix, const Route& route) -> Result<Outcome> {
   auto outcome = rule == nullptr ? add_first(prefix, route) : add_beside(prefix, *rule, route);
   if (!outcome || *outcome == Outcome::unchanged) next_hops_.release(route.next_hop);
   if (outcome && *outcome == Outcome::added) ++counts_[static_cast<std::size_t>(route.source)];
+  if (outcome && *outcome != Outcome::unchanged) next_hops_.route_changed(prefix);
   return outcome;
 }
 
@@ -50,12 +71,12 @@ auto BasicRib<P>::add_first(Prefix prefix, const Route& route) -> Result<Outcome
 // The prefix has routes already, maybe one of the same source. The FIB changes first: it is what can fail.
 template <class P>
 auto BasicRib<P>::add_beside(Prefix prefix, typename Fib::Rule& rule, const Route& route) -> Result<Outcome> {
-  Index& old_link = link_to(rule.data, route.source);
+  Index& old_link = link_to_same(rule.data, route);
   const Index old = old_link;
   if (old != kNone) {
     Route& before = node(old).route;
     if (before.next_hop == route.next_hop && before.metric == route.metric && before.owner == route.owner &&
-        before.distance == route.distance) {
+        before.distance == route.distance && before.is_lost == route.is_lost) {
       before.mark = route.mark;
       return Outcome::unchanged;
     }
@@ -70,19 +91,19 @@ auto BasicRib<P>::add_beside(Prefix prefix, typename Fib::Rule& rule, const Rout
   const Index fresh = old == kNone ? make(route) : old;
   if (old != kNone) old_link = node(old).next;
   node(fresh).route = route;
-  Index* link = &rule.data;
-  while (*link != kNone && better(node(*link).route, route)) link = &node(*link).next;
-  node(fresh).next = std::exchange(*link, fresh);
+  insert_sorted(rule.data, fresh);
   if (old == kNone) return Outcome::added;
   next_hops_.release(gone);
   return Outcome::replaced;
 }
 
 template <class P>
-bool BasicRib<P>::remove(Prefix prefix, RouteSource source) {
+bool BasicRib<P>::remove(Prefix prefix, RouteSource source, std::optional<std::uint8_t> distance) {
   auto* rule = fib_.find(prefix);
   if (rule == nullptr) return false;
-  Index& link = link_to(rule->data, source);
+  Index& link = link_to(rule->data, [&](const Route& route) {
+    return route.source == source && (!distance || route.distance == *distance);
+  });
   const Index gone = link;
   if (gone == kNone) return false;
   link = node(gone).next;
@@ -96,7 +117,24 @@ bool BasicRib<P>::remove(Prefix prefix, RouteSource source) {
   nodes_.give_back(gone);
   next_hops_.release(next_hop);
   --counts_[static_cast<std::size_t>(source)];
+  next_hops_.route_changed(prefix);
   return true;
+}
+
+template <class P>
+void BasicRib<P>::links_changed(Prefix prefix) {
+  auto* rule = fib_.find(prefix);
+  if (rule == nullptr) return;
+  Index left = std::exchange(rule->data, kNone);
+  while (left != kNone) {
+    const Index i = std::exchange(left, node(left).next);
+    Route& route = node(i).route;
+    if (route.source == RouteSource::static_config)
+      route.is_lost = next_hops_.find(route.next_hop)->is_lost();
+    insert_sorted(rule->data, i);
+  }
+  static_cast<void>(fib_.change(prefix, *rule, node(rule->data).route.next_hop, writer_.now_ns()));
+  next_hops_.route_changed(prefix);
 }
 
 template <class P>

@@ -1,7 +1,8 @@
 // The RIB: every route of every source, the best one of each prefix, and the FIB kept equal to the best ones.
 //
-// Best: lowest administrative distance, then lowest metric, then the order of RouteSource. Control thread
-// only; a change is visible to workers when the call returns.
+// Best: lowest administrative distance, then lowest metric, then the order of RouteSource; a static route
+// whose links are all lost comes after all that are not. Control thread only; a change is visible to workers
+// when the call returns.
 //
 // RIB and FIB share one index: the FIB's rule of a prefix names the prefix's first route here, and routes of
 // one prefix are a list, the best one first:
@@ -11,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "controlplane/next_hops.h"
@@ -37,8 +39,9 @@ struct Route {
   std::uint32_t metric = 0;
   std::uint32_t mark = 0;   // which replace of its owner, or connection of its feed, saw it last
   std::uint16_t owner = 0;  // route_owners.h; of a feed's route the protocol that made it
-  RouteSource source = RouteSource::static_config;
   std::uint8_t distance = 1;
+  RouteSource source : 7 = RouteSource::static_config;
+  bool is_lost : 1 = false;  // of a static route: no next hop's interface is up
 };
 static_assert(sizeof(Route) == 16);
 
@@ -68,12 +71,16 @@ class BasicRib {
   BasicRib(const BasicRib&) = delete;
   BasicRib& operator=(const BasicRib&) = delete;
 
-  // One route for a (prefix, source). On an error nothing changed.
+  // One route for a (prefix, source), of static routes for a (prefix, distance). On an error nothing changed.
   Result<Outcome> add(Prefix prefix, const Spec& spec);
   // The same for a next hop that is resolved: the caller gives a reference to it away, whatever comes of it.
   Result<Outcome> add(Prefix prefix, const Route& route);
-  bool remove(Prefix prefix, RouteSource source);
+  // The first one of the source, or the one of that distance.
+  bool remove(Prefix prefix, RouteSource source, std::optional<std::uint8_t> distance = {});
+  // What links the prefix's static routes have may have changed.
+  void links_changed(Prefix prefix);
 
+  // The best of that source.
   [[nodiscard]] const Route* find(Prefix prefix, RouteSource source) const;
   // The best route of the longest prefix that holds the address.
   [[nodiscard]] std::pair<Prefix, const Route*> match(Address address) const {
@@ -113,8 +120,12 @@ class BasicRib {
   Node& node(Index i) { return nodes_[i]; }
   const Node& node(Index i) const { return nodes_[i]; }
   Index make(const Route& route);
-  // The link (of the rule, or of a route before) to the route of that source; to nothing if there is none.
-  Index& link_to(Index& first, RouteSource source);
+  // The link (of the rule, or of a route before) to the first route that `is_it`; to nothing if there is
+  // none.
+  template <class IsIt>
+  Index& link_to(Index& first, IsIt is_it);
+  Index& link_to_same(Index& first, const Route& route);
+  void insert_sorted(Index& first, Index fresh);
   std::pair<Prefix, const Route*> best_of(std::pair<Prefix, const typename Fib::Rule*> found) const {
     return {found.first, found.second == nullptr ? nullptr : &node(found.second->data).route};
   }

@@ -362,6 +362,67 @@ TEST_F(Forwarding, MembersThatAreLostOneAfterTheOtherMoveTheirFlowsAlone) {
   EXPECT_EQ(ways_of(300), all) << "rule 13";
 }
 
+// A floating static route.
+TEST_F(Forwarding, AStaticRouteWithoutALinkGivesWayToOneOfAGreaterDistance) {
+  const std::string floating = kFourWays +
+                               "routes:\n"
+                               "  - {prefix: 203.0.113.0/24, via: 10.0.3.2, distance: 200}\n"
+                               "  - {prefix: 203.0.113.0/24, via: 10.0.2.2}\n";
+  start(floating);
+  using Counted = std::map<std::string, unsigned>;
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"b", 20}}));
+  two().set_link("b", false);
+  two().settle();
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"c", 20}})) << "rule 14";
+  two().set_link("b", true);
+  two().settle();
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"b", 20}}));
+  // Whatever source the other one is of.
+  config::RouteConfig learned;
+  learned.via = {ip("10.0.4.2")};
+  learned.distance = 110;
+  ASSERT_TRUE(two().control().add_route(*Ipv4Prefix::parse("203.0.113.0/24"), {learned, 0}));
+  two().set_link("b", false);
+  two().settle();
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"d", 20}})) << "rule 14";
+  // A new configuration is looked at with the links that there are, and its routes replace the others.
+  two().must_apply(kFourWays +
+                   "routes:\n"
+                   "  - {prefix: 203.0.113.0/24, via: 10.0.3.2, distance: 50}\n"
+                   "  - {prefix: 203.0.113.0/24, via: 10.0.2.2, distance: 5}\n");
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"c", 20}}));
+  EXPECT_EQ(two().control().count(controlplane::RouteSource::static_config), 2U);
+  two().must_apply(kFourWays);
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"d", 20}}));
+  EXPECT_EQ(two().control().count(controlplane::RouteSource::static_config), 0U);
+}
+
+// RFC 4271 5.1.3.
+TEST_F(Forwarding, ANextHopOnNoLinkGoesByTheRouteToIt) {
+  const std::string recursive = "  - {prefix: 203.0.113.0/24, via: 172.16.0.9}\n";
+  const std::string floating = "  - {prefix: 203.0.113.0/24, via: 10.0.4.2, distance: 200}\n";
+  const auto leads = [](const std::string& via) { return "  - {prefix: 172.16.0.0/16, via: " + via + "}\n"; };
+  start(kFourWays + "routes:\n" + leads("[10.0.2.2, 10.0.3.2]") + recursive);
+  EXPECT_EQ(counted(ways_of(200)).size(), 2U) << "over all of the route's next hops";
+  two().set_link("b", false);
+  two().settle();
+  using Counted = std::map<std::string, unsigned>;
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"c", 20}})) << "rule 14";
+  two().must_apply(kFourWays + "routes:\n" + leads("10.0.4.2") + recursive);
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"d", 20}})) << "the route to it is another one";
+  // The default route leads to no next hop, and a route without a way gives way.
+  two().must_apply(kFourWays + "routes:\n  - {prefix: 0.0.0.0/0, via: 10.0.3.2}\n" + recursive + floating);
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"d", 20}}));
+  config::RouteConfig learned;
+  learned.via = {ip("10.0.3.2")};
+  ASSERT_TRUE(two().control().add_route(*Ipv4Prefix::parse("172.16.0.0/24"), {learned, 0}));
+  two().advance(0.1);
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"c", 20}})) << "it has one again";
+  ASSERT_TRUE(two().control().remove_route(*Ipv4Prefix::parse("172.16.0.0/24")));
+  two().advance(0.1);
+  EXPECT_EQ(counted(ways_of(20)), (Counted{{"d", 20}}));
+}
+
 // What is repaired is the group, whatever is behind it: each next hop that has the lost member is stored
 // once, and no prefix is touched.
 TEST_F(Forwarding, LinkLossBehindManyPrefixesIsOneStoreForEachNextHop) {

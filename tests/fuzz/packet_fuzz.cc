@@ -77,7 +77,7 @@ Lab& lab() {
     options.neighbors.incomplete = 16;
     options.neighbors.total = 32;
     auto* made = new Lab(kConfig, options);
-    // A next hop on no connected subnet: the API takes it, a configuration does not.
+    // A next hop that no route leads to.
     config::RouteConfig lost;
     lost.via = {Ipv4Address(172, 16, 0, 1)};
     const auto added = made->control().add_route(Ipv4Prefix(Ipv4Address(10, 3, 3, 128), 25), {lost, 0});

@@ -178,8 +178,7 @@ TEST_F(ApiReadTest, LookupExplainsInOneSentence) {
       {"203.0.113.9", "203.0.113.0/24", "unicast",
        "203.0.113.9 is reached by 203.0.113.0/24 (api), sent to 192.0.2.77 on wan0 (MAC not known)"},
       {"203.0.114.9", "203.0.114.0/24", "unicast",
-       "203.0.114.9 is reached by 203.0.114.0/24 (api): no next hop is on a connected subnet that is up: "
-       "dropped"},
+       "203.0.114.9 is reached by 203.0.114.0/24 (api): there is no way to a next hop: dropped"},
       {"203.0.115.9", "203.0.115.0/24", "unicast",
        "203.0.115.9 is reached by 203.0.115.0/24 (api), sent to 192.0.2.254 on wan0 (02:00:00:00:00:fe) and "
        "198.51.100.7 on lan0 (MAC not known)"},

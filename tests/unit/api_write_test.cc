@@ -50,7 +50,7 @@ TEST_F(ApiWriteTest, PostRouteTellsWhatItDid) {
       "replaced");
   EXPECT_EQ(routes_of("api"),
             json::parse(R"([{"prefix": "203.0.113.0/24", "source": "api", "distance": 20, "metric": 5,
-      "type": "unicast", "best": true, "owner": "me",
+      "type": "unicast", "recursive": [], "best": true, "owner": "me",
       "via": [{"address": "192.0.2.8", "interface": "wan0", "state": "unresolved", "weight": 1}]}])"));
 }
 
@@ -62,7 +62,7 @@ TEST_F(ApiWriteTest, RoutesOfIpv6TakeTheSameWay) {
   EXPECT_EQ(ok(send("POST", "/v1/routes", route))["result"], "unchanged");
   EXPECT_EQ(get_ok("/v1/routes?prefix=2001:db8::/32")["routes"],
             json::parse(R"([{"prefix": "2001:db8::/32", "source": "api", "distance": 1, "metric": 0,
-      "type": "unicast", "best": true, "owner": "me",
+      "type": "unicast", "recursive": [], "best": true, "owner": "me",
       "via": [{"address": "fe80::1", "interface": "gone0", "state": "unreachable", "weight": 1},
               {"address": "fe80::1", "interface": "lan0", "state": "unresolved", "weight": 2}]}])"));
   EXPECT_EQ(get_ok("/v1/fib?prefix=2001:db8::/32")["entries"][0]["detail"],

@@ -122,6 +122,11 @@ TEST(ConfigDiff, SaysEachChangeInTheWordsOfTheFile) {
               "  - {prefix: 0.0.0.0/0, via: 192.0.2.4, metric: 9}\n",
        {"- routes 10.0.0.0/8: blackhole", "+ routes 0.0.0.0/0: via 192.0.2.4, metric 9",
         "~ routes 11.0.0.0/8: via 192.0.2.2 -> via 192.0.2.2, 192.0.2.3, distance 5"}},
+      {"several routes of one prefix",
+       kWan + "routes: [{prefix: 10.0.0.0/8, via: 192.0.2.2}]",
+       kWan + "routes: [{prefix: 10.0.0.0/8, via: 192.0.2.3, distance: 200}, {prefix: 10.0.0.0/8, via: "
+              "192.0.2.2}]",
+       {"~ routes 10.0.0.0/8: via 192.0.2.2 -> via 192.0.2.2; via 192.0.2.3, distance 200"}},
       {"weights of next hops",
        kWan + "routes: [{prefix: 10.0.0.0/8, via: [{address: 192.0.2.2, weight: 1}, 192.0.2.3]},\n"
               "         {prefix: 11.0.0.0/8, via: [192.0.2.2, 192.0.2.3]}]",

@@ -270,11 +270,11 @@ feeds:
                                  {{{Ipv4Address(198, 51, 100, 1), 24}}, {}}};
   expected.interfaces["wan0"].host = true;
   expected.interfaces["lan0"].offloads = false;
-  expected.routes.ipv4[{Ipv4Address(), 0}] = {RouteType::unicast, {Ipv4Address(192, 0, 2, 254)}, 1, 0};
+  expected.routes.ipv4[{Ipv4Address(), 0}] = {RouteType::unicast, {Ipv4Address(192, 0, 2, 254)}, 1, 0, {}};
   expected.routes.ipv4[{Ipv4Address(203, 0, 113, 0), 24}] = {
       RouteType::unicast, {next_hop, Ipv4Address(198, 51, 100, 3)}, 20, 7};
-  expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}] = {RouteType::unreachable, {}, 1, 0};
-  expected.routes.ipv6[*Ipv6Prefix::parse("2001:db8:9::/48")] = {RouteType::prohibit, {}, 1, 5};
+  expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}] = {RouteType::unreachable, {}, 1, 0, {}};
+  expected.routes.ipv6[*Ipv6Prefix::parse("2001:db8:9::/48")] = {RouteType::prohibit, {}, 1, 5, {}};
   expected.neighbors[{"wan0", *Ipv6Address::parse("2001:db8:0:1::2")}] =
       *MacAddress::parse("02:00:00:00:00:02");
   expected.neighbors[{"wan0", Ipv4Address(192, 0, 2, 254)}] = *MacAddress::parse("02:00:00:00:00:fe");

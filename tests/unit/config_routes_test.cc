@@ -36,8 +36,6 @@ TEST(ConfigParse, RefusesWrongRoutes) {
        "unknown key 'wieght' in a next hop", "did you mean 'weight'?"},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: [192.0.2.2, {address: 192.0.2.2, weight: 2}]}", 5, 53,
        "next hop 192.0.2.2 is in the list already", ""},
-      {"routes:\n  - {prefix: 10.0.0.0/8, via: {address: 203.0.113.1, weight: 2}}", 5, 41,
-       "must be on a connected subnet", "recursive"},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: wan0}", 5, 31, "a next hop must be an IP address, not 'wan0'",
        ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: 192.0.2.2/24}", 5, 31, "an IP address", "'192.0.2.2'"},
@@ -48,8 +46,6 @@ TEST(ConfigParse, RefusesWrongRoutes) {
        ""},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: 198.51.100.0}", 5, 31,
        "the network address of 198.51.100.0/25", ""},
-      {"routes:\n  - {prefix: 10.0.0.0/8, via: 198.51.100.200}", 5, 31, "must be on a connected subnet",
-       "recursive"},
       {"routes:\n  - {prefix: 10.0.0.0/8, type: blackhole}\n  - {prefix: 10.0.0.0/8, via: 192.0.2.2}", 6, 14,
        "10.0.0.0/8 has a route already, on line 5", "via: [a, b]"},
       {"routes:\n  - {prefix: 10.0.0.0/8, via: 192.0.2.2, weight: 2}", 5, 42,
@@ -81,7 +77,6 @@ TEST(ConfigParse, RefusesWrongRoutesOfIpv6) {
       {mapping + "wna0}}", 5, 70, "there is no interface 'wna0'", "did you mean 'wan0'?"},
       {mapping + "1}}", 5, 70, "interface must be an interface's name", ""},
       {mapping + "lan0}}", 5, 48, "interface 'lan0' does not speak IPv6: its mtu is below 1280", ""},
-      {prefix + "via: \"2001:db8:0:2::1\"}", 5, 38, "must be on a connected subnet", "recursive"},
       {prefix + "via: {address: \"2001:db8:0:1::2\", interface: lan0}}", 5, 48,
        "2001:db8:0:1::2 is not in a subnet of interface 'lan0'", "'wan0'"},
       {prefix + "via: \"2001:db8:0:1::1\"}", 5, 38, "the router's own address on interface 'wan0'", ""},
@@ -125,6 +120,22 @@ TEST(ConfigParse, NextHopsMayHaveWeights) {
   EXPECT_EQ(result.config.routes.ipv4.at({Ipv4Address(10, 0, 0, 0), 8}).via,
             (Via{{at(2), 1}, {at(3), 255}, {at(4), 1}}));
   EXPECT_EQ(result.config.routes.ipv4.at({Ipv4Address(11, 0, 0, 0), 8}).via, (Via{{at(2), 7}}));
+}
+
+TEST(ConfigParse, RoutesOfOnePrefixAreByRisingDistance) {
+  const auto result = parse_text(std::string(kTwoInterfaces) +
+                                 "routes:\n"
+                                 "  - {prefix: 10.0.0.0/8, via: 192.0.2.3, distance: 200}\n"
+                                 "  - {prefix: 10.0.0.0/8, type: blackhole, distance: 255}\n"
+                                 "  - {prefix: 10.0.0.0/8, via: 192.0.2.2}\n"
+                                 "  - {prefix: 10.0.0.0/8, via: 192.0.2.4, distance: 20, metric: 7}\n");
+  ASSERT_TRUE(result.ok()) << listing(result.problems);
+  const auto by = [](unsigned last, unsigned distance, unsigned metric) {
+    return RouteConfig{RouteType::unicast, {Ipv4Address(192, 0, 2, last)}, distance, metric, {}};
+  };
+  RouteConfig expected = by(2, 1, 0);
+  expected.floating = {by(4, 20, 7), by(3, 200, 0), {RouteType::blackhole, {}, 255, 0, {}}};
+  EXPECT_EQ(result.config.routes.ipv4.at({Ipv4Address(10, 0, 0, 0), 8}), expected);
 }
 
 TEST(ConfigParse, ARouteHasUpTo128NextHops) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -85,12 +87,49 @@ TEST_F(RibTest, AddTellsWhatItDid) {
 
 TEST_F(RibTest, ARouteThatGetsWorseGivesWay) {
   const Ipv4Prefix prefix = "10.0.0.0/8"_p;
-  add(prefix, spec(kA, RouteSource::static_config, 1));
-  add(prefix, spec(kB, RouteSource::api, 5));
+  add(prefix, spec(kA, RouteSource::api, 1));
+  add(prefix, spec(kB, RouteSource::static_config, 5));
   expect_fib(prefix, kA);
-  EXPECT_EQ(add(prefix, spec(kA, RouteSource::static_config, 9)), Outcome::replaced);
+  EXPECT_EQ(add(prefix, spec(kA, RouteSource::api, 9)), Outcome::replaced);
   expect_fib(prefix, kB);
-  EXPECT_EQ(rib_.match("10.1.1.1"_a).second->source, RouteSource::api);
+  EXPECT_EQ(rib_.match("10.1.1.1"_a).second->source, RouteSource::static_config);
+}
+
+TEST_F(RibTest, StaticRoutesOfOnePrefixAreByDistance) {
+  const Ipv4Prefix prefix = "10.0.0.0/8"_p;
+  EXPECT_EQ(add(prefix, spec(kC, RouteSource::static_config, 200)), Outcome::added);
+  EXPECT_EQ(add(prefix, spec(kA, RouteSource::static_config, 1)), Outcome::added);
+  EXPECT_EQ(add(prefix, spec(kB, RouteSource::static_config, 1)), Outcome::replaced);
+  expect_fib(prefix, kB);
+  EXPECT_EQ(rib_.count(RouteSource::static_config), 2U);
+  EXPECT_FALSE(rib_.remove(prefix, RouteSource::static_config, 2));
+  EXPECT_TRUE(rib_.remove(prefix, RouteSource::static_config, 1));
+  expect_fib(prefix, kC);
+  EXPECT_TRUE(rib_.remove(prefix, RouteSource::static_config));
+  EXPECT_EQ(in_fib(prefix), nullptr);
+}
+
+// Rule 14.
+TEST_F(RibTest, AStaticRouteWithoutALinkGivesWayUntilItHasOneAgain) {
+  const Ipv4Prefix prefix = "0.0.0.0/0"_p;
+  add(prefix, spec(kA, RouteSource::static_config, 1));
+  add(prefix, spec(kC, RouteSource::static_config, 200));
+  set_up(*wan_, false);
+  rib_.links_changed(prefix);
+  expect_fib(prefix, kC);
+  add(prefix, spec(kHole, RouteSource::api, 110));
+  expect_fib(prefix, kHole);  // what else there is for the prefix, by its distance
+  EXPECT_EQ(add(prefix, spec(kB, RouteSource::static_config, 1)), Outcome::replaced);
+  expect_fib(prefix, kHole);  // nor has the new one a link
+  set_up(*lan_, false);
+  rib_.links_changed(prefix);
+  rib_.remove(prefix, RouteSource::api);
+  expect_fib(prefix, kB);  // of those without a link the best one: packets are dropped for that
+  set_up(*wan_, true);
+  rib_.links_changed(prefix);
+  expect_fib(prefix, kB);
+  EXPECT_FALSE(rib_.find(prefix, RouteSource::static_config)->is_lost);
+  rib_.links_changed("10.0.0.0/8"_p);  // nothing is there
 }
 
 // Rule 12.
@@ -183,18 +222,35 @@ struct RibOracle {
     NextHopSpec next_hop;
     unsigned distance;
     std::uint32_t metric;
+    friend bool operator==(const Value&, const Value&) = default;
   };
-  std::map<std::pair<Prefix, RouteSource>, Value> routes;
+  using Key = std::tuple<Prefix, RouteSource, unsigned>;  // the distance, of static routes
+  static Key key(Prefix prefix, RouteSource source, unsigned distance) {
+    return {prefix, source, source == RouteSource::static_config ? distance : 0};
+  }
+  std::map<Key, Value> routes;
+  std::map<Ipv4Address, bool> up;  // [the first octets of a next hop]: whether its link is
 
+  [[nodiscard]] bool is_lost(const NextHopSpec& next_hop) const {
+    return next_hop.kind == NextHopSpec::Kind::via &&
+           std::ranges::none_of(next_hop.hops, [&](const auto& hop) {
+             return hop.address == kC.hops[0].address ? up.at("198.51.100.0"_a) : up.at("192.0.2.0"_a);
+           });
+  }
+  [[nodiscard]] auto order(const Key& key, const Value& value) const {
+    const RouteSource source = std::get<1>(key);
+    const bool lost = source == RouteSource::static_config && is_lost(value.next_hop);
+    return std::tuple(lost, value.distance, value.metric, source);
+  }
   [[nodiscard]] std::map<Prefix, NextHopSpec> fib() const {
-    std::map<Prefix, std::tuple<unsigned, std::uint32_t, RouteSource, NextHopSpec>> best;
+    std::map<Prefix, std::pair<std::tuple<bool, unsigned, std::uint32_t, RouteSource>, NextHopSpec>> best;
     for (const auto& [key, value] : routes) {
-      const std::tuple candidate(value.distance, value.metric, key.second, value.next_hop);
-      const auto [at, fresh] = best.try_emplace(key.first, candidate);
+      const std::pair candidate(order(key, value), value.next_hop);
+      const auto [at, fresh] = best.try_emplace(std::get<0>(key), candidate);
       if (!fresh && candidate < at->second) at->second = candidate;
     }
     std::map<Prefix, NextHopSpec> result;
-    for (const auto& [prefix, value] : best) result.emplace(prefix, std::get<3>(value));
+    for (const auto& [prefix, value] : best) result.emplace(prefix, value.second);
     return result;
   }
 };
@@ -203,10 +259,19 @@ template <class AddressType>
 class RibRandomTest : public TableFixture {
  protected:
   using Prefix = IpPrefix<AddressType>;
+  using Oracle = RibOracle<Prefix>;
   // 10.I.0.0/16 and the like, or the same bits at the top of an IPv6 address.
   static Prefix prefix(std::uint32_t bits, unsigned length) {
     using Value = typename AddressType::Value;
     return {AddressType(Value{bits} << (AddressType::kBits - 32)), length};
+  }
+  void change_link(Interface& interface, Ipv4Address subnet) {
+    bool& up = oracle_.up[subnet];
+    up = !up;
+    set_up(interface, up);
+    std::set<Prefix> prefixes;
+    for (const auto& [key, value] : oracle_.routes) prefixes.insert(std::get<0>(key));
+    for (const Prefix& each : prefixes) rib_.links_changed(each);
   }
   void expect_equal() {
     std::map<Prefix, NextHopSpec> fib;
@@ -221,12 +286,8 @@ class RibRandomTest : public TableFixture {
     std::array<std::size_t, 4> counts{};
     for (const auto& [key, value] : oracle_.routes) {
       ++references[value.next_hop];
-      ++counts[static_cast<std::size_t>(key.second)];
-      const Route* route = rib_.find(key.first, key.second);
-      ASSERT_NE(route, nullptr);
-      EXPECT_EQ(next_hops_.find(route->next_hop)->spec, value.next_hop);
-      EXPECT_EQ(route->distance, value.distance);
-      EXPECT_EQ(route->metric, value.metric);
+      ++counts[static_cast<std::size_t>(std::get<1>(key))];
+      EXPECT_NE(rib_.find(std::get<0>(key), std::get<1>(key)), nullptr);
     }
     for (std::size_t i = 0; i < counts.size(); ++i)
       EXPECT_EQ(rib_.count(static_cast<RouteSource>(i)), counts[i]);
@@ -235,21 +296,24 @@ class RibRandomTest : public TableFixture {
     expect_visited_sorted();
   }
   void expect_visited_sorted() {
-    std::size_t seen = 0;
-    const Route* last = nullptr;
-    rib_.visit_from({}, [&](Prefix, const Route& route, bool best) {
-      ++seen;
+    std::map<typename Oracle::Key, typename Oracle::Value> seen;
+    std::tuple<bool, unsigned, std::uint32_t, RouteSource> last;
+    rib_.visit_from({}, [&](Prefix prefix, const Route& route, bool best) {
+      const auto key = Oracle::key(prefix, route.source, route.distance);
+      const typename Oracle::Value value{next_hops_.find(route.next_hop)->spec, route.distance, route.metric};
+      EXPECT_TRUE(seen.emplace(key, value).second);
+      const auto order = oracle_.order(key, value);
       if (!best) {
-        EXPECT_LE(std::tie(last->distance, last->metric), std::tie(route.distance, route.metric));
+        EXPECT_LT(last, order);
       }
-      last = &route;
+      last = order;
       return true;
     });
-    EXPECT_EQ(seen, oracle_.routes.size());
+    EXPECT_EQ(seen, oracle_.routes);
   }
 
   BasicRib<Prefix> rib_{writer_, next_hops_, FibId(0)};
-  RibOracle<Prefix> oracle_;
+  Oracle oracle_{{}, {{"192.0.2.0"_a, true}, {"198.51.100.0"_a, true}}};
 };
 
 using Families = testing::Types<Ipv4Address, Ipv6Address>;
@@ -276,20 +340,27 @@ TYPED_TEST(RibRandomTest, TheFibIsTheBestRoutesAfterAnyChanges) {
       const auto s = spec(next_hops[random.below(next_hops.size())], source,
                           static_cast<std::uint8_t>(1 + random.below(3)), random.below(3));
       if (this->rib_.add(prefix, s)) {
-        this->oracle_.routes[{prefix, source}] = {s.next_hop, s.distance, s.metric};
+        this->oracle_.routes[this->oracle_.key(prefix, source, s.distance)] = {s.next_hop, s.distance,
+                                                                               s.metric};
       } else {
         ++refused;
       }
     } else {
-      EXPECT_EQ(this->rib_.remove(prefix, source), this->oracle_.routes.erase({prefix, source}) == 1);
+      const auto distance = static_cast<std::uint8_t>(1 + random.below(3));
+      const bool is_static = source == RouteSource::static_config;
+      EXPECT_EQ(this->rib_.remove(prefix, source, is_static ? std::optional(distance) : std::nullopt),
+                this->oracle_.routes.erase(this->oracle_.key(prefix, source, distance)) == 1);
     }
+    if (random.chance(40)) this->change_link(*this->wan_, "192.0.2.0"_a);
+    if (random.chance(40)) this->change_link(*this->lan_, "198.51.100.0"_a);
     if (random.chance(3)) this->reclaimer_.poll();
     if (step % 20 == 0) this->expect_equal();
   }
   EXPECT_GT(refused, 0U);
   while (!this->oracle_.routes.empty()) {
-    const auto [prefix, source] = this->oracle_.routes.begin()->first;
-    EXPECT_TRUE(this->rib_.remove(prefix, source));
+    const auto& [key, value] = *this->oracle_.routes.begin();
+    EXPECT_TRUE(
+        this->rib_.remove(std::get<0>(key), std::get<1>(key), static_cast<std::uint8_t>(value.distance)));
     this->oracle_.routes.erase(this->oracle_.routes.begin());
   }
   this->expect_equal();
