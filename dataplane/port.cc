@@ -8,9 +8,12 @@
 #include <rte_mbuf.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <regex>
@@ -75,6 +78,36 @@ std::string with_slots_for(const std::string& args, unsigned mtu) {
   while (slot < mtu + kAfPacketHead + kL2Overhead) slot *= 2;
   if (slot == kAfPacketSlot) return args;
   return args + ",framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(4 * slot) + ",framecnt=512";
+}
+
+// What devargs say of `key`; empty if nothing.
+std::string value_of(const std::string& args, const std::string& key) {
+  const std::string all = "," + args;
+  const auto at = all.find("," + key + "=");
+  if (at == std::string::npos) return "";
+  const auto begin = at + key.size() + 2;
+  return all.substr(begin, all.find(',', begin) - begin);
+}
+
+// net_memif does not start on a socket that a killed process left. One that is listened on, by another port
+// of this process too, stays.
+void remove_stale_memif_socket(const std::string& args) {
+  const std::string path = value_of(args, "socket");
+  sockaddr_un address{};
+  struct stat status {};
+  if (value_of(args, "role") != "server" || value_of(args, "socket-abstract") != "no") return;
+  if (path.size() >= sizeof(address.sun_path) || lstat(path.c_str(), &status) != 0 ||
+      !S_ISSOCK(status.st_mode))
+    return;
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, path.size());
+  // Not of memif's type (SOCK_SEQPACKET): whoever listens does not notice, and connect() says EPROTOTYPE.
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  const bool stale =
+      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 && errno == ECONNREFUSED;
+  close(fd);
+  if (stale) unlink(path.c_str());
 }
 
 // Addresses, and ports where there are some.
@@ -163,6 +196,7 @@ Result<void> Port::probe(const PortOptions& options) {
       args = with_slots_for(args, options.mtu);
       max_mtu_ = af_packet_slot(args) - kAfPacketHead - kL2Overhead;
     }
+    if (device.starts_with("net_memif,")) remove_stale_memif_socket(args);
   }
   std::uint16_t present = 0;
   if (rte_eth_dev_get_port_by_name(device.c_str(), &present) == 0) {

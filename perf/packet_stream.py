@@ -98,7 +98,7 @@ class Stream:
             self.take()
             time.sleep(NAP)
         end = time.monotonic() + DRAIN_SECONDS
-        while time.monotonic() < end:
+        while 0 in self.came and time.monotonic() < end:
             self.take()
             time.sleep(NAP)
 

@@ -6,19 +6,17 @@ go through the router by routes that do not change, and each that is lost is cou
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import socket
-import subprocess
 import sys
 import threading
 import time
 
 import bgp_replay
 import forward_cases
-import processes
 import subjects
+from stream import Child, Ended, Stream
 
 ROOT = subjects.ROOT
 os.environ.setdefault("MILLRACE_BUILD", str(subjects.BUILD))
@@ -30,16 +28,16 @@ from lab import Lab  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 FEED = ROOT / "tests/data/fullfeed-20151023.bgp4mp_et.mrt.gz"
 CHURN = ROOT / "tests/data/updates.20160811.1600.gz"
-PACKETS_A_SECOND = 10_000
 CHURN_TIMES_FASTER = 10
 LIMIT_SECONDS = 600  # for anything of a daemon: a hang ends here
 MEMORY_MB = 700  # that a router with all routes may take
+BACK_SECONDS = 10  # that a router with all routes may be gone once it is started
 FPM_RATIO = 2  # of the time of a reader that discards
 BEHIND_SECONDS = 1  # bgpd
 NICE = -10  # of the worker: on a machine of two cores it shares its core with the daemons
 STEADY = replay_bed.STEADY.replace(".0/24", ".1")
 OF_FEED = replay_bed.OF_FEED.replace(".0/24", ".1")
-CASES = {"replay": ["replay/fpm", "replay/fpm-again", "replay/fpm-frames", "replay/peak-memory", "replay/lost"],
+CASES = {"replay": ["replay/fpm", "replay/fpm-again", "replay/fpm-frames", "replay/killed", "replay/peak-memory", "replay/lost"],
          "feed": ["bgp/feed", "bgp/feed-behind", "bgp/feed-lost", "bgp/feed-memory"],
          "churn": ["bgp/churn", "bgp/churn-lost"],
          "timed": ["bgp/feed-timed", "bgp/feed-timed-behind", "bgp/feed-timed-lost"]}
@@ -48,51 +46,6 @@ CASES = {"replay": ["replay/fpm", "replay/fpm-again", "replay/fpm-frames", "repl
 def step(text):
     """What takes minutes says where it is."""
     print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-class Child:
-    """A program of ours that says JSON, a line each."""
-
-    def __init__(self, *words, netns=None):
-        enter = ["ip", "netns", "exec", netns.name] if netns else []
-        self.process = subprocess.Popen([*enter, sys.executable, *map(str, words)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        self.line()  # it is ready
-
-    def line(self):
-        said = self.process.stdout.readline().strip()
-        if not said:
-            raise subjects.Failure(f"{self.process.args}: ended")
-        return said
-
-    def json(self):
-        return json.loads(self.line())
-
-    def close(self):
-        self.process.stdin.close()
-        processes.end(self.process)
-        self.process.stdout.close()
-
-
-class Stream:
-    """Packets through the router while it is open; then `lost` and `sent`, and the longest time without one."""
-
-    def __init__(self, bed, *destinations):
-        self._child = Child(HERE / "packet_stream.py", bed.inside.netns.name, bed.outside.netns.name, bed.inside.router_mac,
-                            PACKETS_A_SECOND, *destinations)
-        self.found = None
-
-    def __enter__(self):
-        time.sleep(0.5)  # some before anything happens
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            time.sleep(0.5)
-            self._child.process.stdin.write("\n")
-            self._child.process.stdin.flush()
-            self.found = self._child.json()
-        self._child.close()
 
 
 class Losses:
@@ -143,7 +96,7 @@ class FpmReplay:
         self.routes = [(prefix, hop(index % next_hops, ipv)) for ipv, path in ((4, table4), (6, table6))
                        for prefix, index in forward_cases.read_table(path)] + [(replay_bed.OF_FEED, hop(0))]
         self.seconds = {(case, subject): [] for case in ("fpm", "fpm-again", "fpm-frames") for subject in ("millrace", "discard")}
-        self.bytes, self.peaks, self.losses = [], [], Losses()
+        self.bytes, self.peaks, self.back, self.losses = [], [], [], Losses()
 
     def run(self, runs):
         bed = self.bed
@@ -165,6 +118,8 @@ class FpmReplay:
                     self._fresh()
                     self._discard(reader, "fpm-again")
                     self._again()
+                for _ in range(runs):
+                    self._killed()
                 for _ in range(runs):
                     self._frames(reader)
             finally:
@@ -197,6 +152,16 @@ class FpmReplay:
             self._take("fpm-again", before)
         self.losses.found.append(stream.found)
         self.peaks.append(peak_mb(self.bed.router.pid))
+
+    def _killed(self):
+        """Kills the router, that zebra has said everything to, and starts it again: zebra comes by itself."""
+        self.bed.router.kill()
+        begin = time.monotonic()
+        start_router(self.bed)
+        answers = time.monotonic() - begin
+        end = poll(lambda: self.bed.has_taken(len(self.routes)), LIMIT_SECONDS, self.bed.feed)
+        self.back.append(end - begin)
+        step(f"killed: millrace answers after {answers:.2f} s, and has all routes after {end - begin:.2f} s")
 
     def _take(self, case, connections):
         """The time from the connection until every route is in the FIB."""
@@ -241,6 +206,9 @@ class FpmReplay:
             if case == "fpm":
                 ours["notes"] += f", {'' if ours['ratio'] <= FPM_RATIO else 'MORE THAN '}{FPM_RATIO} are allowed"
             yield from (ours, theirs)
+        slow = "" if max(self.back) <= BACK_SECONDS else "MORE THAN "
+        yield row("replay/killed", "millrace", "s", self.back, 2,
+                  f"from its start to all {len(self.routes):,} routes; {slow}{BACK_SECONDS} are allowed")
         within = "within" if max(self.peaks) <= MEMORY_MB else "MORE THAN"
         yield row("replay/peak-memory", "millrace", "MB", self.peaks, 1, f"{within} {MEMORY_MB} MB; 128 MB are packet buffers")
         yield self.losses.row("replay/lost")
@@ -378,7 +346,7 @@ def parts(options, work, row):
     """Rows, part by part, of those that are wanted."""
     try:
         yield from _parts(options, work, row)
-    except (AssertionError, bgp_replay.Malformed, bgp_replay.SessionLost) as error:
+    except (AssertionError, bgp_replay.Malformed, bgp_replay.SessionLost, Ended) as error:
         raise subjects.Failure(error) from error
 
 

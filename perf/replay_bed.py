@@ -13,6 +13,7 @@ import socket
 
 import bgp_replay
 import subjects
+import table_check
 from basics import wait_for
 from frr import Frr
 
@@ -23,9 +24,6 @@ OWN_AS, PEER_AS = 4_200_000_999, 64512  # the former is in no recorded path: it 
 INSIDE = "10.254.0.1/24"
 OUT4, OUT6 = subjects.Millrace.OUT, "2001:db8:ff:1::1/64"
 STEADY, OF_FEED = "198.18.0.0/24", "198.18.1.0/24"  # the router's own static route; a route of the feed that stays
-SHOW_SECONDS = 300
-CHOSEN = re.compile(r"B>. (\S+) \[")  # B>* 192.0.2.0/24 [20/0] via 10.255.1.1, out, weight 1, 00:00:05
-FORWARDED_BY = re.compile(r"(?:B>|  )\* .*?via ([^,\s]+),")
 
 # Next hops of recorded UPDATEs are those of somebody else's network.
 TO_OURS = f"""route-map to-ours permit 10
@@ -132,17 +130,8 @@ neighbor {SPEAKER} activate
         return found
 
     def of_zebra(self):
-        """The same of what zebra forwards by, of BGP. As text: zebra's JSON of a full table takes gigabytes."""
-        found, hops = {}, []
-        for family in ("ip", "ipv6"):
-            for line in self.frr.show(f"show {family} route bgp", SHOW_SECONDS).splitlines():
-                if start := CHOSEN.match(line):
-                    hops = found[start.group(1)] = []
-                elif not line.startswith("  "):
-                    hops = []  # of a route that is not chosen
-                if via := FORWARDED_BY.match(line):
-                    hops.append(via.group(1))
-        return {prefix: sorted(hops) for prefix, hops in found.items()}
+        """The same of what zebra forwards by, of BGP."""
+        return {prefix: [address for address, _ in hops] for prefix, hops in table_check.of_zebra(self.frr, "bgp").items()}
 
     def close(self):
         self.frr.close()

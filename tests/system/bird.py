@@ -38,6 +38,10 @@ class Bird:
         return self._socket.exists() and sh("birdc", "-s", self._socket, "show", "status", check=False).returncode == 0
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def log(self):
         return (self.directory / "log").read_text(errors="replace")[-3000:]
 

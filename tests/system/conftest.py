@@ -67,6 +67,17 @@ def router(lab):
     return start
 
 
+@pytest.fixture
+def hugepages():
+    """300 pages of 2 MB while the test runs, on top of what the machine has reserved."""
+    pool = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+    before = int(pool.read_text())
+    pool.write_text(str(before + 300))
+    assert int(pool.read_text()) == before + 300, "the kernel has no memory for 300 hugepages"
+    yield
+    pool.write_text(str(before))
+
+
 @pytest.fixture(autouse=True)
 def settled(request):
     """After every test each running router is alive, its counters add up and no mbuf is lost."""

@@ -41,6 +41,11 @@ class Frr:
             self.configure(*config.splitlines())
         return self
 
+    def start_alone(self, name, config):
+        """Also where no zebra runs."""
+        self._start(name)
+        self.configure(*config.splitlines())
+
     def start_by(self, text):
         """By a whole frr.conf, as `vtysh -b` takes it. Its comments say what /etc/frr/daemons has."""
         options = re.search(r'zebra_options="([^"]*)"', text)

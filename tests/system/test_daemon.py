@@ -328,17 +328,6 @@ def test_an_ordinary_start_logs_no_error(wired):
     assert "error" not in running.log.lower(), running.log
 
 
-@pytest.fixture
-def hugepages():
-    """300 pages of 2 MB while the test runs, on top of what the machine has reserved."""
-    pool = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
-    before = int(pool.read_text())
-    pool.write_text(str(before + 300))
-    assert int(pool.read_text()) == before + 300, "the kernel has no memory for 300 hugepages"
-    yield
-    pool.write_text(str(before))
-
-
 @pytest.mark.parametrize("wanted", ["2M", "auto"])
 def test_it_runs_on_hugepages(lab, router, hugepages, wanted):
     host = lab.host("host", "192.0.2.2/24", "192.0.2.1")

@@ -339,6 +339,7 @@ def test_bird_feeds_the_router_by_way_of_the_kernel(mirror, birds):
     assert mirror.feed()["failed"] == 0
 
 
+# Rule 44.
 def test_routes_stay_while_bird_is_killed_and_started_again(mirror, birds):
     speaker, other = birds
     other.start(peer(["203.0.113.0/24", "192.0.2.0/24"], ["2001:db8:9::/48"]))

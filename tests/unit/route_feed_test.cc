@@ -73,6 +73,7 @@ TEST_F(RouteFeedTest, ADaemonIsInSyncWhenItHasSaidNothingForAWhile) {
   EXPECT_EQ(feed_.feed().connections(), 1U);
 }
 
+// Rule 44.
 TEST_F(RouteFeedTest, RoutesAreHeldWhenTheDaemonGoesAndRemovedInTheEnd) {
   feed_.connected("peer");
   say({new_route({"10.0.0.0/8"}, via("192.0.2.2")), new_route({"2001:db8:1::/48"}, via("2001:db8:0:2::2"))});
@@ -97,6 +98,7 @@ TEST_F(RouteFeedTest, WithoutHoldRoutesGoWithTheDaemon) {
   EXPECT_EQ(routes(), 0U);
 }
 
+// Rule 44.
 TEST_F(RouteFeedTest, ADaemonThatComesAgainConfirmsItsRoutesAndTheOthersAreSwept) {
   feed_.connected("peer");
   say({new_route({"10.0.0.0/8"}, via("192.0.2.2")), new_route({"11.0.0.0/8"}, via("192.0.2.2"))});
