@@ -3,13 +3,14 @@
 import contextlib
 import sys
 
-from basics import ROOT
+from basics import ROOT, wait_for
 
 sys.path.insert(0, str(ROOT / "perf"))
 from flood_frames import KINDS, Link, write  # noqa: E402,F401
 
 OWN = "198.51.100.1"  # the router's address on the flood's link, a /16
 SILENT = "net_null,no-rx=1"
+SECONDS = 10
 
 
 class FloodPort:
@@ -26,6 +27,18 @@ class FloodPort:
     def _set(self, device):
         self._config["interfaces"]["flood"] = {"device": device, "queues": 1, "addresses": [f"{OWN}/16"]}
 
+    def _apply(self, router):
+        """A device that has just gone may be in use for a moment longer (409)."""
+        headers = {"Content-Type": "application/yaml"}
+        said = []
+
+        def done():
+            said[:] = router.api("POST", "/v1/config:apply", router.text(self._config), headers)
+            return said[0] != 409
+
+        wait_for(done, SECONDS, lambda: said)
+        assert said[0] == 200, said
+
     @contextlib.contextmanager
     def flooding(self, router, file, kind, beyond):
         """Inside, frames of a kind come; `beyond` is an address behind the router."""
@@ -33,10 +46,10 @@ class FloodPort:
         self._floods += 1
         write(file, kind, Link(mac, OWN, beyond, "198.51", "198.51"))
         self._set(f"net_pcap,rx_pcap={file},infinite_rx=1")
-        router.apply(self._config)
+        self._apply(router)
         try:
             assert router.interface("flood")["mac"] == mac
             yield
         finally:
             self._set(SILENT)
-            router.apply(self._config)
+            self._apply(router)

@@ -46,6 +46,12 @@ exit
 """
 
 
+def hurry(pid):
+    """What has to be in time comes before all else on this machine."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        os.setpriority(os.PRIO_PROCESS, int(task.name), NICE)
+
+
 class Net:
     """FRR on the router's TAP has sessions with that of `peer`; a stream goes from `left` to what `peer` announces."""
 
@@ -61,6 +67,7 @@ class Net:
         config["host"] = {"netns": daemons.name}
         self.flood = FloodPort(config)
         self.router = lab.router(config)
+        hurry(self.router.pid)
         self.ours, self.theirs = Frr(daemons, fpm=("127.0.0.1", 2620)), Frr(self.peer.netns)
 
     def touch(self, file):
@@ -78,14 +85,9 @@ class Net:
         wait_for(lambda: all(state == ("Established", "up") for state, _ in self.sessions()), SECONDS,
                  lambda: f"BGP and BFD; {self.sessions()}\n{self.ours.summary()}")
         self.left.warm(BEYOND)
-        self._hurry()
-
-    def _hurry(self):
-        """Those that have to be in time come before all else on this machine; the worker does not."""
-        for pid in (self.router.pid, *(frr.pid(name) for frr in (self.ours, self.theirs) for name in ("bgpd", "bfdd"))):
-            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-                if "worker" not in (task / "comm").read_text():
-                    os.setpriority(os.PRIO_PROCESS, int(task.name), NICE)
+        for frr in (self.ours, self.theirs):
+            for name in ("bgpd", "bfdd"):
+                hurry(frr.pid(name))
 
     def sessions(self):
         """Of both sides: the state of BGP and of BFD, and how often each went down."""
