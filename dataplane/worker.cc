@@ -25,7 +25,7 @@ Worker::Worker(const WorkerSetup& setup)
       find_straight_(dataplane::find_straight(setup.isa)),
       interface_counters_(kMaxInterfaces * sizeof(InterfaceCounters), lpm::Pages::normal),
       adjacency_counters_(kMaxAdjacencies * sizeof(AdjacencyCounters), lpm::Pages::normal) {
-  for (std::size_t i = 0; i < kPuntClassCount; ++i) policers_[i] = Policer(kPuntRates[i], setup.tsc_hz);
+  for (std::size_t i = 0; i < kPuntClassCount; ++i) policers_[i] = ClassPolicer(kPuntRates[i], setup.tsc_hz);
 }
 
 void Worker::run() {
@@ -155,7 +155,7 @@ void Worker::drop(rte_mbuf* m, InterfaceId ingress, DropReason reason) {
   count(ingress).dropped[static_cast<std::size_t>(reason)].add(1);
   if (has_icmp_error(reason)) {
     meta(m).reason = reason;
-    if (policers_[static_cast<std::size_t>(PuntClass::error)].take(now_tsc_) &&
+    if (policers_[static_cast<std::size_t>(PuntClass::error)].take(ingress, now_tsc_) &&
         hand_over(m, ingress, PuntClass::error)) {
       return;
     }
@@ -165,7 +165,7 @@ void Worker::drop(rte_mbuf* m, InterfaceId ingress, DropReason reason) {
 }
 
 void Worker::punt(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
-  const bool in_rate = policers_[static_cast<std::size_t>(to)].take(now_tsc_);
+  const bool in_rate = policers_[static_cast<std::size_t>(to)].take(ingress, now_tsc_);
   if (in_rate && hand_over(m, ingress, to)) return count(ingress).punted.add(1);
   counters_.policed[static_cast<std::size_t>(to)].add(1);
   drop(m, ingress, in_rate ? DropReason::punt_queue_full : DropReason::punt_policed);

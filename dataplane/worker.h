@@ -189,7 +189,7 @@ class Worker {
   bool punted_ = false;
   unsigned free_count_ = 0;
   std::array<rte_mbuf*, 64> free_{};
-  std::array<Policer, kPuntClassCount> policers_;
+  std::array<ClassPolicer, kPuntClassCount> policers_;
   std::uint64_t dirty_ports_ = 0;  // bit p: the buffer of port p is not empty
   bool waiting_ = false;           // frames wait in buffers
   std::uint64_t wait_until_ = 0;   // TSC; while they do

@@ -31,13 +31,20 @@ def _ethernet(mac, kind, packet):
     return (bytes.fromhex(mac.replace(":", "")) + SENDER_MAC + struct.pack("!H", kind) + packet).ljust(BYTES, b"\0")
 
 
+def _ip(link, destination, protocol, above, ttl=64):
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, BYTES - 14, 0, 0, ttl, protocol, 0, socket.inet_aton(f"{link.senders}.0.2"),
+                     socket.inet_aton(destination))
+    return _ethernet(link.mac, 0x0800, ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:] + above)
+
+
 def _udp(link, number, destination, ttl=64):
     """From one host and many ports."""
-    length = BYTES - 14
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, length, 0, 0, ttl, 17, 0, socket.inet_aton(f"{link.senders}.0.2"),
-                     socket.inet_aton(destination))
-    ip = ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:]
-    return _ethernet(link.mac, 0x0800, ip + struct.pack("!HHHH", number, 4001, length - 20, 0))
+    return _ip(link, destination, 17, struct.pack("!HHHH", number, 4001, BYTES - 34, 0), ttl)
+
+
+def _bgp(link, number):
+    """The first packet of a connection, with a wrong checksum: to whom routing daemons listen."""
+    return _ip(link, link.own, 6, struct.pack("!HHIIBBHHH", number, 179, 1, 0, 0x50, 2, 1024, 0, 0))
 
 
 def _host(network, number):
@@ -56,6 +63,7 @@ KINDS = {
     "ttl": lambda link, number: _udp(link, number, link.beyond, ttl=1),
     "arp": _arp,
     "local": lambda link, number: _udp(link, number, link.own),
+    "bgp": _bgp,
     "unresolved": lambda link, number: _udp(link, number, _host(link.strangers, number + 0x4000)),
 }
 

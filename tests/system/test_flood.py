@@ -65,7 +65,7 @@ class Net:
                         "peer": {"device": f"net_af_packet,iface=peer,{RING}", "addresses": ["192.0.2.1/24"], "host": True}},
             dataplane={"memory": "256M"}, feeds={"fpm": {}})
         config["host"] = {"netns": daemons.name}
-        self.flood = FloodPort(config)
+        self.flood, self._hosts = FloodPort(config), 0
         self.router = lab.router(config)
         hurry(self.router.pid)
         self.ours, self.theirs = Frr(daemons, fpm=("127.0.0.1", 2620)), Frr(self.peer.netns)
@@ -88,6 +88,14 @@ class Net:
         for frr in (self.ours, self.theirs):
             for name in ("bgpd", "bfdd"):
                 hurry(frr.pid(name))
+
+    def move(self):
+        """A host that nobody spoke to: the router has to ask for it, and to answer it."""
+        self._hosts += 1
+        address = f"192.0.2.{100 + self._hosts}"
+        self.peer.netns.add_address("eth0", f"{address}/24")
+        self.peer.netns.ip("neigh", "flush", "dev", "eth0")
+        assert self.left.ping(address, count=5, interval=0.3).received > 0, address
 
     def sessions(self):
         """Of both sides: the state of BGP and of BFD, and how often each went down."""
@@ -134,6 +142,7 @@ def test_a_flood_starves_neither_packets_nor_sessions(net, kind, tmp_path):
         with net.flood.flooding(net.router, tmp_path / "flood.pcap", kind, BEYOND):
             time.sleep(FLOOD_SECONDS)
             wait_for(lambda: net.policed() - policed > MANY, SECONDS, "more comes than is looked at")
+            net.move()
         said = json.loads(stream.communicate()[0])
     sent, lost = sum(said["sent"].values()), sum(said["lost"].values())
     print(f"{net.policed() - policed:,} frames of a flood were policed; of {sent:,} others {lost} were lost")
