@@ -17,7 +17,7 @@ using dataplane::WorkerPlan;
 namespace {
 
 // The longest that a change of a device waits for workers to let go of the old port.
-constexpr std::uint64_t kGraceUs = 20'000;
+constexpr std::uint64_t kGraceUs = 200'000;
 
 // The MTU that every port's buffers and frames hold.
 constexpr unsigned kOrdinaryMtu = 1500;
@@ -169,11 +169,13 @@ Result<void> Control::open_ports(const config::Diff& diff, const config::Config&
 
 // Interfaces that were closed for others that then could not be made.
 void Control::reopen(const std::vector<std::string>& closed) {
+  const bool all_closed = wait_for_removed_ports();
   Ports opened;
   for (const std::string& name : closed) {
     const auto at = desired_->interfaces.find(name);
     if (at->second.device.empty()) continue;
-    auto port = open_port(name, at->second, 1);
+    Result<std::unique_ptr<Port>> port = Error{"its device is still in use"};
+    if (all_closed) port = open_port(name, at->second, 1);
     if (port) {
       opened.emplace(name, std::move(*port));
       continue;

@@ -336,9 +336,10 @@ class IpBurst {
   }
 
   void unresolved(rte_mbuf* m, InterfaceId egress, IpAddress next_hop) {
-    meta(m).egress = egress;
-    meta(m).next_hop_address = next_hop;
-    worker_.punt(m, in_.id, PuntClass::unresolved);
+    worker_.punt(m, in_.id, PuntClass::unresolved, [&](PacketMeta& what) {
+      what.egress = egress;
+      what.next_hop_address = next_hop;
+    });
   }
 
   Verdict ingress_features(rte_mbuf* m) {

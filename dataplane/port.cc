@@ -203,6 +203,9 @@ Result<void> Port::probe(const PortOptions& options) {
     device_name_ = device;  // there already: probed when DPDK started, or made by the process itself
     probed_ = true;
   } else {
+    // Which is no error to DPDK: the device would be taken for a new one, and closed while a worker polls it.
+    if (rte_eth_dev_get_port_by_name(device_name_.c_str(), &present) == 0)
+      return Error{"device \"" + device + "\" is still open"};
     if (const int error = rte_eal_hotplug_add(bus_.c_str(), device_name_.c_str(), args.c_str()); error != 0) {
       return dpdk_error("device \"" + device + "\" cannot be opened", error);
     }

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "dataplane/packet.h"
+#include "net/strong_id.h"
 
 namespace millrace::dataplane {
 
@@ -62,6 +63,27 @@ class Policer {
   std::uint64_t burst_ = 1;
   std::uint64_t credit_ = 1;
   std::uint64_t last_tsc_ = 0;
+};
+
+// Of one class: its rate is everybody's, and an interface has a part of it beyond that for itself, so that a
+// flood on one holds back nothing of another: neither neighbours' answers nor routing daemons' packets.
+// Interfaces whose numbers are the same modulo kShares have one part together. written and read by: one
+// worker.
+class ClassPolicer {
+ public:
+  static constexpr std::size_t kShares = 64;
+
+  ClassPolicer() = default;
+  ClassPolicer(std::uint64_t packets_per_second, std::uint64_t tsc_hz) : common_(packets_per_second, tsc_hz) {
+    shares_.fill(Policer(packets_per_second / kShares, tsc_hz));
+  }
+  bool take(InterfaceId from, std::uint64_t now_tsc) {
+    return shares_[from.value() % kShares].take(now_tsc) || common_.take(now_tsc);
+  }
+
+ private:
+  Policer common_;
+  std::array<Policer, kShares> shares_{};
 };
 
 using PuntRings = std::array<rte_ring*, kPuntClassCount>;

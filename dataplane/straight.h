@@ -1,8 +1,9 @@
 // The straight way in: what nearly every frame is, found out for many frames at once.
 //
 // A frame is straight if it is untagged, to the interface's own MAC, in one segment, and carries a packet
-// that is_plain_ipv4() or is_plain_ipv6() and that has hops left. Of such a frame all is known that the later
-// steps ask for. A no says nothing of the frame: it goes the way of one by one.
+// that is_plain_ipv4() or is_plain_ipv6(). Of such a frame all is known that the later steps ask for; where
+// its hops end here, the batch has IpBatch::kNotStraight for its length. A no says nothing of the frame: it
+// goes the way of one by one.
 //
 // The form depends on the processor's instruction set; it is chosen when a worker is made.
 #pragma once

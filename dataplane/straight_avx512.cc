@@ -180,6 +180,12 @@ AVX512 void cut_longer(const Sixteen& of, __mmask16 lanes, __m512i end, const st
     cut(of.packets, lengths, longer);
 }
 
+// As IpBatch::set() does: they leave the straight way behind the lookup.
+AVX512 void mark_last_hops(__mmask16 lanes, std::uint32_t* lengths) {
+  if (lanes != 0) [[unlikely]]
+    _mm512_mask_storeu_epi32(lengths, lanes, all(IpBatch<Ipv4Family>::kNotStraight));
+}
+
 AVX512 __mmask16 find_ipv4(const StraightSearch& search, const Sixteen& of, __mmask16 lanes,
                            IpBatch<Ipv4Family>& batch) {
   const auto& word = of.headers.word;
@@ -190,9 +196,8 @@ AVX512 __mmask16 find_ipv4(const StraightSearch& search, const Sixteen& of, __mm
   lanes = _mm512_mask_cmpge_epu32_mask(lanes, length, all(sizeof(wire::Ipv4)));
   lanes = _mm512_mask_cmple_epu32_mask(lanes, end, of.buffers.first_segments);
 
-  // 2. With a right checksum, hops left, and from and to whom packets may go.
+  // 2. With a right checksum, and from and to whom packets may go.
   lanes = checksum_ok(lanes, word + 3);
-  lanes = _mm512_mask_cmpgt_epu32_mask(lanes, _mm512_and_si512(word[5], all(0xff)), all(1));
   lanes = is_ordinary(is_ordinary(lanes, word[6]), word[7]);
   lanes = not_own(lanes, word[6], *search.own4);
 
@@ -201,6 +206,8 @@ AVX512 __mmask16 find_ipv4(const StraightSearch& search, const Sixteen& of, __mm
   _mm512_storeu_si512(batch.lengths + of.at, length);
   _mm512_storeu_si512(batch.hops + of.at, after_hop(word[5]));
   cut_longer(of, lanes, end, batch.lengths + of.at);
+  mark_last_hops(_mm512_cmple_epu32_mask(_mm512_and_si512(word[5], all(0xff)), all(1)),
+                 batch.lengths + of.at);
   return lanes;
 }
 
@@ -238,9 +245,8 @@ AVX512 __mmask16 find_ipv6(const StraightSearch& search, const Sixteen& of, __mm
   lanes = _mm512_mask_cmpeq_epi32_mask(lanes, _mm512_and_si512(word[3], all(0xf0)), all(0x60));
   lanes = _mm512_mask_cmple_epu32_mask(lanes, end, of.buffers.first_segments);
 
-  // 2. With hops left, and from and to whom packets may go.
+  // 2. From and to whom packets may go.
   const __m512i hops = _mm512_srli_epi32(word[4], 24);
-  lanes = _mm512_mask_cmpgt_epu32_mask(lanes, hops, all(1));
   const Headers addresses = load_headers(of.frames, kIpv6Addresses);
   const auto& source = addresses.word;
   lanes = is_plainly_unicast(is_plainly_unicast(lanes, source[0]), addresses.word[4]);
@@ -258,6 +264,7 @@ AVX512 __mmask16 find_ipv6(const StraightSearch& search, const Sixteen& of, __mm
   _mm_storeu_si128(reinterpret_cast<__m128i*>(batch.hops + of.at),
                    _mm512_cvtepi32_epi8(_mm512_sub_epi32(hops, all(1))));
   cut_longer(of, lanes, end, batch.lengths + of.at);
+  mark_last_hops(_mm512_cmple_epu32_mask(hops, all(1)), batch.lengths + of.at);
   return lanes;
 }
 

@@ -18,6 +18,10 @@ constexpr std::uint64_t kPuntRates[] = {
 constexpr unsigned kPatience = 200;
 constexpr long kNapNs = 50'000;
 
+// Of the doorbell, at most: a flood that is policed lets packets through one by one, and to wake the control
+// thread for each takes as long as 50 packets.
+constexpr std::uint64_t kRingsPerSecond = 10'000;
+
 }  // namespace
 
 Worker::Worker(const WorkerSetup& setup)
@@ -25,7 +29,7 @@ Worker::Worker(const WorkerSetup& setup)
       find_straight_(dataplane::find_straight(setup.isa)),
       interface_counters_(kMaxInterfaces * sizeof(InterfaceCounters), lpm::Pages::normal),
       adjacency_counters_(kMaxAdjacencies * sizeof(AdjacencyCounters), lpm::Pages::normal) {
-  for (std::size_t i = 0; i < kPuntClassCount; ++i) policers_[i] = Policer(kPuntRates[i], setup.tsc_hz);
+  for (std::size_t i = 0; i < kPuntClassCount; ++i) policers_[i] = ClassPolicer(kPuntRates[i], setup.tsc_hz);
 }
 
 void Worker::run() {
@@ -53,8 +57,9 @@ bool Worker::step() {
     flush_or_wait();
   }
   free_now();
-  if (punted_) {
+  if (punted_ && now_tsc_ >= ring_again_) {
     punted_ = false;
+    ring_again_ = now_tsc_ + setup_.tsc_hz / kRingsPerSecond;
     setup_.doorbell->ring();
   }
   counters_.loops.add(1);
@@ -156,18 +161,19 @@ void Worker::drop(rte_mbuf* m, InterfaceId ingress, DropReason reason) {
   if (has_icmp_error(reason)) {
     // A flood of packets whose hops end here holds back none of the other errors (PMTU, no route).
     const PuntClass to = reason == DropReason::ttl_expired ? PuntClass::expired : PuntClass::error;
-    meta(m).reason = reason;
-    if (policers_[static_cast<std::size_t>(to)].take(now_tsc_) && hand_over(m, ingress, to)) return;
+    if (in_rate(ingress, to)) {
+      meta(m).reason = reason;
+      if (hand_over(m, ingress, to)) return;
+    }
     counters_.policed[static_cast<std::size_t>(to)].add(1);
   }
   free_later(m);
 }
 
-void Worker::punt(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
-  const bool in_rate = policers_[static_cast<std::size_t>(to)].take(now_tsc_);
-  if (in_rate && hand_over(m, ingress, to)) return count(ingress).punted.add(1);
+// For a packet of a class that is over its rate, or whose ring is full.
+void Worker::refuse(rte_mbuf* m, InterfaceId ingress, PuntClass to, DropReason reason) {
   counters_.policed[static_cast<std::size_t>(to)].add(1);
-  drop(m, ingress, in_rate ? DropReason::punt_queue_full : DropReason::punt_policed);
+  drop(m, ingress, reason);
 }
 
 // Through another worker's queue, or joined first where the port takes no chains.

@@ -106,7 +106,18 @@ class Worker {
   [[nodiscard]] WorkerCounters& count() { return counters_; }
   // Each ends the packet's way here: it is counted and no longer the caller's.
   void drop(rte_mbuf* m, InterfaceId ingress, DropReason reason);
-  void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to);  // what the class needs is in meta(m)
+  void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
+    punt(m, ingress, to, [](PacketMeta&) {});
+  }
+  // `say` puts into the meta what the class needs: only where the packet goes on, as it is a line of memory
+  // more.
+  template <class Say>
+  void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to, const Say& say) {
+    if (!in_rate(ingress, to)) return refuse(m, ingress, to, DropReason::punt_policed);
+    say(meta(m));
+    if (!hand_over(m, ingress, to)) return refuse(m, ingress, to, DropReason::punt_queue_full);
+    count(ingress).punted.add(1);
+  }
   void transmit(rte_mbuf* m, const Adjacency& adjacency) {
     put(m, adjacency.egress.port, adjacency.egress.interface);
   }
@@ -172,7 +183,11 @@ class Worker {
   void take_plan();
   void flush_or_wait();
   void free_now();
+  bool in_rate(InterfaceId ingress, PuntClass to) {
+    return policers_[static_cast<std::size_t>(to)].take(ingress, now_tsc_);
+  }
   bool hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to);
+  void refuse(rte_mbuf* m, InterfaceId ingress, PuntClass to, DropReason reason);
   void idle();
 
   WorkerSetup setup_;
@@ -186,10 +201,11 @@ class Worker {
   bool timed_ = false;          // the loop's steps are
   std::uint64_t step_tsc_ = 0;  // when the step began, of a timed loop
   unsigned idle_loops_ = 0;
-  bool punted_ = false;
+  bool punted_ = false;           // since the doorbell rang
+  std::uint64_t ring_again_ = 0;  // TSC; not before
   unsigned free_count_ = 0;
   std::array<rte_mbuf*, 64> free_{};
-  std::array<Policer, kPuntClassCount> policers_;
+  std::array<ClassPolicer, kPuntClassCount> policers_;
   std::uint64_t dirty_ports_ = 0;  // bit p: the buffer of port p is not empty
   bool waiting_ = false;           // frames wait in buffers
   std::uint64_t wait_until_ = 0;   // TSC; while they do

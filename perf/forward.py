@@ -32,6 +32,7 @@ from forward_cases import CASES, FLOOR, MAC, QUICK, TABLE4, TABLE6, TWO_CORES, C
 
 CHURN_RATE = 100_000  # route changes a second that are asked for
 CHURN_BATCH = 5_000
+FLOOD_COST = 2  # forwarded packets, that a policed one may cost
 SCALING = 0.95  # of testpmd's from one core to two, that is wanted at least
 
 
@@ -106,21 +107,17 @@ class Measured:
         self.forwarded.append(packets / received if received else 1.0)
 
 
-def look(subject):
-    return {"tx": subject.packets(), "rx": subject.received(), "seconds": subject.worker_seconds()}
-
-
 def run_once(subject, measured, seconds, churn):
-    """One turn, from standstill to standstill: what was counted and the time on the core belong together exactly."""
-    before, begin = look(subject), time.monotonic()
-    subject.go()
-    if churn:
-        churn.start()
-    time.sleep(seconds)
-    if churn:
-        churn.stop()
-    subject.stop()
-    measured.add(before, look(subject), time.monotonic() - begin, subject.tsc_hz())
+    def run():
+        if churn:
+            churn.start()
+        time.sleep(seconds)
+        if churn:
+            churn.stop()
+
+    begin = time.monotonic()
+    before, after = subject.turn(run)
+    measured.add(before, after, time.monotonic() - begin, subject.tsc_hz())
 
 
 def get_ready(subject):
@@ -178,6 +175,12 @@ def scaling(results, name):
     return statistics.median(fast / slow for slow, fast in zip(one, two))
 
 
+def over_forwarded(results):
+    """What a packet of a flood costs, in packets that are forwarded: the median of the turns."""
+    pairs = zip(results["flooded", 1].cycles, results["millrace", 1].cycles)
+    return statistics.median(flooded / forwarded for flooded, forwarded in pairs)
+
+
 def rows_of(case, results):
     rows = []
     for (name, workers), measured in results.items():
@@ -192,6 +195,8 @@ def rows_of(case, results):
             row["route_changes_per_second"] = round(measured.churn)
         if workers > 1:
             row["scaling"] = round(scaling(results, name), 3)
+        if name == "flooded" and ("millrace", workers) in results:
+            row["over_forwarded"] = round(over_forwarded(results), 2)
         rows.append(row)
     return rows
 
@@ -218,6 +223,8 @@ def notes_of(row):
         notes.append(f"forwarded only {row['forwarded']:.1%} of what came")
     if "route_changes_per_second" in row:
         notes.append(f"{row['route_changes_per_second']:,} of {CHURN_RATE:,} route changes/s")
+    if "over_forwarded" in row:
+        notes.append(f"{row['over_forwarded']:.2f} times a forwarded packet (at most {FLOOD_COST} are wanted)")
     return "; ".join(notes)
 
 

@@ -5,6 +5,7 @@ import random
 import subprocess
 import threading
 
+import flood_frames
 import subjects
 
 TABLE4 = subjects.ROOT / "tests/data/v4-2024-prefix-nhidx.txt.gz"
@@ -16,6 +17,7 @@ ALL = ["millrace", FLOOR, MAC, "l3fwd-lpm", "l3fwd-fib"]
 # rte_lpm adds a route by a linear search: a full table takes l3fwd minutes. Of rte_lpm6 it is left out, too.
 FULL = ["millrace", FLOOR, MAC, "l3fwd-fib"]
 TWO_CORES = "/2cores"
+FLOOD = "flood-"
 
 # name, table, how destinations are drawn, who takes part
 ROUTES = [
@@ -42,6 +44,7 @@ CASES = [
     ("v4/full-churn/64B", 4, "full", "prefix", "60", ["millrace", FLOOR]),
     ("v4/1route/64B" + TWO_CORES, 4, "one", None, "60", ["millrace", FLOOR, MAC]),
     ("v4/full-prefix/64B" + TWO_CORES, 4, "full", "prefix", "60", ["millrace", FLOOR, MAC]),
+    *((f"v4/{FLOOD}{kind}/64B", 4, "one", None, "60", ["flooded", "millrace", FLOOR]) for kind in flood_frames.KINDS),
 ]
 # Few enough for --quick.
 QUICK = ["v4/1route/64B", "v4/10k-random/64B", "v4/full-prefix/64B", "v4/full-churn/64B", "v6/full-prefix/78B"]
@@ -84,12 +87,18 @@ class Case:
         self.table = tables[self.ipv, table]
         self.count = DESTINATIONS
         self.destinations = self._destinations(folder) if self.draw else None
-        self.pcap = self._pcap(folder) if source == "pcap" else None
+        self.pcap = self._pcap(folder) if source == "pcap" or self.flood else None
 
     @property
     def churns(self):
         """Whether millrace's routes change meanwhile."""
         return "-churn/" in self.name
+
+    @property
+    def flood(self):
+        """The kind of what comes to `flooded`."""
+        kind = self.name.split("/")[1]
+        return kind.removeprefix(FLOOD) if kind.startswith(FLOOD) else None
 
     @property
     def workers(self):

@@ -4,13 +4,17 @@ Each has two ports a worker, runs on core 1, controls itself on core 0, and publ
 (perf/net_stamp/counters.h). A second worker runs on core 0: on a machine of two cores it has to. Between measurements it is stopped by a signal, so that all programs of a case can be there at the same time.
 """
 
+import http.client
+import json
 import os
 import pathlib
 import signal
+import socket
 import struct
 import subprocess
 import time
 
+import flood_frames
 import processes
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -106,6 +110,17 @@ class Subject:
     def forwards(self):
         return sum(totals(path)[1] for path in self.stats) > 0
 
+    def look(self):
+        return {"tx": self.packets(), "rx": self.received(), "seconds": self.worker_seconds()}
+
+    def turn(self, run):
+        """What was counted before and after: at standstill, so that packets and time on the core belong together exactly."""
+        before = self.look()
+        self.go()
+        run()
+        self.stop()
+        return before, self.look()
+
     def stop(self):
         """Holds it still; returns when none of its threads runs."""
         os.kill(self.process.pid, signal.SIGSTOP)
@@ -171,6 +186,7 @@ class Millrace(Subject):
 
     SETTINGS = f"memory: 128M, idle: poll, drivers: [{DRIVER}]"
     OUT = "10.255.0.1/16"  # of port 1, where the neighbours are
+    IN_BITS = 24  # of the other ports' subnets
 
     @staticmethod
     def next_hop(number, ipv=4):
@@ -181,7 +197,7 @@ class Millrace(Subject):
                   f"control: {{ core: 0, api: {self.folder}/api.sock }}", "interfaces:"]
         for number in range(len(self.stats)):
             driver, arguments = self.vdev(number)
-            ipv4 = self.OUT if number == 1 else f"10.254.{number}.1/24"
+            ipv4 = self.OUT if number == 1 else f"10.254.{number}.1/{self.IN_BITS}"
             config.append(f'  port{number}: {{ device: "{driver},{arguments}", queues: 1, '
                           f'addresses: [{ipv4}, "2001:db8:ff:{number}::1/64"] }}')
         config.append("neighbors:")
@@ -201,6 +217,53 @@ class Millrace(Subject):
         result = self.cli("load", str(self.case.table.millrace_file()))
         if result.returncode != 0:
             raise Failure(f"millrace load: {result.stderr}")
+
+
+class Flooded(Millrace):
+    """A router that gets nothing but packets of one kind that it does not forward, and more than it looks at.
+
+    What it counts itself says how many came, and it says so only while it runs: turns are not quite exact.
+    """
+
+    IN_BITS = 16
+
+    def vdev(self, number):
+        driver, arguments = super().vdev(number)
+        if number != 0:
+            return driver, arguments
+        path = self.folder / "flood.pcap"
+        flood_frames.write(path, self.case.flood, flood_frames.Link(
+            mac=PCAP_MAC, own="10.254.0.1", beyond="198.18.0.1", senders="10.254", strangers="10.255"))
+        return driver, arguments.replace(str(self.case.pcap), str(path))
+
+    def api(self, path):
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(f"{self.folder}/api.sock")
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+
+    def policed(self):
+        return sum(row["policed"] for row in self.api("/v1/counters")["punt"])
+
+    def forwards(self):
+        return self.policed() > 0
+
+    def look(self):
+        came = sum(worker["rx_packets"] for worker in self.api("/v1/workers")["workers"])
+        return {"tx": came, "rx": came, "seconds": self.worker_seconds()}
+
+    def turn(self, run):
+        self.go()
+        policed = self.policed()
+        before = self.look()
+        run()
+        after = self.look()
+        policed = self.policed() - policed
+        if policed < 0.9 * (after["rx"] - before["rx"]):
+            self.fail(f"policed only {policed:,} of {after['rx'] - before['rx']:,} packets")
+        self.stop()
+        return before, after
 
 
 def record(arguments, path, packets):
@@ -225,5 +288,6 @@ def record(arguments, path, packets):
 
 
 def make(name, case, folder, workers=1):
-    kind = Millrace if name == "millrace" else L3fwd if name.startswith("l3fwd") else Testpmd
+    own = {"millrace": Millrace, "flooded": Flooded}
+    kind = own[name] if name in own else L3fwd if name.startswith("l3fwd") else Testpmd
     return kind(name, case, folder, workers)

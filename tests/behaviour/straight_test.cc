@@ -122,7 +122,7 @@ bool is_straight(rte_mbuf* m, const dataplane::OwnAddresses<typename Family::Add
   if (m->nb_segs != 1 || m->data_len < sizeof(wire::Ethernet) + sizeof packet) return false;
   const wire::Ethernet* frame = dataplane::ethernet(m);
   return frame->destination == kOwnMac && frame->type.host() == Family::kEtherType &&
-         Family::hops_left(packet) > 1 && Family::is_plain(m, packet, own);
+         Family::is_plain(m, packet, own);
 }
 
 template <class Family>
@@ -134,7 +134,8 @@ void expect_set_as_alone(dataplane::IpBatch<Family>& found, unsigned i, rte_mbuf
   EXPECT_EQ(found.lengths[i], alone.lengths[i]);
   EXPECT_EQ(found.hops[i], alone.hops[i]);
   EXPECT_EQ(found.destinations()[i], alone.destinations()[i]);
-  EXPECT_EQ(m->pkt_len, sizeof(wire::Ethernet) + found.lengths[i]) << "the frame ends with the packet";
+  EXPECT_EQ(m->pkt_len, sizeof(wire::Ethernet) + Family::length(*Family::header(m)))
+      << "the frame ends with the packet";
   EXPECT_EQ(m->data_len, m->pkt_len);
 }
 

@@ -341,6 +341,27 @@ TEST_F(Workers, AFloodInOneClassHoldsBackNoOther) {
   }
 }
 
+// The first flood is more than the ring holds, the second finds the rate used up.
+TEST_F(Workers, AFloodOnOneInterfaceHoldsBackNothingOfAnother) {
+  start(kTwoSubnets);
+  const auto ask = [&](const std::string& on, const MacAddress& host, const char* from, const char* to) {
+    two().send(on, frame(kBroadcastMac, host, ArpPacket{1, host, ip(from), {}, ip(to)}));
+  };
+  for (unsigned flood = 0; flood < 2; ++flood) {
+    while (two().handle_punts()) {
+    }
+    for (unsigned i = 0; i < 3000; ++i) ask("a", kHostA, "10.0.1.2", "10.0.1.1");
+    while (two().step()) {
+    }
+  }
+  constexpr unsigned kAsked = 12;
+  for (unsigned i = 0; i < kAsked; ++i) ask("b", kHostB, "10.0.2.2", "10.0.2.1");
+  two().run();
+  unsigned answers = 0;
+  for (const Bytes& f : two().received("b")) answers += f[12] == 0x08 && f[13] == 0x06 && f[21] == 2 ? 1 : 0;
+  EXPECT_EQ(answers, kAsked) << "rule 41: b has its share of a's class";
+}
+
 const std::string kOne = "interfaces:\n  a: {device: @a, addresses: [10.0.1.1/24]}\n";
 std::string plus(const std::string& name, const std::string& subnet, const std::string& others = "") {
   return kOne + others + "  " + name + ": {device: @" + name + ", addresses: [" + subnet +

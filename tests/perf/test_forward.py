@@ -2,10 +2,12 @@
 
 import os
 import re
+import struct
 import types
 
 import pytest
 
+import flood_frames
 import forward
 import forward_cases
 from forward_cases import MAC, Table
@@ -57,6 +59,31 @@ def test_rows_of_two_cores_are_told_from_those_of_one(tmp_path):
     case = forward_cases.Case(row, tables, tmp_path, "stamp")
     assert case.workers == (1, 2)
     assert [case.row_name(workers) for workers in case.workers] == ["v4/1route/64B/1core", "v4/1route/64B/2cores"]
+
+
+def test_a_flood_is_compared_with_forwarded_packets_of_its_turns():
+    results = {("flooded", 1): measured(1, (10e6, 1.0), (4e6, 1.0), (10e6, 1.0)),
+               ("millrace", 1): measured(1, (18e6, 1.0), (8e6, 1.0), (30e6, 1.0))}
+    assert forward.over_forwarded(results) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("kind", flood_frames.KINDS)
+def test_frames_of_a_flood_all_differ_and_are_for_the_router(tmp_path, kind):
+    assert f"v4/flood-{kind}/64B" in NAMES
+    link = flood_frames.Link("02:00:00:00:00:01", "10.254.0.1", "198.18.0.1", "10.254", "10.255")
+    flood_frames.write(tmp_path / "file", kind, link)
+    data = (tmp_path / "file").read_bytes()
+    each = 16 + flood_frames.BYTES
+    frames = {data[at + 16:at + each] for at in range(24, len(data), each)}
+    assert len(frames) == flood_frames.FRAMES and len(data) == 24 + flood_frames.FRAMES * each
+    assert {frame[:6] for frame in frames} == {b"\xff" * 6 if kind == "arp" else bytes([2, 0, 0, 0, 0, 1])}
+    if kind != "arp":
+        assert {internet_sum(frame[14:34]) for frame in frames} == {0xFFFF}
+
+
+def internet_sum(data):
+    total = sum(struct.unpack("!10H", data))
+    return (total & 0xFFFF) + (total >> 16)
 
 
 @pytest.mark.parametrize("ipv, prefix, via", [(4, "192.0.2.0/24", "10.255.1.2"), (6, "2001:db8:9::/48", "2001:db8:ff:1::1:1")])
