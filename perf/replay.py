@@ -77,9 +77,9 @@ class Child:
 class Stream:
     """Packets through the router while it is open; then `lost` and `sent`, and the longest time without one."""
 
-    def __init__(self, bed, *destinations):
-        self._child = Child(HERE / "packet_stream.py", bed.inside.netns.name, bed.outside.netns.name, bed.inside.router_mac,
-                            PACKETS_A_SECOND, *destinations)
+    def __init__(self, inside, outsides, *destinations, rate=PACKETS_A_SECOND, core=None):
+        self._child = Child(HERE / "packet_stream.py", inside.netns.name, ",".join(outside.netns.name for outside in outsides),
+                            inside.router_mac, rate, *destinations, *(["--core", core] if core is not None else []))
         self.found = None
 
     def __enter__(self):
@@ -93,6 +93,10 @@ class Stream:
             self._child.process.stdin.flush()
             self.found = self._child.json()
         self._child.close()
+
+
+def stream_through(bed, *destinations):
+    return Stream(bed.inside, [bed.outside], *destinations)
 
 
 class Losses:
@@ -171,7 +175,7 @@ class FpmReplay:
                 reader.close()
 
     def _discard(self, reader, case):
-        with Stream(self.bed, STEADY) as stream:  # as in the other turns: packets take their share of the cores
+        with stream_through(self.bed, STEADY) as stream:  # as in the other turns: packets take their share of the cores
             self.bed.say_fpm_to(replay_bed.READER_PORT)
             found = reader.json()
         self.losses.found.append(stream.found)
@@ -184,7 +188,7 @@ class FpmReplay:
         """Into a router that has no route of the feed."""
         self.bed.router.stop()
         start_router(self.bed)
-        with Stream(self.bed, STEADY) as stream:
+        with stream_through(self.bed, STEADY) as stream:
             self.bed.say_fpm_to(replay_bed.PORT)
             self._take("fpm", 0)
         self.losses.found.append(stream.found)
@@ -192,7 +196,7 @@ class FpmReplay:
     def _again(self):
         """Into one that holds them all since the connection was lost: what is repeated stays as it was."""
         before = self.bed.feed()["connections"]
-        with Stream(self.bed, STEADY, OF_FEED) as stream:
+        with stream_through(self.bed, STEADY, OF_FEED) as stream:
             self.bed.say_fpm_to(replay_bed.PORT)
             self._take("fpm-again", before)
         self.losses.found.append(stream.found)
@@ -302,7 +306,7 @@ class BgpFeed:
 
     def _feed(self, bed, speaker, wanted):
         own = bed.of_kernel()
-        with Stream(bed, STEADY) as stream:
+        with stream_through(bed, STEADY) as stream:
             watch = Watch(bed, wanted, own + wanted)
             if self.timed:
                 self.late.append(speaker.send_timed(self.recorded))
@@ -353,7 +357,7 @@ class Churn:
         self.speaker.send(bgp_replay.updates_of([(replay_bed.OF_FEED, subjects.Millrace.next_hop(0))], replay_bed.PEER_AS))
         poll(lambda: self.bed.feed()["messages"] > before, 30, self.bed.feed)
         before = self.bed.feed()["messages"]
-        with Stream(self.bed, STEADY, OF_FEED) as stream:
+        with stream_through(self.bed, STEADY, OF_FEED) as stream:
             begin = time.monotonic()
             self.speaker.send_timed(self.recorded, CHURN_TIMES_FASTER)
             self.seconds = time.monotonic() - begin
