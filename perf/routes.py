@@ -2,8 +2,8 @@
 """Routes: how fast a full table comes in and changes, how fast traffic moves when a next hop fails, what it all takes.
 
 The real millraced beside the Linux kernel for what comes from outside, and two small programs (perf/failover_bench,
-perf/memory_bench) for what is measured best from inside; perf/outage.py has the failures of links, perf/replay.py what
-comes from routing daemons. perf/routes.sh builds what this needs and calls it.
+perf/memory_bench) for what is measured best from inside; perf/outage.py has the failures of links, perf/host_tcp.py TCP
+through a TAP, perf/replay.py what comes from routing daemons. perf/routes.sh builds what this needs and calls it.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import forward  # noqa: E402
 import forward_cases  # noqa: E402
 import origin  # noqa: E402
 import replay  # noqa: E402
+import host_tcp  # noqa: E402
 import outage  # noqa: E402
 import subjects  # noqa: E402
 
@@ -386,6 +387,7 @@ def parts(options, work):
     yield list(failover_rows(options, work))
     yield from outage.parts(options, work, row)
     yield list(memory_rows(options, work)) + from_loads
+    yield from host_tcp.parts(options, work, row)
     if not options.quick or options.cases.pattern:
         yield from replay.parts(options, work, row)
 
@@ -400,8 +402,8 @@ def main():
             print_rows(rows, not written)
             written += rows
     if not written:
-        sys.exit("routes: no case matches; there are: load/api, churn/api, failover/group, failover/link-outage, memory/resident, "
-                 "replay/fpm, bgp/feed and more")
+        sys.exit("routes: no case matches; there are: load/api, churn/api, failover/group, failover/link-outage, "
+                 "memory/resident, tcp/tap, replay/fpm, bgp/feed and more")
     machine = forward.machine(0)
     del machine["tsc_hz"]
     found = {"command": origin.command("perf/routes.sh"), "machine": machine, "rows": written}
