@@ -8,8 +8,6 @@ iperf3 between the same addresses, each way. The frames on the veths are whole o
 
 import contextlib
 import json
-import os
-import pathlib
 import statistics
 import subprocess
 
@@ -52,8 +50,7 @@ class Tap(Bed):
         config = lab.config(interfaces={"left": {"device": f"net_af_packet,iface=left,{RING}", "addresses": [f"{HERE}/24"],
                                                  "host": True}}, dataplane={"memory": "128M"})
         self.router = lab.router({**config, "host": {"netns": self.server.name}})
-        for task in pathlib.Path(f"/proc/{self.router.pid}/task").iterdir():  # iperf3 shares their cores
-            os.setpriority(os.PRIO_PROCESS, int(task.name), replay.NICE)
+        replay.favour(self.router)
         self.client.warm(HERE)
 
     def punts_dropped(self):

@@ -95,11 +95,11 @@ class Millrace(Bed):
         config = self.lab.config(
             interfaces={name: {"device": f"net_af_packet,iface={name},{self.RING}", "addresses": [address]}
                         for name, address in self.interfaces.items()}, dataplane={"memory": "256M"})
-        self.router = self.lab.router(config, start=False)
-        replay.start_router(self)
+        self.router = self.lab.router(config)
+        replay.favour(self.router)
         file = work / "outage-routes"
         file.write_text("".join(f"{prefix} via {' '.join(self.hops)}\n" for prefix in self.prefixes))
-        self.router.cli("load", file)
+        self.router.cli("load", file, timeout=replay.LIMIT_SECONDS)
         found = self.router.get("/v1/status")["rib"]["sources"]["api"]
         if found != len(self.prefixes):
             raise subjects.Failure(f"millrace has {found:,} routes, not {len(self.prefixes):,}")

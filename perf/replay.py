@@ -113,11 +113,16 @@ class Losses:
                 "notes": f"of {sum(sent):,} by unchanged routes; the longest time without one was {gap:.0f} ms"}
 
 
+def favour(router, threads=""):
+    """Threads of this name do not wait for the other programs here, which would be on other machines."""
+    for task in pathlib.Path(f"/proc/{router.pid}/task").iterdir():
+        if threads in task.joinpath("comm").read_text():
+            os.setpriority(os.PRIO_PROCESS, int(task.name), NICE)
+
+
 def start_router(bed):
     bed.router.start()
-    for task in pathlib.Path(f"/proc/{bed.router.pid}/task").iterdir():
-        if "worker" in task.joinpath("comm").read_text():
-            os.setpriority(os.PRIO_PROCESS, int(task.name), NICE)
+    favour(bed.router, "worker")
 
 
 def peak_mb(pid):
