@@ -16,7 +16,7 @@ std::string_view kind_name(NextHop::Kind kind) {
 }
 
 std::string_view state_name(NextHops::LinkState state) {
-  static constexpr std::string_view kNames[] = {"unresolved", "resolved", "failed"};
+  static constexpr std::string_view kNames[] = {"resolved", "unresolved", "failed"};
   return kNames[static_cast<std::size_t>(state)];
 }
 

@@ -304,23 +304,25 @@ bool NextHops::is_up(InterfaceId id) const {
   return on != nullptr && on->up;
 }
 
-// Members that are not known to be dead; all of them if none is left, so that traffic goes on asking for
-// them. Returns how many.
+// Members that have answered; else those that may; all of them if none is left, so that traffic goes on
+// asking for them. One that has not answered yet, as it is new or back, is asked for without traffic
+// (wanted_), which would be lost. Returns how many.
 std::size_t NextHops::find_usable(const Set& set) {
-  const auto mark = [&](bool failed_too) {
+  const auto mark = [&](LinkState worst) {
     std::size_t count = 0;
     usable_.assign(set.members.size(), 0);
     for (std::size_t i = 0; i < set.members.size(); ++i) {
       const Link* link = set.members[i];
-      if (link == nullptr || !is_up(link->key.interface)) continue;
-      if (link->state == LinkState::failed && !failed_too) continue;
+      if (link == nullptr || !is_up(link->key.interface) || link->state > worst) continue;
       usable_[i] = 1;
       ++count;
     }
     return count;
   };
-  const std::size_t alive = mark(false);
-  return alive != 0 ? alive : mark(true);
+  for (const LinkState worst : {LinkState::resolved, LinkState::unresolved}) {
+    if (const std::size_t count = mark(worst); count != 0) return count;
+  }
+  return mark(LinkState::failed);
 }
 
 NextHop NextHops::to_members(Set& set) {

@@ -54,7 +54,7 @@ struct NextHopSpec {
 
 class NextHops {
  public:
-  enum class LinkState : std::uint8_t { unresolved, resolved, failed };
+  enum class LinkState : std::uint8_t { resolved, unresolved, failed };  // the best first
   struct Link {
     NeighborKey key;
     LinkState state = LinkState::unresolved;

@@ -48,6 +48,10 @@ def step(text):
     print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
+def stream_through(bed, *destinations):
+    return Stream(bed.inside, [bed.outside], *destinations)
+
+
 class Losses:
     """What streams said, added up."""
 
@@ -62,11 +66,16 @@ class Losses:
                 "notes": f"of {sum(sent):,} by unchanged routes; the longest time without one was {gap:.0f} ms"}
 
 
+def favour(router, threads=""):
+    """Threads of this name do not wait for the other programs here, which would be on other machines."""
+    for task in pathlib.Path(f"/proc/{router.pid}/task").iterdir():
+        if threads in task.joinpath("comm").read_text():
+            os.setpriority(os.PRIO_PROCESS, int(task.name), NICE)
+
+
 def start_router(bed):
     bed.router.start()
-    for task in pathlib.Path(f"/proc/{bed.router.pid}/task").iterdir():
-        if "worker" in task.joinpath("comm").read_text():
-            os.setpriority(os.PRIO_PROCESS, int(task.name), NICE)
+    favour(bed.router, "worker")
 
 
 def peak_mb(pid):
@@ -126,7 +135,7 @@ class FpmReplay:
                 reader.close()
 
     def _discard(self, reader, case):
-        with Stream(self.bed, STEADY) as stream:  # as in the other turns: packets take their share of the cores
+        with stream_through(self.bed, STEADY) as stream:  # as in the other turns: packets take their share of the cores
             self.bed.say_fpm_to(replay_bed.READER_PORT)
             found = reader.json()
         self.losses.found.append(stream.found)
@@ -139,7 +148,7 @@ class FpmReplay:
         """Into a router that has no route of the feed."""
         self.bed.router.stop()
         start_router(self.bed)
-        with Stream(self.bed, STEADY) as stream:
+        with stream_through(self.bed, STEADY) as stream:
             self.bed.say_fpm_to(replay_bed.PORT)
             self._take("fpm", 0)
         self.losses.found.append(stream.found)
@@ -147,7 +156,7 @@ class FpmReplay:
     def _again(self):
         """Into one that holds them all since the connection was lost: what is repeated stays as it was."""
         before = self.bed.feed()["connections"]
-        with Stream(self.bed, STEADY, OF_FEED) as stream:
+        with stream_through(self.bed, STEADY, OF_FEED) as stream:
             self.bed.say_fpm_to(replay_bed.PORT)
             self._take("fpm-again", before)
         self.losses.found.append(stream.found)
@@ -270,7 +279,7 @@ class BgpFeed:
 
     def _feed(self, bed, speaker, wanted):
         own = bed.of_kernel()
-        with Stream(bed, STEADY) as stream:
+        with stream_through(bed, STEADY) as stream:
             watch = Watch(bed, wanted, own + wanted)
             if self.timed:
                 self.late.append(speaker.send_timed(self.recorded))
@@ -321,7 +330,7 @@ class Churn:
         self.speaker.send(bgp_replay.updates_of([(replay_bed.OF_FEED, subjects.Millrace.next_hop(0))], replay_bed.PEER_AS))
         poll(lambda: self.bed.feed()["messages"] > before, 30, self.bed.feed)
         before = self.bed.feed()["messages"]
-        with Stream(self.bed, STEADY, OF_FEED) as stream:
+        with stream_through(self.bed, STEADY, OF_FEED) as stream:
             begin = time.monotonic()
             self.speaker.send_timed(self.recorded, CHURN_TIMES_FASTER)
             self.seconds = time.monotonic() - begin

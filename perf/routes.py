@@ -2,8 +2,8 @@
 """Routes: how fast a full table comes in and changes, how fast traffic moves when a next hop fails, what it all takes.
 
 The real millraced beside the Linux kernel for what comes from outside, and two small programs (perf/failover_bench,
-perf/memory_bench) for what is measured best from inside; perf/replay.py has what comes from routing daemons. perf/routes.sh
-builds what this needs and calls it.
+perf/memory_bench) for what is measured best from inside; perf/outage.py has the failures of links, perf/host_tcp.py TCP
+through a TAP, perf/replay.py what comes from routing daemons. perf/routes.sh builds what this needs and calls it.
 """
 
 import argparse
@@ -28,6 +28,8 @@ import forward  # noqa: E402
 import forward_cases  # noqa: E402
 import origin  # noqa: E402
 import replay  # noqa: E402
+import host_tcp  # noqa: E402
+import outage  # noqa: E402
 import subjects  # noqa: E402
 
 ROOT, BUILD = subjects.ROOT, subjects.BUILD
@@ -335,7 +337,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="perf/routes.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer runs, one of the kernel's loads, no daemons unless "
-                        "--cases names them; under a minute once all is built")
+                        "--cases names them; two minutes or so once all is built")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path, default=pathlib.Path("build-perf/routes.json"),
                         help="where the figures go (default build-perf/routes.json)")
     parser.add_argument("--table4", metavar="FILE", type=pathlib.Path, default=forward_cases.TABLE4,
@@ -343,6 +345,8 @@ def arguments():
     parser.add_argument("--table6", metavar="FILE", type=pathlib.Path, default=forward_cases.TABLE6,
                         help="IPv6 table; for memory and replays")
     parser.add_argument("--runs", metavar="N", type=int, help="runs of each case (default 5, with --quick 3)")
+    parser.add_argument("--failures", metavar="N", type=int, help=f"of links (default {outage.FAILURES}, with --quick "
+                        f"{outage.QUICK_FAILURES})")
     parser.add_argument("--cases", metavar="REGEX", type=re.compile, default=re.compile(""), help="only these")
     parser.add_argument("--next-hops", metavar="N", type=int, default=64,
                         help="neighbours behind the output port, for load and churn (default 64)")
@@ -351,8 +355,9 @@ def arguments():
     options = parser.parse_args()
     options.runs = options.runs or (3 if options.quick else 5)
     options.changes = options.changes or (20_000 if options.quick else 100_000)
-    if options.runs < 1 or options.changes < 1 or not 2 <= options.next_hops <= 10_000:
-        parser.error("--runs and --changes want a positive number, --next-hops one from 2 to 10000")
+    options.failures = options.failures or (outage.QUICK_FAILURES if options.quick else outage.FAILURES)
+    if min(options.runs, options.changes, options.failures) < 1 or not 2 <= options.next_hops <= 10_000:
+        parser.error("--runs, --changes and --failures want a positive number, --next-hops one from 2 to 10000")
     return options
 
 
@@ -380,7 +385,9 @@ def parts(options, work):
         finally:
             loads.end()
     yield list(failover_rows(options, work))
+    yield from outage.parts(options, work, row)
     yield list(memory_rows(options, work)) + from_loads
+    yield from host_tcp.parts(options, work, row)
     if not options.quick or options.cases.pattern:
         yield from replay.parts(options, work, row)
 
@@ -395,8 +402,8 @@ def main():
             print_rows(rows, not written)
             written += rows
     if not written:
-        sys.exit("routes: no case matches; there are: load/api, churn/api, failover/group, memory/resident, replay/fpm, "
-                 "bgp/feed and more")
+        sys.exit("routes: no case matches; there are: load/api, churn/api, failover/group, failover/link-outage, "
+                 "memory/resident, tcp/tap, replay/fpm, bgp/feed and more")
     machine = forward.machine(0)
     del machine["tsc_hz"]
     found = {"command": origin.command("perf/routes.sh"), "machine": machine, "rows": written}

@@ -43,9 +43,10 @@ class Child:
 class Stream:
     """Packets through the router while it is open; then `lost` and `sent`, and the longest time without one."""
 
-    def __init__(self, bed, *destinations, rate=PACKETS_A_SECOND):
-        self._child = Child(HERE / "packet_stream.py", bed.inside.netns.name, bed.outside.netns.name, bed.inside.router_mac,
-                            rate, *destinations)
+    def __init__(self, inside, outsides, *destinations, rate=PACKETS_A_SECOND, core=None):
+        receivers = ",".join(outside.netns.name for outside in outsides)
+        self._child = Child(HERE / "packet_stream.py", inside.netns.name, receivers, inside.router_mac, rate, *destinations,
+                            *(["--core", core] if core is not None else []))
         self.found = None
 
     def __enter__(self):

@@ -5,6 +5,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import types
 
 import packet_stream
 
@@ -13,30 +14,45 @@ HEADS = [packet_stream.head_of("02:00:00:00:00:01", b"\x02\0\0\0\0\2", to) for t
 
 
 class Wires:
-    """What is sent comes, once or as often as `copies` says for its number."""
+    """What is sent comes, once or as often as `copies` says for its number; odd ones by the second."""
 
     def __init__(self, copies):
-        self.copies, self.sent, self.under_way = copies, 0, []
+        self.copies, self.sent, self.under_way = copies, 0, ([], [])
+        self.frames = bytearray(packet_stream.BURST * packet_stream.FRAME)
 
-    def send(self, frame):
-        self.under_way += [frame] * self.copies.get(self.sent, 1)
-        self.sent += 1
+    def send(self, count):
+        for slot in range(count):
+            frame = self.frames[slot * packet_stream.FRAME:(slot + 1) * packet_stream.FRAME]
+            number = int.from_bytes(frame[packet_stream.AT:], "big")
+            assert number == self.sent and bytes(frame[:packet_stream.AT]) == HEADS[number % 2]
+            self.under_way[number % 2].extend([(number, 1000 * number + 1000)] * self.copies.get(number, 1))
+            self.sent += 1
+        return 0
 
-    def recvfrom(self, _):
-        if not self.under_way:
-            raise BlockingIOError
-        return self.under_way.pop(0), ("eth0", 0x0800, 0, 1, b"")
+    def receiver(self, which):
+        return types.SimpleNamespace(frames=lambda: [self.under_way[which].pop(0) for _ in self.under_way[which][:]])
 
 
 def test_packets_that_do_not_come_are_lost_by_their_destination():
     wires = Wires({3: 0, 5: 0, 6: 0, 8: 2})
-    stream = packet_stream.Stream(wires, wires, HEADS, 1000)
-    stream.send(10)
-    wires.under_way += [b"something else" * 10]
-    stream.take()
+    stream = packet_stream.Stream(wires, [wires.receiver(0), wires.receiver(1)], HEADS, 1000)
+    for number in range(1, 11):
+        stream.send(number)
+        stream.take()
     said = stream.said(["even", "odd"])
     assert said["sent"] == {"even": 5, "odd": 5} and said["lost"] == {"even": 1, "odd": 2}
-    assert (said["doubled"], said["first_lost"], said["last_lost"], said["refused"]) == (1, 3, 6, 0)
+    assert (said["doubled"], said["refused"]) == (1, 0)
+    assert said["lost_ns"] == [stream.sent_ns(number) for number in (3, 5, 6)] == sorted(said["lost_ns"])
+    assert said["longest_gap_ms"] == 0.003  # from 4 to 7
+    assert said["by_wire"] == [5, 3] and said["moves_ns"] == []
+
+
+def test_packets_that_come_by_another_wire_have_moved():
+    came = ([(0, 10), (3, 40), (4, 50)], [(1, 20), (2, 30)])  # read wire by wire, each in its order
+    stream = packet_stream.Stream(Wires({}), [types.SimpleNamespace(frames=lambda each=each: each) for each in came], HEADS, 1000)
+    stream.send(5)
+    stream.take()
+    assert stream.said(["even", "odd"])["moves_ns"] == [(30, 0, 1), (40, 1, 0), (50, 1, 0)]
 
 
 def test_frames_of_the_stream_are_right_ipv4():

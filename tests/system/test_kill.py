@@ -159,7 +159,7 @@ class Bed:
                    (self.frr.pid("zebra"), self.frr.pid("bgpd"), self.bird.pid))
 
     def stream(self, *destinations):
-        return Stream(self, *destinations, rate=PACKETS_A_SECOND)
+        return Stream(self.inside, [self.outside], *destinations, rate=PACKETS_A_SECOND)
 
     def feed(self, name):
         return next(feed for feed in self.router.get("/v1/feeds")["feeds"] if feed["name"] == name)
@@ -378,7 +378,7 @@ def test_a_full_table_is_back_after_a_kill(lab, record_property):
     try:
         made.router.start()
         made.expect_routes(len(table), FULL_TABLE_SECONDS)
-        with Stream(made, *destinations, rate=PACKETS_A_SECOND) as stream:
+        with Stream(made.inside, [made.outside], *destinations, rate=PACKETS_A_SECOND) as stream:
             pass
         nothing_lost(stream)
         made.router.kill()
@@ -387,7 +387,7 @@ def test_a_full_table_is_back_after_a_kill(lab, record_property):
         record(record_property, "until the API answers", begin)
         made.expect_routes(len(table), FULL_TABLE_SECONDS)
         record(record_property, f"until {len(table):,} routes are forwarded by", begin)
-        with Stream(made, *destinations, rate=PACKETS_A_SECOND) as stream:
+        with Stream(made.inside, [made.outside], *destinations, rate=PACKETS_A_SECOND) as stream:
             pass
         nothing_lost(stream)
         wanted = {oracle.prefix_text(network, length): [(hops[index], "out")] for network, length, index in table[::SAMPLED]}

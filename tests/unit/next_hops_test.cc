@@ -376,6 +376,24 @@ TEST_F(NextHopsTest, DeadMembersGetNoTrafficWhileAnotherLives) {
   EXPECT_EQ(reached(id), std::set<IpAddress>{"192.0.2.2"_a});
 }
 
+// Rule 14.
+TEST_F(NextHopsTest, AMemberThatHasNotAnsweredYetGetsNoTrafficWhileAnotherHas) {
+  const NextHopId id = acquire(NextHopSpec::via({"192.0.2.2"_a, "198.51.100.2"_a}));
+  EXPECT_EQ(reached(id).size(), 2U) << "nobody has: both are asked for";
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::resolved, kMac);
+  EXPECT_EQ(reached(id), std::set<IpAddress>{"192.0.2.2"_a});
+  next_hops_.neighbor_changed({lan_->id, "198.51.100.2"_a}, LinkState::resolved, kOtherMac);
+  EXPECT_EQ(reached(id).size(), 2U);
+  set_up(*lan_, false);
+  set_up(*lan_, true);
+  EXPECT_EQ(reached(id), std::set<IpAddress>{"192.0.2.2"_a}) << "its link is back, but not its MAC";
+  next_hops_.neighbor_changed({lan_->id, "198.51.100.2"_a}, LinkState::resolved, kOtherMac);
+  EXPECT_EQ(reached(id).size(), 2U);
+  next_hops_.neighbor_changed(on_wan("192.0.2.2"_a), LinkState::failed, {});
+  next_hops_.neighbor_changed({lan_->id, "198.51.100.2"_a}, LinkState::unresolved, {});
+  EXPECT_EQ(reached(id), std::set<IpAddress>{"198.51.100.2"_a}) << "it may answer; the other has not";
+}
+
 TEST_F(NextHopsTest, AnAddressOnNoConnectedSubnetIsLost) {
   const NextHopId id = acquire(NextHopSpec::via({"203.0.113.1"_a}));
   EXPECT_EQ(published(id), NextHop::drop(DropReason::next_hop_lost));
