@@ -28,7 +28,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import origin  # noqa: E402
 import subjects  # noqa: E402
-from forward_cases import CASES, FLOOR, MAC, QUICK, TABLE4, TABLE6, TWO_CORES, Case, make_tables  # noqa: E402
+from forward_cases import CASES, FLOOR, MAC, QUICK, TABLE4, TABLE6, Case, make_tables  # noqa: E402
 
 CHURN_RATE = 100_000  # route changes a second that are asked for
 CHURN_BATCH = 5_000

@@ -18,7 +18,14 @@ SLOW = ["test_daemon", "test_apply", "test_hostile", "test_load", "test_rfc2544"
 _open_labs = []
 
 
-def pytest_collection_modifyitems(items):
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes long, and is run by `scripts/soak.sh --tests` (-m long) alone")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
     def rank(item):
         name = item.path.stem
         if name in QUICK:
