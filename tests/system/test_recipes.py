@@ -179,7 +179,7 @@ def test_a_floating_static_route_takes_over_without_the_link(lab, recipe):
     office = recipe("static-backup")
 
     def expect(way):
-        office.expect({"0.0.0.0/0": ("", way.name), "::/0": ("", way.name)})
+        office.expect({"0.0.0.0/0": (None, way.name), "::/0": (None, way.name)})
         before = echoes(way)
         inside.warm("198.18.0.1", "2001:db8:77::1")
         assert echoes(way) > before
