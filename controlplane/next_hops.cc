@@ -377,7 +377,7 @@ void NextHops::publish(Set& set) {
 void NextHops::store(Set& set, NextHop next_hop) {
   if (next_hop == set.published) return;
   const NextHop old = std::exchange(set.published, next_hop);
-  if ((old == kLost) != set.is_lost()) ++losses_;
+  if (set.is_watched && (old == kLost) != set.is_lost()) ++losses_;
   writer_.set_next_hop(set.id, next_hop);
   ++groups_published_;
   if (old.kind() == NextHop::Kind::group) writer_.release_group(old);

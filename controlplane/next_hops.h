@@ -69,7 +69,8 @@ class NextHops {
     NextHopSpec spec;
     NextHopId id;
     std::uint32_t references = 0;
-    bool is_own = false;  // made by make_own(): not found by its spec, which may change
+    bool is_own = false;      // made by make_own(): not found by its spec, which may change
+    bool is_watched = false;  // losses() counts it
     // The spec's; in the place of one that is on no link, the ways that the route to it has.
     std::vector<config::NextHop> hops;
     std::vector<Link*> members;    // [hop]: the link that it lies on, or null; several may share one
@@ -129,7 +130,8 @@ class NextHops {
   [[nodiscard]] std::size_t size() const { return count_; }
   // Sets that were given to workers, anew or for the first time: the stores that moved traffic.
   [[nodiscard]] std::uint64_t groups_published() const { return groups_published_; }
-  // How often a set was lost or was found again.
+  // How often a set that is watched was lost, or was found again.
+  void watch(NextHopId id) { sets_[id.value()]->is_watched = true; }
   [[nodiscard]] std::uint64_t losses() const { return losses_; }
 
  private:

@@ -45,9 +45,12 @@ template <class P>
 auto BasicRib<P>::add(Prefix prefix, const Spec& spec) -> Result<Outcome> {
   const auto next_hop = next_hops_.acquire(spec.next_hop);
   if (!next_hop) return Error{next_hop.error()};
-  const bool is_lost = spec.source == RouteSource::static_config && next_hops_.find(*next_hop)->is_lost();
-  return add(prefix,
-             Route{*next_hop, spec.metric, spec.mark, spec.owner, spec.distance, spec.source, is_lost});
+  Route route{*next_hop, spec.metric, spec.mark, spec.owner, spec.distance, spec.source};
+  if (spec.source == RouteSource::static_config) {
+    next_hops_.watch(*next_hop);
+    route.is_lost = next_hops_.find(*next_hop)->is_lost();
+  }
+  return add(prefix, route);
 }
 
 template <class P>
