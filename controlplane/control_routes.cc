@@ -209,20 +209,21 @@ void Control::apply_route(const config::MapDiff<Prefix, config::RouteConfig>& ro
   number -= routes.removed.size();
   if (number < routes.added.size())
     return install_static(routes.added[number].first, routes.added[number].second);
-  const auto& [prefix, before, after] = routes.changed[number - routes.added.size()];
-  install_static(prefix, after);
+  const auto& change = routes.changed[number - routes.added.size()];
+  const config::RouteConfig& after = change.after;
+  install_static(change.key, after);
   // Those of other distances go when what takes their place is there.
-  const auto stays = [&after = after](unsigned distance) {
+  const auto stays = [&](unsigned distance) {
     return after.distance == distance ||
            std::ranges::find(after.floating, distance, &config::RouteConfig::distance) !=
                after.floating.end();
   };
   const auto leave = [&](unsigned distance) {
     if (!stays(distance))
-      rib<Prefix>().remove(prefix, RouteSource::static_config, static_cast<std::uint8_t>(distance));
+      rib<Prefix>().remove(change.key, RouteSource::static_config, static_cast<std::uint8_t>(distance));
   };
-  leave(before.distance);
-  for (const config::RouteConfig& other : before.floating) leave(other.distance);
+  leave(change.before.distance);
+  for (const config::RouteConfig& other : change.before.floating) leave(other.distance);
 }
 
 template <class Prefix>
