@@ -457,9 +457,11 @@ Config finished(Draft& draft) {
   for (auto& route : draft.routes) {
     std::visit(
         [&]<class Address>(const IpPrefix<Address>& prefix) {
-          RouteConfig read = finished(route);
-          const auto [at, is_new] = config.routes.of<Address>().try_emplace(prefix, std::move(read));
-          if (!is_new) add(at->second, std::move(read));
+          const auto [at, is_new] = config.routes.of<Address>().try_emplace(prefix);
+          if (is_new)
+            at->second = finished(route);
+          else
+            add(at->second, finished(route));
         },
         route.prefix->value);
   }

@@ -341,25 +341,22 @@ TEST_F(Workers, AFloodInOneClassHoldsBackNoOther) {
   }
 }
 
-// The first flood is more than the ring holds, the second finds the rate used up.
-TEST_F(Workers, AFloodOnOneInterfaceHoldsBackNothingOfAnother) {
-  start(kTwoSubnets);
-  const auto ask = [&](const std::string& on, const MacAddress& host, const char* from, const char* to) {
-    two().send(on, frame(kBroadcastMac, host, ArpPacket{1, host, ip(from), {}, ip(to)}));
+// Rule 41. All that is taken at one moment is what the buckets hold: 50 ms of the rates.
+TEST(ClassPolicer, EachInterfaceHasAPartThatNoOtherTakes) {
+  constexpr std::uint64_t kHz = 1'000'000'000, kRate = 64'000;
+  dataplane::ClassPolicer policer(kRate, kHz);
+  std::uint64_t now = kHz;
+  const auto taken_by = [&](std::uint16_t interface) {
+    unsigned taken = 0;
+    while (policer.take(InterfaceId(interface), now)) ++taken;
+    return taken;
   };
-  for (unsigned flood = 0; flood < 2; ++flood) {
-    while (two().handle_punts()) {
-    }
-    for (unsigned i = 0; i < 3000; ++i) ask("a", kHostA, "10.0.1.2", "10.0.1.1");
-    while (two().step()) {
-    }
-  }
-  constexpr unsigned kAsked = 12;
-  for (unsigned i = 0; i < kAsked; ++i) ask("b", kHostB, "10.0.2.2", "10.0.2.1");
-  two().run();
-  unsigned answers = 0;
-  for (const Bytes& f : two().received("b")) answers += f[12] == 0x08 && f[13] == 0x06 && f[21] == 2 ? 1 : 0;
-  EXPECT_EQ(answers, kAsked) << "rule 41: b has its share of a's class";
+  EXPECT_EQ(taken_by(1), 3200U + 50U) << "what is everybody's, and its own part";
+  EXPECT_EQ(taken_by(2), 50U) << "its own part is left";
+  EXPECT_EQ(taken_by(1 + dataplane::ClassPolicer::kShares), 0U) << "which it has together with 1";
+  now += kHz / 100;
+  EXPECT_EQ(taken_by(1), 640U + 10U);
+  EXPECT_EQ(taken_by(2), 10U);
 }
 
 const std::string kOne = "interfaces:\n  a: {device: @a, addresses: [10.0.1.1/24]}\n";
