@@ -55,7 +55,7 @@ class RouteStand {
   template <class Prefix>
   void add_route(controlplane::BasicRib<Prefix>& rib, Prefix prefix, NextHopId id) {
     next_hops_.add_reference(id);
-    const auto added = rib.add(prefix, {id, 0, 0, 0, controlplane::RouteSource::api, 20});
+    const auto added = rib.add(prefix, controlplane::Route{id, 0, 0, 0, 20, controlplane::RouteSource::api});
     if (!added) throw std::runtime_error(prefix.to_string() + ": " + added.error());
     if (++changes_ % 1024 == 0) reclaimer_.poll();
   }

@@ -127,7 +127,8 @@ class MillraceRib final : public Subject<Address> {
   bool insert(const Route<Address>& route) override {
     const NextHopId id = ids_[route.id];
     next_hops_.add_reference(id);
-    return static_cast<bool>(rib_.add(prefix_of(route), {id, 0, 0, 0, controlplane::RouteSource::api, 20}));
+    return static_cast<bool>(
+        rib_.add(prefix_of(route), controlplane::Route{id, 0, 0, 0, 20, controlplane::RouteSource::api}));
   }
   bool erase(const Route<Address>& route) override {
     return rib_.remove(prefix_of(route), controlplane::RouteSource::api);
