@@ -4,8 +4,11 @@ import dataclasses
 import socket
 import struct
 
+import frames
+
 FRAMES = 4096  # of a kind, all different, and few enough to stay in the cache
 BYTES = 60
+ROOM = BYTES - 14 - frames.IPV4_BYTES  # above IPv4
 SENDER_MAC = bytes.fromhex("0200000000fe")
 
 
@@ -20,26 +23,17 @@ class Link:
     strangers: str
 
 
-def _checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def _ethernet(mac, kind, packet):
-    return (bytes.fromhex(mac.replace(":", "")) + SENDER_MAC + struct.pack("!H", kind) + packet).ljust(BYTES, b"\0")
+    return frames.ethernet(mac, SENDER_MAC, kind, packet).ljust(BYTES, b"\0")
 
 
 def _ip(link, destination, protocol, above, ttl=64):
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, BYTES - 14, 0, 0, ttl, protocol, 0, socket.inet_aton(f"{link.senders}.0.2"),
-                     socket.inet_aton(destination))
-    return _ethernet(link.mac, 0x0800, ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:] + above)
+    return _ethernet(link.mac, 0x0800, frames.ipv4(f"{link.senders}.0.2", destination, protocol, above.ljust(ROOM, b"\0"), ttl))
 
 
 def _udp(link, number, destination, ttl=64):
     """From one host and many ports."""
-    return _ip(link, destination, 17, struct.pack("!HHHH", number, 4001, BYTES - 34, 0), ttl)
+    return _ip(link, destination, 17, frames.udp(number, 4001, bytes(ROOM - frames.UDP_BYTES)), ttl)
 
 
 def _bgp(link, number):

@@ -155,8 +155,7 @@ class Outages:
         self.outage_ms, self.outage_lost, self.back_ms, self.back_lost, self.rates = [], [], [], [], []
 
     def stream(self):
-        return Stream(self.bed.inside, self.bed.upstreams, *self.destinations, rate=PACKETS_A_SECOND,
-                             core=STREAM_CORE)
+        return Stream(self.bed.inside, self.bed.upstreams, *self.destinations, rate=PACKETS_A_SECOND, core=STREAM_CORE)
 
     def fail(self, count):
         """So often a link goes, and comes back, under one stream; the links take turns."""

@@ -22,6 +22,8 @@ import struct
 import sys
 import time
 
+import frames
+
 MAGIC = b"mrstream"
 CLONE_NEWNET = 0x40000000
 ETH_P_IP = 0x0800
@@ -29,7 +31,7 @@ NAP = 0.001  # at most; shorter where more than ten packets would be due after i
 DRAIN_SECONDS = 2
 NICE = -10
 SOURCE = "10.254.0.2"
-AT = 14 + 20 + 8 + len(MAGIC)  # of the number of a packet
+AT = 14 + frames.IPV4_BYTES + frames.UDP_BYTES + len(MAGIC)  # of the number of a packet
 FRAME = AT + 8
 BURST = 64  # frames of a system call
 
@@ -116,20 +118,10 @@ class Receiver:
                 yield number, seconds * 1_000_000_000 + nanoseconds
 
 
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def head_of(router_mac, own_mac, destination):
     """All of a frame before its number."""
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + 8 + len(MAGIC) + 8, 0, 0, 64, 17, 0, socket.inet_aton(SOURCE),
-                     socket.inet_aton(destination))
-    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    udp = struct.pack("!HHHH", 9, 9, 8 + len(MAGIC) + 8, 0)
-    return bytes.fromhex(router_mac.replace(":", "")) + own_mac + struct.pack("!H", ETH_P_IP) + ip + udp + MAGIC
+    packet = frames.ipv4(SOURCE, destination, 17, frames.udp(9, 9, MAGIC + bytes(8)))
+    return frames.ethernet(router_mac, own_mac, ETH_P_IP, packet)[:AT]
 
 
 class Stream:

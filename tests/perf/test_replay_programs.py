@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 
+import frames
 import packet_stream
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -58,7 +59,7 @@ def test_packets_that_come_by_another_wire_have_moved():
 def test_frames_of_the_stream_are_right_ipv4():
     frame = HEADS[0] + bytes(8)
     assert frame[:14] == b"\x02\0\0\0\0\1" + b"\x02\0\0\0\0\2" + b"\x08\0"
-    assert packet_stream.checksum(frame[14:34]) == 0 and len(frame) - 14 == int.from_bytes(frame[16:18], "big")
+    assert frames.checksum(frame[14:34]) == 0 and len(frame) - 14 == int.from_bytes(frame[16:18], "big")
     assert frame[30:34] == socket.inet_aton("198.18.0.1") and len(frame) - 34 == int.from_bytes(frame[38:40], "big")
 
 

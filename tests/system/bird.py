@@ -14,6 +14,21 @@ DAEMON = pathlib.Path("/usr/sbin/bird")
 START_SECONDS = 10
 STOP_SECONDS = 10
 
+# Parts of configurations. What it learns goes to the kernel's table, and stays there while it is started again:
+KEPT_IN_KERNEL = """
+graceful restart wait 20;
+protocol device { scan time 1; }
+protocol kernel { ipv4 { export all; }; graceful restart; merge paths on; }
+protocol kernel { ipv6 { export all; }; graceful restart; merge paths on; }
+"""
+# A BGP session that is there again soon, and whose routes are kept meanwhile:
+QUICK_SESSION = """
+  connect retry time 1;
+  connect delay time 1;
+  error wait time 1, 2;
+  graceful restart on;
+"""
+
 
 class Bird:
     """One BIRD, with a folder for its configuration and socket."""

@@ -21,7 +21,7 @@ import fpm_messages
 import oracle
 import table_check
 from basics import ROOT, wait_for
-from bird import Bird
+from bird import KEPT_IN_KERNEL, QUICK_SESSION, Bird
 from frr import Frr
 
 sys.path.insert(0, str(ROOT / "perf"))
@@ -52,27 +52,15 @@ neighbor {TO_FRR6} activate"""
 
 SPEAKER = f"""
 router id {US};
-graceful restart wait 20;
-protocol device {{ scan time 1; }}
-protocol kernel {{ ipv4 {{ export all; }}; graceful restart; merge paths on; }}
-protocol kernel {{ ipv6 {{ export all; }}; graceful restart; merge paths on; }}
-protocol bgp peer {{
+{KEPT_IN_KERNEL}protocol bgp peer {{
   local {US} port 1790 as 65000;
   neighbor {TO_BIRD} as 65001;
-  connect retry time 1;
-  connect delay time 1;
-  error wait time 1, 2;
-  graceful restart on;
-  ipv4 {{ import all; export none; }};
+{QUICK_SESSION}  ipv4 {{ import all; export none; }};
 }}
 protocol bgp peer6 {{
   local {US6} port 1790 as 65000;
   neighbor {TO_BIRD6} as 65001;
-  connect retry time 1;
-  connect delay time 1;
-  error wait time 1, 2;
-  graceful restart on;
-  ipv6 {{ import all; export none; }};
+{QUICK_SESSION}  ipv6 {{ import all; export none; }};
 }}
 """
 
@@ -101,11 +89,7 @@ def neighbor(*sessions):
 router id {sessions[0][0]};
 protocol device {{ }}
 template bgp session {{
-  connect retry time 1;
-  connect delay time 1;
-  error wait time 1, 2;
-  graceful restart on;
-  strict bind on;
+{QUICK_SESSION}  strict bind on;
 }}"""]
     for number, (own, port, routes) in enumerate(sessions):
         us, family = (US6, "ipv6") if ":" in own else (US, "ipv4")

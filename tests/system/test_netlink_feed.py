@@ -11,7 +11,7 @@ import signal
 import pytest
 
 from basics import wait_for
-from bird import Bird
+from bird import KEPT_IN_KERNEL, QUICK_SESSION, Bird
 from feeds import SECONDS, FeedView
 from lab import Pinger
 
@@ -271,19 +271,11 @@ SESSION_HERE, SESSION_THERE = "10.255.0.1", "10.255.0.2"  # of BGP, on a link be
 
 SPEAKER = f"""
 router id {SESSION_HERE};
-graceful restart wait 20;
-protocol device {{ scan time 1; }}
-protocol kernel {{ ipv4 {{ export all; }}; graceful restart; merge paths on; }}
-protocol kernel {{ ipv6 {{ export all; }}; graceful restart; merge paths on; }}
-protocol static {{ ipv4; route 198.18.0.0/15 via {THERE} via {OTHER}; }}
+{KEPT_IN_KERNEL}protocol static {{ ipv4; route 198.18.0.0/15 via {THERE} via {OTHER}; }}
 protocol bgp peer {{
   local {SESSION_HERE} as 65000;
   neighbor {SESSION_THERE} as 65001;
-  connect retry time 1;
-  connect delay time 1;
-  error wait time 1,2;
-  graceful restart on;
-  ipv4 {{ import all; export none; }};
+{QUICK_SESSION}  ipv4 {{ import all; export none; }};
   ipv6 {{ import all; export none; }};
 }}
 """
@@ -299,11 +291,7 @@ protocol static {{ ipv6; {"".join(f"route {prefix} blackhole; " for prefix in ip
 protocol bgp peer {{
   local {SESSION_THERE} as 65001;
   neighbor {SESSION_HERE} as 65000;
-  connect retry time 1;
-  connect delay time 1;
-  error wait time 1,2;
-  graceful restart on;
-  ipv4 {{ import none; export all; next hop address {THERE}; }};
+{QUICK_SESSION}  ipv4 {{ import none; export all; next hop address {THERE}; }};
   ipv6 {{ import none; export all; next hop address {THERE6}; }};
 }}
 """

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "controlplane/rib.h"
-#include "tests/unit/table_fixture.h"
+#include "tests/unit/next_hops_fixture.h"
 
 namespace millrace::controlplane {
 namespace {
@@ -21,48 +21,7 @@ using LinkState = NextHops::LinkState;
 const MacAddress kMac{{2, 0, 0, 0, 0, 0xaa}};
 const MacAddress kOtherMac{{2, 0, 0, 0, 0, 0xbb}};
 
-class NextHopsTest : public TableFixture {
- protected:
-  NextHopsTest() {
-    next_hops_.set_hooks([](NeighborKey) { return std::pair(LinkState::unresolved, MacAddress{}); },
-                         [this](NeighborKey key, bool wanted) { wanted_log_.emplace_back(key, wanted); });
-  }
-  NextHopId acquire(const NextHopSpec& spec) {
-    const auto id = next_hops_.acquire(spec);
-    EXPECT_TRUE(id) << "the table is full?";
-    return id ? *id : NextHopId(0);
-  }
-  NextHop published(NextHopId id) const { return tables_.next_hop(id); }
-  // Where the flows of a word go, by hash: one for each bucket of a group.
-  std::vector<Adjacency> adjacencies(NextHop next_hop) const {
-    if (next_hop.kind() == NextHop::Kind::forward) return {tables_.adjacency(next_hop.index())};
-    std::vector<Adjacency> all;
-    for (std::uint32_t i = 0; next_hop.kind() == NextHop::Kind::group && i < next_hop.buckets(); ++i) {
-      all.push_back(tables_.adjacency(tables_.bucket(next_hop.bucket(i))));
-    }
-    return all;
-  }
-  std::map<IpAddress, unsigned> buckets(NextHopId id) const {
-    std::map<IpAddress, unsigned> count;
-    for (const Adjacency& adjacency : adjacencies(published(id))) ++count[adjacency.address];
-    return count;
-  }
-  // The neighbours that flows of this next hop go to.
-  std::set<IpAddress> reached(NextHopId id) const {
-    std::set<IpAddress> addresses;
-    for (const Adjacency& adjacency : adjacencies(published(id))) addresses.insert(adjacency.address);
-    return addresses;
-  }
-  void take_all_buckets() {
-    for (std::uint32_t size = dataplane::kMaxBuckets; size >= dataplane::kMinBuckets; size /= 2) {
-      while (writer_.add_group(std::vector<AdjacencyId>(size))) {
-      }
-    }
-  }
-  NeighborKey on_wan(Ipv4Address address) const { return {wan_->id, address}; }
-
-  std::vector<std::pair<NeighborKey, bool>> wanted_log_;
-};
+using NextHopsTest = NextHopsFixture;
 
 TEST_F(NextHopsTest, EqualSetsAreOneAndLiveAsLongAsTheirLastUser) {
   const auto spec = NextHopSpec::via({"192.0.2.2"_a});
@@ -97,98 +56,6 @@ TEST_F(NextHopsTest, NothingLeaksFromTheTablesWhenEverythingIsReleased) {
   EXPECT_EQ(writer_.adjacencies_used(), 0U);
   EXPECT_EQ(writer_.buckets_used(), 0U);
   EXPECT_EQ(next_hops_.size(), 0U);
-}
-
-// Next hops on no link, found by the routes of a RIB: `lead()` says which set each address leads to.
-class RecursiveTest : public NextHopsTest {
- protected:
-  RecursiveTest() {
-    next_hops_.set_covering([this](IpAddress address) {
-      const auto at = ways_.find(address);
-      return at == ways_.end() ? nullptr : next_hops_.find(at->second);
-    });
-  }
-  ~RecursiveTest() override {
-    for (const NextHopId id : held_) next_hops_.release(id);
-    EXPECT_EQ(next_hops_.size(), 0U);
-  }
-  NextHopId hold(std::vector<config::NextHop> hops) {
-    return held_.emplace_back(acquire(NextHopSpec::via(std::move(hops))));
-  }
-  void lead(Ipv4Address address, NextHopId id) {
-    ways_[address] = id;
-    next_hops_.route_changed(Ipv4Prefix(address, 32));
-  }
-  bool is_lost(NextHopId id) { return next_hops_.find(id)->is_lost(); }
-  using Addresses = std::set<IpAddress>;
-
-  std::map<IpAddress, NextHopId> ways_;
-  std::vector<NextHopId> held_;
-};
-
-TEST_F(RecursiveTest, AHopOnNoLinkGoesWhereTheRouteToItGoes) {
-  const NextHopId by = hold({"192.0.2.2"_a, "198.51.100.2"_a});
-  const NextHopId id = hold({"10.9.9.9"_a});
-  EXPECT_TRUE(is_lost(id));
-  lead("10.9.9.9"_a, by);
-  EXPECT_EQ(reached(id), (Addresses{"192.0.2.2"_a, "198.51.100.2"_a}));
-  set_up(*wan_, false);
-  EXPECT_EQ(reached(id), (Addresses{"198.51.100.2"_a})) << "rule 14";
-  set_up(*wan_, true);
-  EXPECT_EQ(reached(id).size(), 2U);
-  lead("10.9.9.9"_a, hold({"192.0.2.3"_a}));
-  EXPECT_EQ(reached(id), (Addresses{"192.0.2.3"_a}));
-  lead("10.9.9.9"_a, hold({}));
-  EXPECT_TRUE(is_lost(id)) << "the route to it leads nowhere";
-}
-
-TEST_F(RecursiveTest, RoutesMayLeadOverRoutes) {
-  const NextHopId last = hold({"192.0.2.2"_a});
-  NextHopId id = last;
-  for (std::uint32_t i = 0; i < 40; ++i) {
-    lead(Ipv4Address(0x0a000000 + i), id);
-    id = hold({Ipv4Address(0x0a000000 + i)});
-    if (i == 30) {
-      EXPECT_EQ(reached(id), (Addresses{"192.0.2.2"_a}));
-    }
-  }
-  EXPECT_TRUE(is_lost(id)) << "but not over any number";
-}
-
-TEST_F(RecursiveTest, WhatLeadsToItselfLeadsNowhere) {
-  const NextHopId a = hold({"10.0.0.1"_a}), b = hold({"10.0.0.2"_a}), c = hold({"10.0.0.3"_a, "192.0.2.2"_a});
-  lead("10.0.0.1"_a, b);
-  lead("10.0.0.2"_a, a);
-  lead("10.0.0.3"_a, c);
-  EXPECT_TRUE(is_lost(a));
-  EXPECT_TRUE(is_lost(b));
-  EXPECT_EQ(reached(c), (Addresses{"192.0.2.2"_a})) << "the other way is one";
-  lead("10.0.0.1"_a, c);
-  EXPECT_EQ(reached(b), (Addresses{"192.0.2.2"_a})) << "the loop is cut";
-}
-
-TEST_F(RecursiveTest, SharesAreThoseOfTheWaysInTheirs) {
-  lead("10.0.0.1"_a, hold({{"192.0.2.2"_a, 3}, {"198.51.100.2"_a, 1}}));
-  lead("10.0.0.2"_a, hold({"192.0.2.2"_a}));
-  const auto count = buckets(hold({{"10.0.0.1"_a, 2}, {"10.0.0.2"_a, 8}}));  // 6 + 8 and 2
-  const double all = count.at("192.0.2.2"_a) + count.at("198.51.100.2"_a);
-  EXPECT_NEAR(count.at("198.51.100.2"_a) / all, 2 / 16.0, 0.02);
-}
-
-TEST_F(RecursiveTest, AddressesOfALinkThatIsDownAreNotLookedUp) {
-  set_up(*wan_, false);
-  lead("192.0.2.2"_a, hold({"198.51.100.2"_a}));
-  EXPECT_TRUE(is_lost(hold({"192.0.2.2"_a})));
-}
-
-TEST_F(RecursiveTest, ASetThatChangesTakesAlongWhoIsFoundByIt) {
-  const auto own = next_hops_.make_own(NextHopSpec::via({"192.0.2.2"_a}));
-  ASSERT_TRUE(own);
-  lead("10.0.0.1"_a, held_.emplace_back(*own));
-  const NextHopId id = hold({"10.0.0.1"_a});
-  EXPECT_EQ(reached(id), (Addresses{"192.0.2.2"_a}));
-  next_hops_.change_own(*own, NextHopSpec::via({"198.51.100.2"_a}));
-  EXPECT_EQ(reached(id), (Addresses{"198.51.100.2"_a}));
 }
 
 // Rule 42.
