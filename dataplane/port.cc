@@ -60,26 +60,6 @@ void give_room_for_tags(unsigned index, std::uint16_t mtu) {
   close(fd);
 }
 
-// net_af_packet copies frames through slots of a fixed size (devarg framesz, 2,048 bytes unless said), of
-// which the kernel takes 32 bytes; longer frames would be lost without a trace.
-constexpr unsigned kAfPacketSlot = 2048;
-constexpr unsigned kAfPacketHead = 32;
-
-unsigned af_packet_slot(const std::string& args) {
-  const auto at = args.find("framesz=");
-  return at == std::string::npos ? kAfPacketSlot
-                                 : static_cast<unsigned>(std::strtoul(&args[at + 8], nullptr, 10));
-}
-
-// The devargs, with slots that hold the MTU if they do not say how large slots shall be.
-std::string with_slots_for(const std::string& args, unsigned mtu) {
-  if (args.find("framesz=") != std::string::npos) return args;
-  unsigned slot = kAfPacketSlot;
-  while (slot < mtu + kAfPacketHead + kL2Overhead) slot *= 2;
-  if (slot == kAfPacketSlot) return args;
-  return args + ",framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(4 * slot) + ",framecnt=512";
-}
-
 // What devargs say of `key`; empty if nothing.
 std::string value_of(const std::string& args, const std::string& key) {
   const std::string all = "," + args;
@@ -87,6 +67,25 @@ std::string value_of(const std::string& args, const std::string& key) {
   if (at == std::string::npos) return "";
   const auto begin = at + key.size() + 2;
   return all.substr(begin, all.find(',', begin) - begin);
+}
+
+// net_af_packet copies frames through slots of a fixed size (devarg framesz, 2,048 bytes unless said), of
+// which the kernel takes 32 bytes; longer frames would be lost without a trace.
+constexpr unsigned kAfPacketSlot = 2048;
+constexpr unsigned kAfPacketHead = 32;
+
+unsigned af_packet_slot(const std::string& args) {
+  const std::string said = value_of(args, "framesz");
+  return said.empty() ? kAfPacketSlot : static_cast<unsigned>(std::strtoul(said.c_str(), nullptr, 10));
+}
+
+// The devargs, with slots that hold the MTU if they do not say how large slots shall be.
+std::string with_slots_for(const std::string& args, unsigned mtu) {
+  if (!value_of(args, "framesz").empty()) return args;
+  unsigned slot = kAfPacketSlot;
+  while (slot < mtu + kAfPacketHead + kL2Overhead) slot *= 2;
+  if (slot == kAfPacketSlot) return args;
+  return args + ",framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(4 * slot) + ",framecnt=512";
 }
 
 // net_memif does not start on a socket that a killed process left. One that is listened on, by another port
