@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -42,18 +43,20 @@ class Doorbell {
   alignas(64) std::atomic<bool> sleeping_{true};
 };
 
-// A token bucket on the TSC. written and read by: one worker.
+// A token bucket on the TSC: full it holds `burst_` cycles, and a packet takes `cycles_per_packet_`. Kept is
+// the time since which it would have filled from nothing, so that a packet which it refuses writes nothing.
+// written and read by: one worker.
 class Policer {
  public:
   Policer() = default;
   Policer(std::uint64_t packets_per_second, std::uint64_t tsc_hz)
-      : cycles_per_packet_(tsc_hz / packets_per_second), burst_(tsc_hz / kBurstsPerSecond), credit_(burst_) {}
+      : cycles_per_packet_(tsc_hz / packets_per_second),
+        burst_(tsc_hz / kBurstsPerSecond),
+        filled_since_(0 - burst_) {}
   bool take(std::uint64_t now_tsc) {
-    credit_ += now_tsc - last_tsc_;
-    last_tsc_ = now_tsc;
-    if (credit_ > burst_) credit_ = burst_;
-    if (credit_ < cycles_per_packet_) return false;
-    credit_ -= cycles_per_packet_;
+    const std::uint64_t credit = std::min(now_tsc - filled_since_, burst_);
+    if (credit < cycles_per_packet_) return false;
+    filled_since_ = now_tsc - (credit - cycles_per_packet_);
     return true;
   }
 
@@ -61,8 +64,7 @@ class Policer {
   static constexpr std::uint64_t kBurstsPerSecond = 20;  // a bucket holds what comes in 50 ms
   std::uint64_t cycles_per_packet_ = 1;
   std::uint64_t burst_ = 1;
-  std::uint64_t credit_ = 1;
-  std::uint64_t last_tsc_ = 0;
+  std::uint64_t filled_since_ = 0;
 };
 
 // Of one class: its rate is everybody's, and an interface has a part of it beyond that for itself, so that a
