@@ -8,9 +8,9 @@ packages=(
   # build
   git meson ninja-build ccache pkg-config gcc g++
   libdpdk-dev libyaml-cpp-dev libspdlog-dev libboost-dev nlohmann-json3-dev libcli11-dev
-  zlib1g-dev libsystemd-dev libmnl-dev
+  zlib1g-dev libsystemd-dev libmnl-dev libipsec-mb-dev
   # unit and behaviour tests, benchmarks, fuzzing, lint
-  libgtest-dev
+  libgtest-dev libssl-dev
   clang clang-format clang-tidy libclang-rt-dev
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux

@@ -12,6 +12,7 @@ import pathlib
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.all import ARP, ICMP, IP, TCP, UDP, Ether, IPOption, Raw, fragment  # noqa: E402
 
+from esp_seeds import esp_seeds  # noqa: E402
 from fpm_seeds import fpm_seeds  # noqa: E402
 from netlink_seeds import netlink_seeds  # noqa: E402
 from ipv6_seeds import nd_seeds, packet6_seeds, reassembly_seeds  # noqa: E402
@@ -148,6 +149,7 @@ def write(folder, seeds):
 def main():
     write(HERE / "corpus/packet", itertools.chain(packet_seeds(), packet6_seeds()))
     write(HERE / "corpus/api", ((name, b"\x1e".join(requests)) for name, requests in api_seeds()))
+    write(HERE / "corpus/esp", esp_seeds())
     write(HERE / "corpus/fpm", fpm_seeds())
     write(HERE / "corpus/fragment", fragment_seeds())
     write(HERE / "corpus/neighbor", neighbor_seeds())

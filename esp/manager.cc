@@ -1,0 +1,31 @@
+#include "esp/manager.h"
+
+#include "esp/ipsec_mb.h"
+
+namespace millrace::esp {
+
+namespace {
+
+template <class Initialise>
+Manager make(const Initialise& initialise) {
+  Manager manager{alloc_mb_mgr(0)};
+  if (manager == nullptr) return nullptr;
+  initialise(manager.get());
+  return imb_get_errno(manager.get()) == 0 ? std::move(manager) : nullptr;
+}
+
+}  // namespace
+
+void ManagerDeleter::operator()(IMB_MGR* manager) const {
+  free_mb_mgr(manager);
+}
+
+Manager best_manager() {
+  return make([](IMB_MGR* manager) { init_mb_mgr_auto(manager, nullptr); });
+}
+
+Manager sse_manager() {
+  return make([](IMB_MGR* manager) { init_mb_mgr_sse(manager); });
+}
+
+}  // namespace millrace::esp
