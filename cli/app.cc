@@ -115,6 +115,7 @@ void Tree::add_show() {
   add(show, "next-hops", "Next hops of the FIB with their members and packets", show_next_hops);
   add(show, "neighbors", "Neighbors: MAC, state and age", show_neighbors);
   add(show, "feeds", "Feeds: the routing daemons and the kernel's table that routes come from", show_feeds);
+  add(show, "ipsec", "IPsec tunnels and their SAs: packets, sequence numbers, what was refused", show_ipsec);
   add(show, "workers", "Workers: cores, queues, load", show_workers);
   add(show, "counters", "Packets by what became of them, by interface and by punt class", show_counters);
   CLI::App& drops = add(show, "drops", "Dropped packets by reason and interface");

@@ -24,6 +24,7 @@ void show_interfaces(Context& context);
 void show_next_hops(Context& context);
 void show_neighbors(Context& context);
 void show_feeds(Context& context);
+void show_ipsec(Context& context);
 void show_workers(Context& context);
 void show_counters(Context& context);
 void show_drops(Context& context, bool all);

@@ -233,6 +233,50 @@ void show_feeds(Context& context) {
   messages.print(context.out);
 }
 
+// As configurations write it.
+static std::string spi_text(const Json& sa) {
+  char text[16];
+  std::snprintf(text, sizeof text, "0x%08llx", static_cast<unsigned long long>(unsigned_of(sa, "spi")));
+  return text;
+}
+
+void show_ipsec(Context& context) {
+  const Json answer = context.api.get("/v1/ipsec");
+  if (context.json) return print_json(context.out, answer);
+  Table tunnels({{"INTERFACE"}, {"LOCAL"}, {"REMOTE"}, {"ALGORITHM"}, {"ESN"}, {"UDP"}, number("WINDOW")});
+  Table sas({{"INTERFACE"},
+             {"WAY"},
+             {"SPI"},
+             number("PACKETS"),
+             number("BYTES"),
+             number("SEQUENCE"),
+             number("REPLAYED"),
+             number("LATE"),
+             number("FORGED"),
+             number("BAD"),
+             number("EXHAUSTED")});
+  for (const Json& tunnel : part_of(answer, "tunnels")) {
+    const std::string name = text_of(tunnel, "interface");
+    const auto yes = [&](const char* key) { return flag_of(tunnel, key) ? "yes" : "no"; };
+    tunnels.row({name, text_of(tunnel, "local"), text_of(tunnel, "remote"), text_of(tunnel, "algorithm"),
+                 yes("esn"), yes("udp"), count_of(tunnel, "replay_window")});
+    for (const Json& sa : part_of(tunnel, "sas")) {
+      const bool in = text_of(sa, "direction") == "in";
+      const std::uint64_t bad = unsigned_of(sa, "runt") + unsigned_of(sa, "malformed");
+      sas.row({name, text_of(sa, "direction"), spi_text(sa), count_of(sa, "packets"), count_of(sa, "bytes"),
+               count_of(sa, "sequence"), count_of(sa, "replayed"), count_of(sa, "late"),
+               count_of(sa, "forged"), in ? std::to_string(bad) : "", count_of(sa, "exhausted")});
+    }
+  }
+  if (tunnels.empty()) {
+    context.out << "no tunnels\n";
+    return;
+  }
+  tunnels.print(context.out);
+  context.out << '\n';
+  print_or_say(context.out, std::move(sas), "no SAs");
+}
+
 // Where a worker's time goes, and how full its bursts are.
 static void show_worker_steps(std::ostream& out, const Json& worker) {
   out << "\nworker " << text_of(worker, "id") << '\n';

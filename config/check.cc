@@ -216,6 +216,8 @@ class Links {
   void check_link_local(const Placed<IpAddress>& address, const InterfaceDraft* on) {
     if (on && on->loopback_at)
       problems_.add(address.at, "nothing is behind the loopback " + quoted(on->name));
+    else if (on && on->ipsec)
+      problems_.add(address.at, "tunnel " + quoted(on->name) + " has no link with such addresses");
     else if (on && !on->speaks_ipv6())
       problems_.add(address.at, "interface " + quoted(on->name) + " does not speak IPv6: its mtu is below " +
                                     std::to_string(wire::kIpv6MinMtu));
@@ -313,6 +315,7 @@ void check_neighbors(const Draft& draft, Links& links, Problems& problems) {
 void check(const Draft& draft, Problems& problems) {
   check_workers(draft, problems);
   check_interfaces(draft, problems);
+  check_ipsec(draft, problems);
   Links links(draft,
               {check_subnets<Ipv4Address>(draft, problems), check_subnets<Ipv6Address>(draft, problems)},
               problems);

@@ -13,17 +13,22 @@
 namespace millrace::config {
 namespace {
 
-// A port's own, a VLAN's on such a one, or a loopback: one of them.
+std::optional<Place> tunnel_at(const InterfaceDraft& interface) {
+  return interface.ipsec ? std::optional(interface.ipsec->at) : std::nullopt;
+}
+
+// A port's own, a VLAN's on such a one, a loopback, or a tunnel: one of them.
 void check_kind(const InterfaceDraft& interface, Problems& problems) {
-  const std::optional<Place> kinds[] = {interface.device_at, interface.parent_at, interface.loopback_at};
+  const std::optional<Place> kinds[] = {interface.device_at, interface.parent_at, interface.loopback_at,
+                                        tunnel_at(interface)};
   const auto given = std::ranges::count_if(kinds, [](const auto& at) { return at.has_value(); });
   if (given == 0 && !interface.is_unknown)
     problems.add(interface.at,
-                 "interface " + quoted(interface.name) + " has no 'device', 'parent' or 'loopback'",
+                 "interface " + quoted(interface.name) + " has no 'device', 'parent', 'loopback' or 'ipsec'",
                  "such as 'device: \"net_af_packet,iface=veth1\"'");
   if (given > 1)
     problems.add(**std::ranges::max_element(kinds),
-                 "an interface has one of 'device', 'parent' and 'loopback'");
+                 "an interface has one of 'device', 'parent', 'loopback' and 'ipsec'");
   if (interface.parent_at && !interface.vlan_at)
     problems.add(*interface.parent_at, "an interface with a parent needs a vlan");
 }
@@ -37,11 +42,12 @@ void check_settings(const InterfaceDraft& interface, Problems& problems) {
   refuse(interface.vlan_at, !is_vlan, "vlan needs a parent: the interface whose device carries it");
   refuse(interface.inner_vlan_at, !is_vlan || !interface.vlan_at, "inner_vlan needs a parent and a vlan");
   refuse(interface.vlan_type_at, !is_vlan || !interface.vlan_at, "vlan_type needs a parent and a vlan");
-  refuse(interface.queues_at, is_vlan || interface.loopback_at, "only an interface with a device has queues");
-  refuse(interface.offloads_at, is_vlan || interface.loopback_at,
-         "only an interface with a device has offloads");
+  const bool has_no_device = is_vlan || interface.loopback_at || interface.ipsec;
+  refuse(interface.queues_at, has_no_device, "only an interface with a device has queues");
+  refuse(interface.offloads_at, has_no_device, "only an interface with a device has offloads");
   refuse(interface.host_at, interface.loopback_at.has_value(),
          "a loopback has no host interface: daemons take its addresses from their own lo");
+  refuse(interface.host_at, interface.ipsec.has_value(), "a tunnel has no host interface");
   refuse(interface.mtu_at, interface.loopback_at.has_value(), "a loopback has no mtu");
 }
 

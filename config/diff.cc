@@ -167,6 +167,7 @@ std::vector<Change> restart_lines(const Config& before, const Config& after) {
   lines.optional("control.metrics", before.control.metrics, after.control.metrics);
   lines.optional("host.netns", netns_text(before.host), netns_text(after.host));
   lines.optional("feeds.fpm.listen", listen_text(before.feeds), listen_text(after.feeds));
+  lines.change("ipsec.state", before.ipsec.state, after.ipsec.state);
   lines.optional("feeds.netlink.table", table_text(before.feeds), table_text(after.feeds));
   return std::move(lines).take();
 }
@@ -215,6 +216,53 @@ std::vector<std::pair<std::string, std::string>> settings_of(const InterfaceConf
           {"host", word(word_of(kBoolWords, interface.host))}};
 }
 
+// The same of a tunnel, without its SAs. No interface has what it has.
+std::vector<std::pair<std::string, std::string>> settings_of(const std::optional<TunnelConfig>& tunnel) {
+  const auto said = [&](const auto& text) { return tunnel ? std::string(text(*tunnel)) : std::string(); };
+  return {{"ipsec.local", said([](const auto& of) { return of.local.to_string(); })},
+          {"ipsec.remote", said([](const auto& of) { return of.remote.to_string(); })},
+          {"ipsec.algorithm", said([](const auto& of) { return esp::traits(of.algorithm).name; })},
+          {"ipsec.esn", said([](const auto& of) { return word_of(kBoolWords, of.esn); })},
+          {"ipsec.replay_window", said([](const auto& of) { return text_of(of.replay_window); })},
+          {"ipsec.udp", said([](const auto& of) { return word_of(kBoolWords, of.udp); })},
+          {"ipsec.dscp", said([](const auto& of) { return of.dscp ? text_of(*of.dscp) : "copy"; })},
+          {"ipsec.df", said([](const auto& of) { return word_of(kOuterDfWords, of.df); })},
+          {"ipsec.hop_limit", said([](const auto& of) { return text_of(of.hop_limit); })}};
+}
+
+// Keys are not shown. One that was changed is another SA.
+std::string sa_text(const SaConfig& sa) {
+  return "spi " + text_of(sa.spi) + (sa.key_file.empty() ? ", key" : ", key_file " + sa.key_file);
+}
+
+std::optional<std::string> outbound_text(const std::optional<TunnelConfig>& tunnel) {
+  return tunnel && tunnel->out ? std::optional(sa_text(*tunnel->out)) : std::nullopt;
+}
+
+void describe_sas(const std::string& what, const std::optional<TunnelConfig>& before,
+                  const std::optional<TunnelConfig>& after, Lines& lines) {
+  const auto has = [](const std::optional<TunnelConfig>& tunnel, const SaConfig& sa) {
+    return tunnel && std::ranges::find(tunnel->in, sa) != tunnel->in.end();
+  };
+  if (before) {
+    for (const SaConfig& sa : before->in) {
+      if (!has(after, sa)) lines.remove(what + ".ipsec.in", sa_text(sa));
+    }
+  }
+  if (after) {
+    for (const SaConfig& sa : after->in) {
+      if (!has(before, sa)) lines.add(what + ".ipsec.in", sa_text(sa));
+    }
+  }
+  const auto old = outbound_text(before), now = outbound_text(after);
+  if (old && now && old == now && !(before->out == after->out)) {
+    lines.remove(what + ".ipsec.out", *old);
+    lines.add(what + ".ipsec.out", *now);
+  } else {
+    lines.optional(what + ".ipsec.out", old, now);
+  }
+}
+
 void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& changed, Lines& lines) {
   const std::string what = "interfaces." + changed.key;
   const auto before = settings_of(changed.before), after = settings_of(changed.after);
@@ -222,6 +270,11 @@ void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& ch
   for (std::size_t i = 0; i < before.size(); ++i)
     lines.optional(what + std::string(".").append(before[i].first), set(before[i].second),
                    set(after[i].second));
+  const auto old_tunnel = settings_of(changed.before.ipsec), new_tunnel = settings_of(changed.after.ipsec);
+  for (std::size_t i = 0; i < old_tunnel.size(); ++i)
+    lines.optional(what + std::string(".").append(old_tunnel[i].first), set(old_tunnel[i].second),
+                   set(new_tunnel[i].second));
+  describe_sas(what, changed.before.ipsec, changed.after.ipsec, lines);
   for_each_family([&]<class Address>() {
     describe_addresses(what + ".addresses", changed.before.addresses.of<Address>(),
                        changed.after.addresses.of<Address>(), lines);
@@ -232,12 +285,18 @@ void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& ch
 void describe_whole(const std::string& name, const InterfaceConfig& interface,
                     void (Lines::*line)(std::string, std::string), Lines& lines) {
   const std::string what = "interfaces." + name;
-  const auto settings = settings_of(interface), defaults = settings_of({});
+  const auto settings = settings_of(interface), defaults = settings_of(InterfaceConfig{});
   for (std::size_t i = 0; i < settings.size(); ++i) {
     const auto& [key, value] = settings[i];
     const bool always = (key == "mtu" || key == "queues") && !value.empty();
     if (always || (!value.empty() && value != defaults[i].second))
       (lines.*line)(what + std::string(".").append(key), value);
+  }
+  if (interface.ipsec) {
+    for (const auto& [key, value] : settings_of(interface.ipsec))
+      (lines.*line)(what + std::string(".").append(key), value);
+    for (const SaConfig& sa : interface.ipsec->in) (lines.*line)(what + ".ipsec.in", sa_text(sa));
+    if (const auto out = outbound_text(interface.ipsec)) (lines.*line)(what + ".ipsec.out", *out);
   }
   for_each_family([&]<class Address>() {
     for (const auto& address : interface.addresses.of<Address>())

@@ -18,6 +18,22 @@ struct Placed {
   Place at;
 };
 
+struct SaDraft {
+  Place at;
+  std::optional<Place> spi_at, key_at, key_file_at;
+  SaConfig config;
+};
+
+struct TunnelDraft {
+  Place at;
+  std::optional<Placed<IpAddress>> local, remote;
+  std::optional<Place> algorithm_at;
+  bool algorithm_is_unknown = false;  // could not be read
+  std::optional<SaDraft> out;
+  std::vector<SaDraft> in;
+  TunnelConfig config;
+};
+
 struct InterfaceDraft {
   std::string name;
   Place at;  // of the name
@@ -34,6 +50,7 @@ struct InterfaceDraft {
   std::optional<Place> offloads_at;
   std::optional<Place> mtu_at;
   std::optional<Place> host_at;  // where it is on
+  std::optional<TunnelDraft> ipsec;
   std::vector<Placed<AnyInterfaceAddress>> addresses;
   // Routers of IPv6 rely on links that carry 1280 bytes (RFC 8200 5).
   [[nodiscard]] bool speaks_ipv6() const { return config.mtu >= wire::kIpv6MinMtu; }
@@ -74,6 +91,7 @@ struct Draft {
   std::vector<NeighborDraft> neighbors;
   HostConfig host;
   FeedsConfig feeds;
+  IpsecConfig ipsec;
   // Some of the file's interfaces, or of their addresses, could not be read. A check that asks for one that
   // is not here would then only repeat the first mistake.
   bool interfaces_are_unknown = false;
@@ -84,5 +102,7 @@ struct Draft {
 void check(const Draft& draft, Problems& problems);
 // Of these, what an interface is, its device or VLAN, and its MTU (check_interfaces.cc).
 void check_interfaces(const Draft& draft, Problems& problems);
+// Of tunnels: their ends, keys and algorithms (check_ipsec.cc).
+void check_ipsec(const Draft& draft, Problems& problems);
 
 }  // namespace millrace::config

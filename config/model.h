@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "config/secret.h"
+#include "esp/algorithm.h"
 #include "net/ip_address.h"
 #include "net/mac.h"
 #include "net/vlan.h"
@@ -63,7 +65,42 @@ struct ControlConfig {
 template <class Address>
 using InterfaceAddresses = std::vector<IpInterfaceAddress<Address>>;
 
-// An interface is a port's own (`device`), a VLAN's on such a one (`parent` and `vlan`), or a loopback.
+// May an outer packet of IPv4 be fragmented: as the packet inside, never, always (RFC 4301 8.1).
+enum class OuterDf : std::uint8_t { copy, set, clear };
+
+// One direction of a tunnel. Its key is one or the other.
+struct SaConfig {
+  std::uint32_t spi = 0;  // above 255 (RFC 4303 2.1)
+  Secret key;             // of the cipher, its salt, of the integrity algorithm (RFC 7296 2.17)
+  std::string key_file;   // that holds it
+  friend bool operator==(const SaConfig&, const SaConfig&) = default;
+};
+
+// An IPsec tunnel with keys that are given: RFC 4301, RFC 4303.
+struct TunnelConfig {
+  IpAddress local, remote;  // of one family; fixed while the interface lives
+  esp::Algorithm algorithm = esp::Algorithm::aes_128_gcm;
+  bool esn = true;                // extended sequence numbers
+  unsigned replay_window = 1024;  // packets, 64 to 8192
+  std::optional<unsigned> dscp;   // of outer packets; absent: as inside
+  OuterDf df = OuterDf::copy;
+  unsigned hop_limit = 64;      // of outer packets
+  bool udp = false;             // ESP in UDP, both ports 4500 (RFC 3948)
+  std::optional<SaConfig> out;  // absent: nothing leaves
+  std::vector<SaConfig> in;     // several while keys are changed
+  friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
+};
+inline constexpr std::size_t kMaxInboundSas = 8;  // of one tunnel
+
+// What concerns all tunnels.
+struct IpsecConfig {
+  std::string state = "/var/lib/millrace/ipsec.json";  // which sequence numbers are used up. Fixed at start
+  std::vector<esp::Algorithm> allow;  // that do not encrypt, or are weak, and may be used all the same
+  friend bool operator==(const IpsecConfig&, const IpsecConfig&) = default;
+};
+
+// An interface is a port's own (`device`), a VLAN's on such a one (`parent` and `vlan`), a loopback, or a
+// tunnel.
 struct InterfaceConfig {
   std::string device;              // PCI address or DPDK devargs; fixed while the interface lives
   std::optional<unsigned> queues;  // receive queues; absent: auto (one a worker, as far as the port has them)
@@ -78,6 +115,8 @@ struct InterfaceConfig {
   bool router_advertisements = false;      // are hosts told that this is their router (RFC 4861 6.2)?
   bool offloads = true;                    // may its port take work off the workers?
   bool host = false;                       // do daemons of the host see it, as a TAP?
+  std::optional<TunnelConfig> ipsec;
+  [[nodiscard]] bool has_link() const { return !loopback && !ipsec; }  // with neighbours on it
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };
 
@@ -158,6 +197,7 @@ struct Config {
   std::map<NeighborKey, MacAddress> neighbors;  // static entries
   HostConfig host;
   FeedsConfig feeds;
+  IpsecConfig ipsec;
   friend bool operator==(const Config&, const Config&) = default;
 };
 

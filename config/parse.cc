@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/draft.h"
+#include "config/parse_ipsec.h"
 #include "config/reader.h"
 
 namespace millrace::config {
@@ -123,22 +124,9 @@ void read_loopback(Reader& in, const Node& node, InterfaceDraft& interface) {
   if (interface.config.loopback) interface.loopback_at = node.at;
 }
 
-// Nothing if it is the word, or neither: both are reported as one expectation.
-std::optional<unsigned> word_or_integer(Reader& in, const Node& node, std::string_view what,
-                                        std::string_view word, std::uint32_t min, std::uint32_t max) {
-  if (node.kind == Kind::scalar && node.text == word) return std::nullopt;
-  if (node.kind == Kind::scalar && node.text.find_first_not_of("0123456789") == std::string::npos)
-    return in.integer(node, what, min, max);
-  in.unexpected(
-      node, what,
-      std::string(word) + " or a whole number from " + std::to_string(min) + " to " + std::to_string(max),
-      did_you_mean(nearest(node.text, std::array{word})));
-  return std::nullopt;
-}
-
 void read_queues(Reader& in, const Node& node, InterfaceDraft& interface) {
   interface.queues_at = node.at;
-  interface.config.queues = word_or_integer(in, node, "queues", "auto", 1, 64);
+  interface.config.queues = in.word_or_integer(node, "queues", "auto", 1, 64);
 }
 
 void read_offloads(Reader& in, const Node& node, InterfaceDraft& interface) {
@@ -199,7 +187,8 @@ constexpr Field<InterfaceDraft> kInterfaceFields[] = {{"device", read_device},
                                                       {"ip_options", read_ip_options},
                                                       {"directed_broadcast", read_directed_broadcast},
                                                       {"router_advertisements", read_router_advertisements},
-                                                      {"host", read_host_switch}};
+                                                      {"host", read_host_switch},
+                                                      {"ipsec", read_tunnel}};
 
 // A VLAN has the MTU of its port's interface unless it says its own, and a service tag before a customer's.
 void inherit(InterfaceDraft& vlan, const std::vector<InterfaceDraft>& all) {
@@ -379,7 +368,7 @@ void read_fpm(Reader& in, const Node& node, FeedsConfig& feeds) {
 
 void read_table(Reader& in, const Node& node, NetlinkConfig& netlink) {
   netlink.table =
-      word_or_integer(in, node, "table", "main", 1, 0xffffffff).value_or(NetlinkConfig::kMainTable);
+      in.word_or_integer(node, "table", "main", 1, 0xffffffff).value_or(NetlinkConfig::kMainTable);
 }
 
 constexpr Field<NetlinkConfig> kNetlinkFields[] = {{"table", read_table}};
@@ -414,7 +403,8 @@ constexpr Field<Draft> kTopFields[] = {{.key = "dataplane", .read = read_datapla
                                        {.key = "routes", .read = read_routes, .may_be_empty = true},
                                        {.key = "neighbors", .read = read_neighbors, .may_be_empty = true},
                                        {.key = "host", .read = read_host, .may_be_empty = true},
-                                       {.key = "feeds", .read = read_feeds, .may_be_empty = true}};
+                                       {.key = "feeds", .read = read_feeds, .may_be_empty = true},
+                                       {.key = "ipsec", .read = read_ipsec, .may_be_empty = true}};
 
 // Draft to Config: only for a draft without problems, whose optional parts are all there.
 
@@ -426,6 +416,7 @@ InterfaceConfig finished(InterfaceDraft& draft) {
         },
         placed.value);
   }
+  if (draft.ipsec) draft.config.ipsec = finished(*draft.ipsec);
   return std::move(draft.config);
 }
 
@@ -451,6 +442,7 @@ Config finished(Draft& draft) {
   config.control = std::move(draft.control);
   config.host = std::move(draft.host);
   config.feeds = std::move(draft.feeds);
+  config.ipsec = std::move(draft.ipsec);
   if (!draft.workers.empty()) config.dataplane.workers.emplace();
   for (const auto& worker : draft.workers) config.dataplane.workers->push_back(worker.value);
   for (auto& interface : draft.interfaces) config.interfaces.emplace(interface.name, finished(interface));
@@ -469,16 +461,6 @@ Config finished(Draft& draft) {
     config.neighbors.emplace(NeighborKey{neighbor.interface->value, neighbor.address->value},
                              neighbor.mac->value);
   return config;
-}
-
-template <class T, std::size_t n>
-KnownKeys known(std::string path, const Field<T> (&table)[n]) {
-  KnownKeys result{std::move(path), {}, {}};
-  for (const Field<T>& field : table) {
-    result.keys.emplace_back(field.key);
-    if (field.required) result.required.emplace_back(field.key);
-  }
-  return result;
 }
 
 void read_top(Reader& in, const Node& node, Draft& draft) {
@@ -527,17 +509,15 @@ ParseResult parse_file(const std::string& path) {
 }
 
 std::vector<KnownKeys> known_keys() {
-  return {known("", kTopFields),
-          known("dataplane", kDataplaneFields),
-          known("control", kControlFields),
-          known("interfaces.*", kInterfaceFields),
-          known("routes[]", kRouteFields),
-          known("routes[].via[]", kNextHopFields),
-          known("neighbors[]", kNeighborFields),
-          known("host", kHostFields),
-          known("feeds", kFeedsFields),
-          known("feeds.fpm", kFpmFields),
-          known("feeds.netlink", kNetlinkFields)};
+  std::vector<KnownKeys> all = known_ipsec_keys();
+  for (const KnownKeys& of :
+       {known("", kTopFields), known("dataplane", kDataplaneFields), known("control", kControlFields),
+        known("interfaces.*", kInterfaceFields), known("routes[]", kRouteFields),
+        known("routes[].via[]", kNextHopFields), known("neighbors[]", kNeighborFields),
+        known("host", kHostFields), known("feeds", kFeedsFields), known("feeds.fpm", kFpmFields),
+        known("feeds.netlink", kNetlinkFields)})
+    all.push_back(of);
+  return all;
 }
 
 }  // namespace millrace::config

@@ -234,6 +234,18 @@ std::optional<unsigned> Reader::integer(const Node& node, std::string_view what,
   return std::nullopt;
 }
 
+std::optional<unsigned> Reader::word_or_integer(const Node& node, std::string_view what,
+                                                std::string_view word, std::uint32_t min, std::uint32_t max) {
+  if (node.kind == Kind::scalar && node.text == word) return std::nullopt;
+  if (node.kind == Kind::scalar && node.text.find_first_not_of("0123456789") == std::string::npos)
+    return integer(node, what, min, max);
+  unexpected(
+      node, what,
+      std::string(word) + " or a whole number from " + std::to_string(min) + " to " + std::to_string(max),
+      did_you_mean(nearest(node.text, std::array{word})));
+  return std::nullopt;
+}
+
 std::optional<std::size_t> Reader::one_of(const Node& node, std::string_view what,
                                           std::span<const std::string_view> words) {
   const auto found_at = std::ranges::find(words, node.text);

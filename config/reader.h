@@ -57,6 +57,9 @@ class Reader {
 
   std::optional<unsigned> integer(const Node& node, std::string_view what, std::uint32_t min,
                                   std::uint32_t max);
+  // Nothing if it is the word, or neither: both are reported as one expectation.
+  std::optional<unsigned> word_or_integer(const Node& node, std::string_view what, std::string_view word,
+                                          std::uint32_t min, std::uint32_t max);
   template <class E, std::size_t n>
   std::optional<E> choice(const Node& node, std::string_view what, const Word<E> (&words)[n]);
 

@@ -25,6 +25,8 @@ inline constexpr Word<Urpf> kUrpfWords[] = {
     {"off", Urpf::off}, {"loose", Urpf::loose}, {"strict", Urpf::strict}};
 inline constexpr Word<IpOptions> kIpOptionsWords[] = {{"drop", IpOptions::drop},
                                                       {"ignore", IpOptions::ignore}};
+inline constexpr Word<OuterDf> kOuterDfWords[] = {
+    {"copy", OuterDf::copy}, {"set", OuterDf::set}, {"clear", OuterDf::clear}};
 inline constexpr Word<bool> kBoolWords[] = {{"true", true}, {"false", false}};
 // The type that introduces the outer tag of a VLAN's frames.
 inline constexpr Word<std::uint16_t> kVlanTypeWords[] = {{"dot1q", wire::kEtherTypeVlan},

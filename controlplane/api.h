@@ -81,6 +81,8 @@ class Api {
   // api_feeds.cc
   ApiResponse get_feeds(const ApiRequest&, const Query&);
   void write_feed_metrics(Control& control, MetricsText& text) const;
+  // api_ipsec.cc
+  ApiResponse get_ipsec(const ApiRequest&, const Query&);
   // api_routes.cc
   ApiResponse get_routes(const ApiRequest&, const Query&);
   ApiResponse get_fib(const ApiRequest&, const Query&);

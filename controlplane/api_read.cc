@@ -240,8 +240,8 @@ static const char* word_of(dataplane::Rss rss) {
   return rss == dataplane::Rss::off ? "off" : rss == dataplane::Rss::standard ? "standard" : "symmetric";
 }
 
-// Of a port's own interface the port, of a VLAN's the interface of its port and the tags; nothing of a
-// loopback.
+// Of a port's own interface the port, of a VLAN's the interface of its port and the tags; the kind alone
+// of the others.
 static json hardware_of(const Interface& interface, const dataplane::Port* port) {
   if (port != nullptr) {
     const dataplane::PortStats stats = port->stats();
@@ -255,6 +255,7 @@ static json hardware_of(const Interface& interface, const dataplane::Port* port)
             {"rx_missed", stats.rx_missed},
             {"rx_errors", stats.rx_errors}};
   }
+  if (interface.config.ipsec) return {{"kind", "ipsec"}};
   if (!interface.tags.any()) return {{"kind", "loopback"}};
   json vlan = {{"kind", "vlan"}, {"parent", interface.config.parent}, {"vlan", interface.tags.outer}};
   if (interface.tags.inner != 0) vlan["inner_vlan"] = interface.tags.inner;

@@ -79,6 +79,7 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
       features_(features),
       writer_(tables_, reclaimer_, options.fib, options.flow_hashing),
       interfaces_(writer_),
+      tunnels_(writer_, keys_, options.workers),
       next_hops_(writer_, interfaces_),
       ribs_{{writer_, next_hops_, FibId(0)}, {writer_, next_hops_, FibId(0)}},
       output_(tables_, interfaces_),
@@ -120,9 +121,15 @@ Result<void> Control::make_rings_and_workers() {
       punt_rings_[w][c] = std::move(*ring);
       setup.punt_rings[c] = punt_rings_[w][c].get();
     }
+    auto engine = esp::Engine::make();
+    ipsec_.push_back(engine ? std::make_unique<dataplane::Ipsec>(std::move(*engine)) : nullptr);
+    setup.ipsec = ipsec_.back().get();
     workers_.push_back(std::make_unique<dataplane::Worker>(setup));
     if (!workers_.back()->has_memory()) return Error{"no memory for counters"};
   }
+  std::vector<rte_ring*> to_workers;
+  for (const Ring& ring : handoff_[options_.workers]) to_workers.push_back(ring.get());
+  output_.set_worker_rings(std::move(to_workers));
   plans_.resize(options_.workers);
   publish_plans();
   return {};
@@ -146,7 +153,11 @@ void Control::connect_hooks() {
     host_->set_hook([this] { take_lent(); });
   }
   next_hops_.set_hooks([this](NeighborKey key) { return mac_of(key); },
-                       [this](NeighborKey key, bool wanted) { neighbors_.want(key, wanted); });
+                       [this](NeighborKey key, bool wanted) {
+                         const Interface* on = interfaces_.find(key.interface);
+                         if (on == nullptr || !on->config.ipsec) neighbors_.want(key, wanted);
+                       });
+  local_.set_ipsec([this](rte_mbuf* m, const Interface& on) { return give_to_ipsec(m, on); });
   next_hops_.set_covering([this](IpAddress address) { return way_to(address); });
 }
 
@@ -184,6 +195,7 @@ std::pair<NextHops::LinkState, MacAddress> Control::mac_of(NeighborKey key) cons
   const Interface* on = interfaces_.find(key.interface);
   if (on != nullptr && on->is_directed_broadcast(key.address))
     return {NextHops::LinkState::resolved, kBroadcastMac};
+  if (on != nullptr && on->config.ipsec) return {NextHops::LinkState::resolved, {}};
   return neighbors_.known(key);
 }
 
@@ -251,6 +263,14 @@ bool Control::give_to_daemons(const rte_mbuf* m, const Interface& ingress) {
   return true;
 }
 
+// A datagram that came in fragments: its SA's worker takes it, as any.
+bool Control::give_to_ipsec(rte_mbuf* m, const Interface& ingress) {
+  const dataplane::InboundSas& sas = tables_.inbound_sas();
+  if (sas.empty() || !dataplane::is_esp(m, sas.any_udp())) return false;
+  output_.hand_to_ipsec(m, ingress);
+  return true;
+}
+
 void Control::count_drop(InterfaceId at, DropReason reason) {
   ++dropped_[at.value()][static_cast<std::size_t>(reason)];
 }
@@ -275,6 +295,7 @@ void Control::tick() {
   neighbors_.tick();
   nd_.tick();
   local_.tick();
+  tunnels_.tick();
   if (fpm_) fpm_->tick();
   if (netlink_) netlink_->tick();
   reclaimer_.poll();
@@ -348,6 +369,8 @@ Accounting Control::accounting() const {
   for (const auto& worker : workers_) {
     sum.originated += worker->counters().originated.get();
     sum.fragments_added += worker->counters().fragments_added.get();
+    sum.received -= worker->counters().decapsulated.get();
+    sum.transmitted -= worker->counters().encapsulated.get();
   }
   sum.originated += output_.counters().sent_direct;
   return sum;

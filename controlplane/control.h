@@ -28,6 +28,7 @@
 #include "controlplane/output.h"
 #include "controlplane/rib.h"
 #include "controlplane/route_owners.h"
+#include "controlplane/tunnels.h"
 #include "dataplane/port.h"
 #include "dataplane/punt.h"
 #include "dataplane/table_writer.h"
@@ -164,6 +165,7 @@ class Control {
   [[nodiscard]] Icmp& icmp() { return icmp_; }
   [[nodiscard]] const Local& local() const { return local_; }
   [[nodiscard]] Output& output() { return output_; }
+  [[nodiscard]] const Tunnels& tunnels() const { return tunnels_; }
   [[nodiscard]] const HostInterfaces* host() const { return host_.get(); }  // may be null
   [[nodiscard]] std::uint64_t failed_installs() const { return failed_installs_; }
 
@@ -192,6 +194,7 @@ class Control {
   void addresses_changed();
   void take_lent();
   bool may_be_lent(const LentAddress& address, const Interface& to);
+  bool give_to_ipsec(rte_mbuf* m, const Interface& ingress);
   void publish_plans();
   dataplane::TxPath tx_path(const dataplane::Port& port, unsigned who) const;
 
@@ -234,12 +237,14 @@ class Control {
   // Pools outlive everything that may hold a buffer.
   dataplane::BufferPools port_pools_;
   dataplane::Pool pool_;
+  std::unique_ptr<esp::KeyStore> keys_;  // of tunnels, likewise
   lpm::Reclaimer reclaimer_;
   dataplane::FeatureTable features_;
   dataplane::Doorbell doorbell_;
   dataplane::Tables tables_;
   dataplane::TableWriter writer_;
   Interfaces interfaces_;
+  Tunnels tunnels_;
   NextHops next_hops_;
   template <class Address>
   using RibOf = BasicRib<IpPrefix<Address>>;
@@ -263,6 +268,7 @@ class Control {
   std::vector<std::vector<Ring>> handoff_;                                // [from: workers, then us][to]
   std::map<std::string, std::unique_ptr<dataplane::Port>> ports_;         // by interface
   unsigned ports_closing_ = 0;
+  std::vector<std::unique_ptr<dataplane::Ipsec>> ipsec_;  // [worker]; null where the processor cannot
   std::vector<std::unique_ptr<dataplane::Worker>> workers_;
   std::vector<std::unique_ptr<const dataplane::WorkerPlan>> plans_;
 

@@ -29,7 +29,8 @@ bool is_another(const config::InterfaceConfig& before, const config::InterfaceCo
       dataplane::is_pci_address(before.device) || after.mtu > std::max(before.mtu, kOrdinaryMtu);
   return before.device != after.device || before.queues != after.queues ||
          before.offloads != after.offloads || before.parent != after.parent || before.vlan != after.vlan ||
-         before.loopback != after.loopback || (!after.device.empty() && before.mtu != after.mtu && restarts);
+         before.loopback != after.loopback || before.ipsec.has_value() != after.ipsec.has_value() ||
+         (!after.device.empty() && before.mtu != after.mtu && restarts);
 }
 
 }  // namespace
@@ -60,6 +61,7 @@ Result<void> Control::begin_apply(PendingApply& pending) {
                  std::to_string(dataplane::kMaxInterfaces) + ", not for " + std::to_string(wanted) +
                  ": remove others first, by an apply of its own"};
   }
+  if (auto tunnels = tunnels_.prepare(next); !tunnels) return tunnels;
   // Ports can fail, too: they come first, and nothing else has changed if one does.
   Ports opened;
   if (auto ports = open_ports(diff, next, opened); !ports) return ports;
@@ -90,6 +92,7 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
   remove_interfaces(gone);
   const std::vector<std::string> made = add_interfaces(next, opened);
   restore_fixed_neighbors(next, made);
+  tunnels_.publish(interfaces_);
   publish_plans();
   addresses_changed();
   if (host_) {
@@ -246,7 +249,7 @@ std::vector<std::string> Control::add_interfaces(const config::Config& config, P
     if (!of.device.empty() || interfaces_.find(name) != nullptr) continue;
     Interface* interface = add_interface(name, of);
     if (interface == nullptr) continue;
-    interface->up = of.loopback;
+    interface->up = !of.has_link();
     if (const Interface* parent = interfaces_.find(of.parent)) join_parent(*interface, *parent);
     made.push_back(name);
   }
@@ -373,6 +376,8 @@ void Control::publish_plans() {
     for (unsigned from = 0; from <= options_.workers; ++from) {
       if (from != w) plan->handoff_in.push_back(handoff_[from][w].get());
     }
+    for (unsigned to = 0; to < options_.workers; ++to)
+      plan->handoff_out.push_back(to == w ? nullptr : handoff_[w][to].get());
     const WorkerPlan* old = workers_[w]->swap_plan(plan.get());
     static_cast<void>(plans_[w].release());
     plans_[w] = std::move(plan);

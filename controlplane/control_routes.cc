@@ -88,6 +88,10 @@ void Control::sync_connected_of() {
     for (const auto& own : interface.config.addresses.of<Address>()) {
       wanted[{own.address, Address::kBits}] = NextHopSpec::local();
       if (!interface.up || own.length == Address::kBits) continue;
+      if (interface.config.ipsec) {  // nobody is asked for: all go into it
+        wanted.try_emplace(own.subnet(), NextHopSpec::neighbor({interface.id, own.subnet().address()}));
+        continue;
+      }
       wanted.try_emplace(own.subnet(), NextHopSpec::glean(interface.id));
       add_special(interface, own, wanted);
     }

@@ -8,7 +8,7 @@
 namespace millrace::controlplane {
 
 std::optional<Ipv6Address> Interface::link_local() const {
-  if (config.mtu < wire::kIpv6MinMtu || config.loopback) return std::nullopt;
+  if (config.mtu < wire::kIpv6MinMtu || !config.has_link()) return std::nullopt;
   return Ipv6Address::link_local(mac);
 }
 
@@ -86,6 +86,7 @@ template std::optional<Ipv4Address> Interface::source_for(Ipv4Address) const;
 template std::optional<Ipv6Address> Interface::source_for(Ipv6Address) const;
 
 bool Interface::is_neighbor(const IpAddress& address) const {
+  if (config.ipsec) return true;
   if (address.is_ipv6()) {
     const auto ipv6 = address.as<Ipv6Address>();
     if (ipv6.is_link_local()) return link_local().has_value();
@@ -167,6 +168,7 @@ void Interfaces::publish(const Interface& interface) {
   view->egress_features = interface.egress_features;
   view->marks = interface.marks;
   view->vlans = vlans_on(interface);
+  view->tunnel = interface.tunnel;
   writer_.set_interface(interface.id, std::move(view));
 }
 

@@ -35,9 +35,10 @@ struct Interface {
   bool up = false;
   dataplane::FeatureMask ingress_features = 0;  // beside those that `config` asks for
   dataplane::FeatureMask egress_features = 0;
+  std::shared_ptr<const dataplane::Tunnel> tunnel;  // of one that `config` says has it
 
   // The one of IPv6 that every interface has by itself, made of its MAC (RFC 4291 2.5.6 and appendix A);
-  // nothing on a loopback, and where the MTU is too small for IPv6 (RFC 8200 5).
+  // nothing without a link, and where the MTU is too small for IPv6 (RFC 8200 5).
   [[nodiscard]] std::optional<Ipv6Address> link_local() const;
 
   // Takes over what the configuration says of it; what is lent stays.
@@ -61,7 +62,7 @@ struct Interface {
   // Whether all hosts of a subnet of its are addressed, and packets for them may leave by it (RFC 2644).
   [[nodiscard]] bool is_directed_broadcast(const IpAddress& address) const;
   // Whether a host on this link can have the address: link-local in IPv6, or of one of its subnets, and not
-  // the network or broadcast one.
+  // the network or broadcast one. Behind a tunnel any may be.
   [[nodiscard]] bool is_neighbor(const IpAddress& address) const;
 };
 

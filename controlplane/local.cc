@@ -60,11 +60,13 @@ void Local::deliver(rte_mbuf* m, const Interface& ingress) {
 }
 
 void Local::take_ipv4(rte_mbuf* m, const Interface& ingress) {
-  if (dataplane::ipv4(m)->is_fragment()) m = reassembly_.add_ipv4(m);
+  const bool was_whole = !dataplane::ipv4(m)->is_fragment();
+  if (!was_whole) m = reassembly_.add_ipv4(m);
   if (m == nullptr) return;
   const Ipv4Address to(dataplane::ipv4(m)->destination);
   if (!dataplane::is_unicast_host(to) || dataplane::ethernet(m)->destination.is_group())
     return take_for_all(m, ingress, to);
+  if (!was_whole && ipsec_(m, ingress)) return;
   const std::uint8_t protocol = dataplane::ipv4(m)->protocol;
   Reason reason = has_ports(protocol) ? DropReason::local_no_port : DropReason::local_no_protocol;
   if (protocol == wire::kProtocolIcmp) reason = icmp_.deliver(m, ingress);
@@ -98,7 +100,7 @@ void Local::take_ipv6(rte_mbuf* m, const Interface& ingress) {
       return drop_(m, DropReason::local_headers_incomplete, true);
     }
     m = reassembly_.add_ipv6(m, chain.at, chain.named_at);
-    if (m == nullptr) return;
+    if (m == nullptr || ipsec_(m, ingress)) return;
     chain = read_chain(m, ChainUse::deliver);
   }
   end(m, ingress, dispatch(m, ingress, chain, was_whole));

@@ -21,7 +21,10 @@ class Local {
   Local(Icmp& icmp, Icmp6& icmp6, Nd& nd) : icmp_(icmp), icmp6_(icmp6), nd_(nd) {}
   // Where packets go that we have no answer to: true if their interface has daemons, who got a copy.
   using Daemons = std::function<bool(const rte_mbuf*, const Interface&)>;
+  // Where datagrams go that came in fragments: true if it took one.
+  using Ipsec = std::function<bool(rte_mbuf*, const Interface&)>;
   void set_drop(Reassembly::Drop drop);
+  void set_ipsec(Ipsec ipsec) { ipsec_ = std::move(ipsec); }
   void set_daemons(Daemons daemons) { daemons_ = std::move(daemons); }
   void set_time(std::uint64_t now_ns) { reassembly_.set_time(now_ns); }
   void tick() { reassembly_.tick(); }
@@ -45,6 +48,7 @@ class Local {
   Nd& nd_;
   Reassembly reassembly_;
   Reassembly::Drop drop_;
+  Ipsec ipsec_ = [](rte_mbuf*, const Interface&) { return false; };
   Daemons daemons_ = [](const rte_mbuf*, const Interface&) { return false; };
 };
 

@@ -302,6 +302,7 @@ void Neighbors::forget(Entries::iterator at) {
 }
 
 void Neighbors::announce(const Interface& interface) {
+  if (!interface.config.has_link()) return;
   for (NeighborSpeaker* speaker : speakers_) speaker->sync(interface);
   to_announce_.insert(interface.id);
   announce_waiting();

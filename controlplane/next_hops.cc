@@ -244,6 +244,7 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   adjacency.tags = on->tags;
   if (on->tags.any()) adjacency.flags |= Adjacency::kTagged;
   if (on->port_tags) adjacency.flags |= Adjacency::kPortTags;
+  if (on->config.ipsec) adjacency.flags |= Adjacency::kTunnel;
   if (on->egress_features != 0) adjacency.flags |= Adjacency::kEgressFeatures;
   adjacency.set_straight_mtu();
   return adjacency;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "controlplane/packet_bytes.h"
 #include "dataplane/ip_family.h"
@@ -74,12 +75,23 @@ void Output::lose(rte_mbuf* m, InterfaceId egress, DropReason reason) {
 }
 
 void Output::send_frame(rte_mbuf* m, const Interface& egress) {
+  dataplane::PacketMeta what;
+  what.egress = egress.id;
+  what.from_control = true;
+  if (egress.tunnel) {
+    what.hand_off = dataplane::HandOff::protect;
+    return hand_over(m, egress.id, what, worker_rings_[egress.tunnel->owner]);
+  }
+  if (!egress.config.has_link()) return lose(m, egress.id, DropReason::tx_gone);
   if (egress.tags.any() && !dataplane::put_tags(m, egress.tags, egress.port_tags)) {
     return lose(m, egress.id, DropReason::no_mbuf);
   }
   const TxPath& path = paths_[egress.port.value()];
   if (path.kind == TxPath::Kind::none) return lose(m, egress.id, DropReason::tx_gone);
-  if (path.kind == TxPath::Kind::handoff) return hand_over(m, egress, path.ring);
+  if (path.kind == TxPath::Kind::handoff) {
+    what.out_port = egress.port;
+    return hand_over(m, egress.id, what, path.ring);
+  }
   if (m->nb_segs > path.max_segments && rte_pktmbuf_linearize(m) != 0) {
     return lose(m, egress.id, DropReason::tx_segments);
   }
@@ -93,19 +105,23 @@ void Output::send_frame(rte_mbuf* m, const Interface& egress) {
   direct_[egress.id.value()].tx_bytes.add(bytes);
 }
 
-void Output::hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring) {
+void Output::hand_to_ipsec(rte_mbuf* m, const Interface& ingress) {
+  dataplane::PacketMeta what;
+  what.ingress = ingress.id;
+  what.from_control = true;
+  what.hand_off = dataplane::HandOff::take;
+  hand_over(m, ingress.id, what, worker_rings_.front());
+}
+
+void Output::hand_over(rte_mbuf* m, InterfaceId lost_at, const dataplane::PacketMeta& what, rte_ring* ring) {
   dataplane::PacketMeta& meta = dataplane::meta(m);
-  const dataplane::PacketMeta before = meta;
-  meta = {};
-  meta.out_port = egress.port;
-  meta.egress = egress.id;
-  meta.from_control = true;
+  const dataplane::PacketMeta before = std::exchange(meta, what);
   if (rte_ring_sp_enqueue(ring, m) == 0) {
     ++counters_.sent;
     return;
   }
   meta = before;
-  lose(m, egress.id, DropReason::handoff_full);
+  lose(m, lost_at, DropReason::handoff_full);
 }
 
 void Output::send_packet(rte_mbuf* m, const Interface& on) {

@@ -41,6 +41,7 @@ class Output {
   void set_pool(rte_mempool* pool) { pool_ = pool; }
   void set_hooks(Hooks hooks) { hooks_ = std::move(hooks); }
   void set_path(PortId port, dataplane::TxPath path) { paths_[port.value()] = path; }
+  void set_worker_rings(std::vector<rte_ring*> rings) { worker_rings_ = std::move(rings); }
 
   // A fresh buffer with `bytes` appended behind room for headers; nullptr (counted) if there is none.
   rte_mbuf* allocate(std::uint16_t bytes);
@@ -48,6 +49,8 @@ class Output {
   rte_mbuf* make(std::span<const std::byte> bytes);
   // A complete Ethernet frame. Takes the buffer.
   void send_frame(rte_mbuf* m, const Interface& egress);
+  // ESP to us, whose worker finds its SA.
+  void hand_to_ipsec(rte_mbuf* m, const Interface& ingress);
   // A complete packet of ours with room for an Ethernet header before it: looked up in the interface's FIB,
   // fragmented if it must be, queued for resolution if its next hop is not known. Link-local destinations of
   // IPv6 are those on the interface's link. Takes the buffer.
@@ -68,7 +71,7 @@ class Output {
   template <class Family>  // dataplane/ip_family.h
   void send_by_fib(rte_mbuf* m, FibId fib, typename Family::Address destination);
   void send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency);
-  void hand_over(rte_mbuf* m, const Interface& egress, rte_ring* ring);
+  void hand_over(rte_mbuf* m, InterfaceId lost_at, const dataplane::PacketMeta& what, rte_ring* ring);
   [[nodiscard]] dataplane::FragmentResult fragment(rte_mbuf* m, std::uint16_t mtu,
                                                    rte_mbuf* (&out)[dataplane::kMaxFragments]);
   void lose(rte_mbuf* m, InterfaceId egress, dataplane::DropReason reason);
@@ -78,6 +81,7 @@ class Output {
   rte_mempool* pool_ = nullptr;
   Hooks hooks_;
   std::array<dataplane::TxPath, dataplane::kMaxPorts> paths_{};
+  std::vector<rte_ring*> worker_rings_;  // [worker]
   std::vector<dataplane::InterfaceCounters> direct_{dataplane::kMaxInterfaces};
   std::uint32_t identification_ = 0;  // of IPv6 fragments
   Counters counters_;

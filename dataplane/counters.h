@@ -4,10 +4,11 @@
 //
 //   received + originated + fragments_added = transmitted + punted + dropped
 //
-// received: frames from ports, each once: less those passed on to a VLAN's interface. originated: frames that
+// received: frames from ports, each once: less those passed on to a VLAN's interface, and what came out of
+// tunnels. originated: frames that
 // the control thread gave us to send. fragments_added: n - 1 for a packet that left as n fragments.
-// transmitted: frames that a port's queue took. punted: frames given to the control thread to answer, learn
-// from or resolve. dropped: the sum over all reasons.
+// transmitted: frames that a port's queue took: less what went into tunnels. punted: frames given to the
+// control thread to answer, learn from or resolve. dropped: the sum over all reasons.
 #pragma once
 
 #include <emmintrin.h>
@@ -95,6 +96,8 @@ inline constexpr std::size_t kBurstBins = 7;
 struct alignas(64) WorkerCounters {
   Counter originated;
   Counter fragments_added;
+  Counter encapsulated;  // counted as sent by a tunnel's interface, and again by a port's
+  Counter decapsulated;  // received by a port's interface, and again by a tunnel's
   Counter loops;
   Counter busy_loops;   // loops that found a packet
   Counter busy_cycles;  // TSC cycles of those

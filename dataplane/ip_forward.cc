@@ -275,8 +275,10 @@ class IpBurst {
 
   // Not to an adjacency.
   void deliver(rte_mbuf* m, NextHop next_hop) {
-    if (next_hop.kind() == NextHop::Kind::local)
+    if (next_hop.kind() == NextHop::Kind::local) {
+      if (!tables_.inbound_sas().empty() && worker_.ipsec().take(worker_, in_, m)) return;
       return worker_.punt(m, in_.id, Family::local_class(m, *Family::header(m)));
+    }
     if (next_hop.kind() == NextHop::Kind::glean)
       return glean(m, InterfaceId(static_cast<std::uint16_t>(next_hop.index())));
     drop(m, static_cast<DropReason>(next_hop.index()));
@@ -297,13 +299,20 @@ class IpBurst {
     transmit_otherwise(m, adjacency);
   }
 
-  // The frame is whole, but for the tags of a VLAN.
+  // The frame is whole, but for the tags of a VLAN, or a tunnel's headers.
   void transmit_otherwise(rte_mbuf* m, const Adjacency& adjacency) {
+    if ((adjacency.flags & Adjacency::kTunnel) != 0) return leave_by_tunnel(m, adjacency.egress.interface);
     const bool tagged = (adjacency.flags & Adjacency::kTagged) != 0;
     if (tagged && !put_tags(m, adjacency.tags, (adjacency.flags & Adjacency::kPortTags) != 0)) {
       return drop(m, DropReason::no_mbuf);
     }
     worker_.transmit(m, adjacency);
+  }
+
+  [[gnu::noinline]] void leave_by_tunnel(rte_mbuf* m, InterfaceId tunnel) {
+    const InterfaceView* out = tables_.interface(tunnel);
+    if (out == nullptr || !out->tunnel) return drop(m, DropReason::tx_gone);
+    worker_.ipsec().protect(worker_, in_, *out, m);
   }
 
   // The hop, and the adjacency's MACs. The type is that of the packet, as it came (RFC 8950: the next hop of

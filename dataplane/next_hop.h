@@ -101,6 +101,7 @@ struct alignas(64) Adjacency {
     kEgressFeatures = 2,  // the interface's egress mask is not empty
     kTagged = 4,          // `tags` says more than untagged
     kPortTags = 8,        // the port puts the tag in
+    kTunnel = 16,         // the interface's tunnel is around what leaves
   };
   IpAddress address;  // whose MAC it is
   VlanTags tags;

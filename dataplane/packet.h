@@ -32,6 +32,13 @@ inline constexpr unsigned kMaxWaitingPackets = 1024;
 // Buffers of all ports that wait there for the rest of their datagram, at most.
 inline constexpr unsigned kMaxReassemblyBuffers = 512;
 
+// What the worker does that gets a packet from another, or from the control thread.
+enum class HandOff : std::uint8_t {
+  send,     // a frame that is whole
+  protect,  // a packet that leaves by the tunnel of `egress`
+  take,     // ESP to us
+};
+
 struct PacketMeta {
   InterfaceId ingress = kNoInterface;
   InterfaceId egress = kNoInterface;  // hand-off and injection: counted and sent there
@@ -42,6 +49,7 @@ struct PacketMeta {
   std::uint16_t pointer = 0;   // reasons with a parameter problem: what is wrong, from the IPv6 header on
   DropReason reason{};         // class error: why it was dropped
   bool from_control = false;   // made by the control thread: counts as originated
+  HandOff hand_off = HandOff::send;
 };
 inline constexpr std::uint16_t kMetaBytes = 64;
 static_assert(sizeof(PacketMeta) <= kMetaBytes);

@@ -20,6 +20,7 @@ TableWriter::~TableWriter() {
   };
   forget(tables_.own_addresses_.ipv4, &OwnAddresses<Ipv4Address>::none());
   forget(tables_.own_addresses_.ipv6, &OwnAddresses<Ipv6Address>::none());
+  forget(tables_.inbound_sas_, &InboundSas::none());
 }
 
 void TableWriter::maintain() {
@@ -91,6 +92,11 @@ void TableWriter::release_group(NextHop group) {
 
 void TableWriter::set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view) {
   retire_object(tables_.interfaces_[id.value()].exchange(view.release(), std::memory_order_acq_rel));
+}
+
+void TableWriter::set_inbound_sas(std::unique_ptr<const InboundSas> sas) {
+  const auto* old = tables_.inbound_sas_.exchange(sas.release(), std::memory_order_acq_rel);
+  if (old != &InboundSas::none()) retire_object(old);
 }
 
 template <class Address>

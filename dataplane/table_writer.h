@@ -87,6 +87,8 @@ class TableWriter {
   template <class Address>
   void set_own_addresses(std::unique_ptr<const OwnAddresses<Address>> addresses);
 
+  void set_inbound_sas(std::unique_ptr<const InboundSas> sas);
+
   template <class T>
   void retire_object(const T* object) {
     if (object != nullptr) reclaimer_.retire_object(object, now_ns_);

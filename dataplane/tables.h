@@ -18,6 +18,7 @@
 #include "dataplane/flow_hash.h"
 #include "dataplane/next_hop.h"
 #include "dataplane/port_marks.h"
+#include "dataplane/tunnel.h"
 #include "dataplane/vlan.h"
 #include "lpm/lookup.h"
 #include "lpm/page_memory.h"
@@ -48,7 +49,8 @@ struct InterfaceView {
   Ipv6Address link_local;             // unspecified where IPv6 is off
   std::vector<MacAddress> more_macs;  // further unicast MACs (VRRP) and joined multicast MACs
   std::shared_ptr<const VlanTable>
-      vlans;  // of a port's own interface: who gets its tagged frames; may be null
+      vlans;                             // of a port's own interface: who gets its tagged frames; may be null
+  std::shared_ptr<const Tunnel> tunnel;  // what is around packets that leave; null: nothing
 
   [[nodiscard]] bool accepts(const MacAddress& destination) const {
     return destination == mac || destination.is_broadcast() ||
@@ -160,6 +162,9 @@ class Tables {
   [[nodiscard]] const OwnAddresses<Address>& own_addresses() const {
     return *own_addresses_.of<Address>().load(std::memory_order_acquire);
   }
+  [[nodiscard]] const InboundSas& inbound_sas() const {
+    return *inbound_sas_.load(std::memory_order_acquire);
+  }
   [[nodiscard]] FlowHashing flow_hashing() const { return flow_hashing_; }
 
  private:
@@ -178,6 +183,7 @@ class Tables {
   lpm::PageMemory buckets_;
   PerFamily<PublishedAddresses> own_addresses_{&OwnAddresses<Ipv4Address>::none(),
                                                &OwnAddresses<Ipv6Address>::none()};
+  std::atomic<const InboundSas*> inbound_sas_{&InboundSas::none()};
   FlowHashing flow_hashing_;  // fixed at start
 };
 

@@ -120,27 +120,45 @@ bool Worker::poll(const WorkerPlan::RxQueue& rx) {
   } else {
     receive_for_nobody(*this, rx.interface, frames.data(), count);
   }
+  go_on_with_ipsec();
   return true;
 }
 
-// Frames that are complete: made by the control thread, or rewritten by a worker without a queue of its own
-// there.
 bool Worker::drain_handoff(rte_ring* ring) {
   std::array<void*, kBurst> frames;
   const unsigned count = rte_ring_sc_dequeue_burst(ring, frames.data(), kBurst, nullptr);
-  for (unsigned i = 0; i < count; ++i) {
-    auto* m = static_cast<rte_mbuf*>(frames[i]);
-    const PacketMeta what = meta(m);
-    if (what.from_control) counters_.originated.add(1);
-    // The interface may have gone while the frame waited, and another port have got its number.
-    const InterfaceView* out = tables().interface(what.egress);
-    if (out == nullptr || out->port != what.out_port) [[unlikely]] {
-      drop(m, what.egress, DropReason::tx_gone);
-    } else {
-      put(m, what.out_port, what.egress);
-    }
-  }
+  for (unsigned i = 0; i < count; ++i) take_handoff(static_cast<rte_mbuf*>(frames[i]));
+  go_on_with_ipsec();
   return count != 0;
+}
+
+// A frame that is complete (made by the control thread, or rewritten by a worker without a queue of its own
+// there), or a packet of an SA of ours. Interfaces may have gone while it waited, and another port have got
+// its number.
+void Worker::take_handoff(rte_mbuf* m) {
+  const PacketMeta what = meta(m);
+  if (what.from_control) counters_.originated.add(1);
+  const InterfaceView* out = what.egress == kNoInterface ? nullptr : tables().interface(what.egress);
+  const InterfaceView* in = what.ingress == kNoInterface ? nullptr : tables().interface(what.ingress);
+  switch (what.hand_off) {
+    case HandOff::send:
+      if (out == nullptr || out->port != what.out_port) return drop(m, what.egress, DropReason::tx_gone);
+      return put(m, what.out_port, what.egress);
+    case HandOff::protect:
+      if (out == nullptr || !out->tunnel) return drop(m, what.egress, DropReason::tx_gone);
+      return ipsec().protect(*this, in != nullptr ? *in : *out, *out, m);
+    case HandOff::take:
+      if (in == nullptr) return drop(m, what.ingress, DropReason::interface_gone);
+      if (!ipsec().take(*this, *in, m)) drop(m, in->id, DropReason::esp_unknown_sa);
+  }
+}
+
+void Worker::hand_over(rte_mbuf* m, unsigned to, HandOff what, InterfaceId ingress, InterfaceId egress) {
+  meta(m).hand_off = what;
+  meta(m).ingress = ingress;
+  meta(m).egress = egress;
+  meta(m).from_control = false;
+  if (rte_ring_sp_enqueue(current_->handoff_out[to], m) != 0) drop(m, ingress, DropReason::handoff_full);
 }
 
 void Worker::free_later(rte_mbuf* m) {
@@ -181,6 +199,7 @@ void Worker::put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress) {
   const TxPath& path = current_->tx[port.value()];
   if (path.kind == TxPath::Kind::none) return drop(m, egress, DropReason::tx_gone);
   if (path.kind == TxPath::Kind::handoff) {
+    meta(m).hand_off = HandOff::send;
     meta(m).out_port = port;
     meta(m).egress = egress;
     meta(m).from_control = false;

@@ -21,6 +21,7 @@
 #include "dataplane/burst.h"
 #include "dataplane/counters.h"
 #include "dataplane/feature.h"
+#include "dataplane/ipsec.h"
 #include "dataplane/punt.h"
 #include "dataplane/straight.h"
 #include "dataplane/tables.h"
@@ -52,7 +53,8 @@ struct WorkerPlan {
   };
   std::vector<RxQueue> rx;
   std::array<TxPath, kMaxPorts> tx{};
-  std::vector<rte_ring*> handoff_in;  // frames to send as they are: from the control thread and other workers
+  std::vector<rte_ring*> handoff_in;   // from the control thread and other workers
+  std::vector<rte_ring*> handoff_out;  // [worker]: single producer (this worker); null: its own
 };
 
 // What a worker needs to start. All of it outlives the worker.
@@ -67,6 +69,7 @@ struct WorkerSetup {
   bool adaptive_idle = true;
   std::uint64_t tx_wait = 0;  // TSC cycles that frames may wait for a burst of a port to fill
   lpm::Isa isa = lpm::best_isa();
+  Ipsec* ipsec = nullptr;  // null: the processor cannot, and there are no tunnels
 };
 
 class Worker {
@@ -94,6 +97,8 @@ class Worker {
   bool step();  // one loop; true if it found a packet
 
   // For packet steps.
+  [[nodiscard]] unsigned id() const { return setup_.id; }
+  [[nodiscard]] Ipsec& ipsec() { return *setup_.ipsec; }
   [[nodiscard]] const Tables& tables() const { return *setup_.tables; }
   [[nodiscard]] const FeatureTable& features() const { return *setup_.features; }
   [[nodiscard]] FindStraight find_straight() const { return find_straight_; }
@@ -135,6 +140,8 @@ class Worker {
     if (timed_) [[unlikely]]
       time_step(step, packets);
   }
+  // To another worker, which goes on with it.
+  void hand_over(rte_mbuf* m, unsigned to, HandOff what, InterfaceId ingress, InterfaceId egress);
   // Frees at the end of the burst.
   void free_later(rte_mbuf* m);
 
@@ -155,6 +162,11 @@ class Worker {
   void time_step(WorkerStep step, unsigned packets);
   bool poll(const WorkerPlan::RxQueue& rx);
   bool drain_handoff(rte_ring* ring);
+  void take_handoff(rte_mbuf* m);
+  void go_on_with_ipsec() {
+    if (setup_.ipsec != nullptr && setup_.ipsec->waits()) [[unlikely]]
+      setup_.ipsec->go_on(*this);
+  }
   // Into the port's buffer, which leaves when it is full, and at the end of the first step that began
   // `tx_wait` or more after the one that frames wait from. What waits does so under the plan that it came
   // under, and the worker is not quiescent meanwhile.

@@ -73,13 +73,6 @@ Engine::Gcm Engine::gcm_of(std::uint8_t key_bytes) const {
   }
 }
 
-Result<std::unique_ptr<Engine>> Engine::make() {
-  Manager best = best_manager();
-  Manager sse = sse_manager();
-  if (best == nullptr || sse == nullptr) return Error{"IPsec-MB has no code for this processor"};
-  return std::unique_ptr<Engine>(new Engine(std::move(best), std::move(sse)));
-}
-
 template <class Work>
 void Engine::by_runs(std::span<Packet> packets, const Work& work) {
   while (!packets.empty()) {

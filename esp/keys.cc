@@ -116,6 +116,12 @@ Result<KeyStore::Owned> KeyStore::expand(Algorithm algorithm, bool extended_sequ
   return keys;
 }
 
+std::array<std::uint8_t, 32> KeyStore::digest(std::span<const std::uint8_t> key) const {
+  std::array<std::uint8_t, 32> digest{};
+  IMB_SHA256(manager_.get(), key.data(), key.size(), digest.data());
+  return digest;
+}
+
 bool KeyStore::grow() {
   void* chunk = mmap(nullptr, kChunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (chunk == MAP_FAILED) return false;

@@ -77,6 +77,9 @@ class KeyStore {
   // Fails on a length that is not the algorithm's, and where there is no memory.
   Result<Owned> expand(Algorithm algorithm, bool extended_sequence, const KeyMaterial& material);
 
+  // Tells keys apart without showing them: SHA-256.
+  [[nodiscard]] std::array<std::uint8_t, 32> digest(std::span<const std::uint8_t> key) const;
+
   // Whether the kernel keeps all of the pages out of swap; if not, RLIMIT_MEMLOCK is too low.
   [[nodiscard]] bool locked() const { return locked_; }
 

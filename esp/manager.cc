@@ -1,5 +1,6 @@
 #include "esp/manager.h"
 
+#include "esp/engine.h"
 #include "esp/ipsec_mb.h"
 
 namespace millrace::esp {
@@ -26,6 +27,13 @@ Manager best_manager() {
 
 Manager sse_manager() {
   return make([](IMB_MGR* manager) { init_mb_mgr_sse(manager); });
+}
+
+Result<std::unique_ptr<Engine>> Engine::make() {
+  Manager best = best_manager();
+  Manager sse = sse_manager();
+  if (best == nullptr || sse == nullptr) return Error{"IPsec-MB has no code for this processor"};
+  return std::unique_ptr<Engine>(new Engine(std::move(best), std::move(sse)));
 }
 
 }  // namespace millrace::esp

@@ -45,7 +45,8 @@ class ReplayWindow {
     return verdict;
   }
 
-  [[nodiscard]] std::uint64_t highest() const { return highest_; }
+  // The control thread reads it, too.
+  [[nodiscard]] std::uint64_t highest() const { return __atomic_load_n(&highest_, __ATOMIC_RELAXED); }
   [[nodiscard]] std::uint32_t size() const { return size_; }
 
  private:
@@ -57,7 +58,7 @@ class ReplayWindow {
   void advance(std::uint64_t number) {
     const std::uint64_t passed = std::min<std::uint64_t>(number / 64 - highest_ / 64, ring_.size());
     for (std::uint64_t i = 0; i < passed; ++i) ring_[index_of(number - 64 * i)] = 0;
-    highest_ = number;
+    __atomic_store_n(&highest_, number, __ATOMIC_RELAXED);
   }
 
   std::uint32_t size_;

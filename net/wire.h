@@ -36,6 +36,10 @@ static_assert(sizeof(VlanTag) == 4);
 inline constexpr std::uint8_t kProtocolIcmp = 1;
 inline constexpr std::uint8_t kProtocolTcp = 6;
 inline constexpr std::uint8_t kProtocolUdp = 17;
+// Tunnels: a whole packet is inside (RFC 2003, RFC 2473), or ESP (RFC 4303).
+inline constexpr std::uint8_t kProtocolIpv4 = 4;
+inline constexpr std::uint8_t kProtocolIpv6 = 41;
+inline constexpr std::uint8_t kProtocolEsp = 50;
 
 inline constexpr std::uint16_t kIpv4Reserved =
     0x8000;  // RFC 791: "must be zero", but preserved (RFC 1812 4.2.2.3)
@@ -81,6 +85,15 @@ struct Ipv6 {
 };
 static_assert(sizeof(Ipv6) == 40 && alignof(Ipv6) == 1);
 inline constexpr unsigned kIpv6MinMtu = 1280;  // RFC 8200 §5
+
+// RFC 768
+struct Udp {
+  Be16 source;
+  Be16 destination;
+  Be16 length;
+  Be16 checksum;
+};
+static_assert(sizeof(Udp) == 8);
 
 // RFC 792; `rest` is id/sequence, unused, or the next-hop MTU of RFC 1191.
 struct Icmp {

@@ -26,9 +26,9 @@ FOLDERS = {
     "net": {"may": {"net"}, "not": r"rte_|boost/|yaml-cpp/|spdlog/|nlohmann/|CLI/"},
     "lpm": {"may": {"lpm", "net"}, "not": r"boost/|yaml-cpp/|spdlog/|nlohmann/|CLI/|rte_(ethdev|mbuf|mempool)"},
     "esp": {"may": {"esp", "net"}, "not": r"rte_|boost/|yaml-cpp/|spdlog/|nlohmann/|CLI/"},
-    "config": {"may": {"config", "net"}, "not": r"rte_|boost/|spdlog/|CLI/"},
-    "dataplane": {"may": {"dataplane", "lpm", "net"}, "not": r"boost/|yaml-cpp/|nlohmann/|CLI/"},
-    "controlplane": {"may": {"controlplane", "dataplane", "lpm", "config", "net"}, "not": r"^$"},
+    "config": {"may": {"config", "esp", "net"}, "not": r"rte_|boost/|spdlog/|CLI/"},
+    "dataplane": {"may": {"dataplane", "esp", "lpm", "net"}, "not": r"boost/|yaml-cpp/|nlohmann/|CLI/"},
+    "controlplane": {"may": {"controlplane", "dataplane", "esp", "lpm", "config", "net"}, "not": r"^$"},
     "cli": {"may": {"cli", "net"}, "not": r"rte_|yaml-cpp/|spdlog/"},
 }
 

@@ -1,8 +1,12 @@
 // Every reason of dataplane/drop_reason.def is reached: the table has a way to each, and none lacks a row.
+#include <unistd.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 
 #include "cases.h"
+#include "esp_peer.h"
 #include "tests/packets/packet6.h"
 
 namespace millrace::behaviour {
@@ -14,10 +18,25 @@ struct Row {
   Reach reach;
 };
 
+const PeerSa kIn = make_sa(0x2001, esp::Algorithm::aes_128_gcm, false, 1);
+const PeerSa kOut = make_sa(0x1001, esp::Algorithm::aes_128_gcm, false, 2);
+const std::string kState =
+    std::filesystem::temp_directory_path() / ("millrace_drops_" + std::to_string(getpid()));
+
+// Of the tunnels one is whole, the other has no outbound SA.
 const std::string kConfig = R"(
 interfaces:
   a: {device: @a, addresses: [10.0.1.1/24, "2001:db8:1::1/64"]}
   b: {device: @b, addresses: [10.0.2.1/24]}
+  ipsec0:
+    addresses: [10.9.0.1/30]
+    ipsec: {local: 10.0.1.1, remote: 10.0.2.2, esn: false, out: {spi: 0x1001, key: )" +
+                            kOut.key_text() + "}, in: {spi: 0x2001, key: " + kIn.key_text() + R"(}}
+  ipsec1:
+    addresses: [10.9.1.1/30]
+    ipsec: {local: 10.0.1.1, remote: 10.0.2.3, udp: true, in: {spi: 0x2003, key: )" +
+                            make_sa(0, esp::Algorithm::aes_128_gcm, true, 3).key_text() + R"(}}
+ipsec: {state: )" + kState + R"(}
 routes:
   - {prefix: 203.0.113.0/24, via: 10.0.2.2}
   - {prefix: 198.18.0.0/24, type: blackhole}
@@ -279,10 +298,61 @@ std::vector<Row> local_rows() {
           {DropReason::local_tentative, to_a_tentative_address}};
 }
 
+// By the tunnel.
+void esp_to_us(Lab& lab, const Bytes& inner, const Sealing& how, std::uint8_t tos = 0) {
+  lab.send(
+      "a",
+      in(lab, {.destination = ip("10.0.1.1"), .protocol = 50, .tos = tos, .payload = seal(kIn, inner, how)}));
+}
+Reach by_tunnel(const Sealing& how, std::uint8_t tos = 0) {
+  return [=](Lab& lab) {
+    esp_to_us(lab, Ipv4Packet{.source = ip("10.9.0.2"), .destination = ip("10.0.2.2")}.bytes(), how, tos);
+  };
+}
+Reach two_by_tunnel(std::uint64_t first, std::uint64_t second) {
+  return [=](Lab& lab) {
+    by_tunnel({.number = first})(lab);
+    by_tunnel({.number = second})(lab);
+  };
+}
+
+void esp_exhausted(Lab& lab) {
+  dataplane::OutboundSa& sa = *lab.control().tunnels().all().at("ipsec0").out->sa;
+  sa.sa.sequence = esp::SequenceCounter(false, esp::SequenceCounter::end(false));
+  to("10.9.0.2")(lab);
+}
+
+void esp_nested(Lab& lab) {
+  const Bytes inner = seal(kIn, pattern(40), {.number = 2});
+  esp_to_us(
+      lab,
+      Ipv4Packet{.source = ip("10.9.0.2"), .destination = ip("10.0.1.1"), .protocol = 50, .payload = inner}
+          .bytes(),
+      {});
+}
+
+std::vector<Row> ipsec_rows() {
+  return {{DropReason::esp_unknown_sa, to_us(50, pattern(60))},
+          {DropReason::esp_runt, to_us(50, pattern(5))},
+          {DropReason::esp_replayed, two_by_tunnel(1, 1)},
+          {DropReason::esp_late, two_by_tunnel(5000, 1)},
+          {DropReason::esp_forged, by_tunnel({.forged = true})},
+          {DropReason::esp_malformed, by_tunnel({.pad_length = 0xff})},
+          {DropReason::esp_not_ip, by_tunnel({.next_header = 17})},
+          {DropReason::esp_dummy, by_tunnel({.next_header = 59})},
+          {DropReason::esp_congested, by_tunnel({}, 3)},
+          {DropReason::esp_keepalive, to_us(17, udp(4500, 4500, {0xff}))},
+          {DropReason::esp_no_sa, to("10.9.1.2")},
+          {DropReason::esp_exhausted, esp_exhausted},
+          {DropReason::esp_nested, esp_nested},
+          {DropReason::esp_no_room, raw([](Lab& l) { return in(l, {.destination = ip("10.9.0.2")}); },
+                                        {.segments = {40}, .no_tailroom = true})}};
+}
+
 std::vector<Row> all_rows() {
   std::vector<Row> all;
-  for (const auto& rows :
-       {link_rows(), validation_rows(), forwarding_rows(), queue_rows(), control_rows(), local_rows()}) {
+  for (const auto& rows : {link_rows(), validation_rows(), forwarding_rows(), queue_rows(), control_rows(),
+                           local_rows(), ipsec_rows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;
@@ -309,6 +379,7 @@ TEST_F(DropReasons, EachIsReached) {
     EXPECT_GE(lab.dropped(row.reason), 1U);
     TearDown();
   }
+  std::filesystem::remove(kState);
 }
 
 TEST(DropReasonList, NoneLacksARow) {

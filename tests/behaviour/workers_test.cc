@@ -34,9 +34,11 @@ TEST_F(Workers, OneLoopInSixtyFourIsTimedStepByStep) {
     for (unsigned i = 0; i < 3; ++i) two().send("a", in({}));
     two().step();
   }
-  for (std::size_t i = 0; i < before.size(); ++i)
-    EXPECT_EQ(counters.steps[i].packets.get() - before[i], 6U)
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const bool is_passed = static_cast<dataplane::WorkerStep>(i) == dataplane::WorkerStep::ipsec;
+    EXPECT_EQ(counters.steps[i].packets.get() - before[i], is_passed ? 0U : 6U)
         << "step " << i << ": two loops, three packets each";
+  }
   EXPECT_GT(counters.steps[0].cycles.get(), 0U);
   EXPECT_GT(timed(dataplane::WorkerStep::transmit), 0U);
   EXPECT_GE(counters.rx_bursts[1].get(), 2 * dataplane::kLoopsPerSample) << "bursts of two or three";

@@ -99,7 +99,7 @@ TEST_F(ApiReadTest, NeighboursWorkersAndNextHopsAreListed) {
   EXPECT_EQ(worker["core"], 3);
   EXPECT_EQ(worker["queues"].size(), 2U);
   EXPECT_EQ(worker["mean_burst"], 0.0) << "nothing received, and no division by it";
-  EXPECT_EQ(worker["steps"].size(), 6U);
+  EXPECT_EQ(worker["steps"].size(), 7U);
   EXPECT_EQ(worker["steps"][3]["step"], "lookup");
   EXPECT_EQ(worker["bursts"].size(), 7U);
   EXPECT_EQ(worker["bursts"][0], json({{"from", 1}, {"to", 1}, {"bursts", 0}}));

@@ -17,7 +17,7 @@ TEST(ConfigParse, RefusesWrongInterfaces) {
       {"interfaces:\n  wan0: {device: }", 2, 10, "device must be a PCI address or DPDK devargs, not empty",
        "such as"},
       {"interfaces:\n  wan0: {device: net_null, loopback: true}", 2, 38,
-       "one of 'device', 'parent' and 'loopback'", ""},
+       "one of 'device', 'parent', 'loopback' and 'ipsec'", ""},
       {"interfaces:\n  wan0: {device: net_null, loopback: maybe}", 2, 38,
        "loopback must be one of true, false", ""},
       {"interfaces:\n  wan0: {device: net_null, vlan: 7}", 2, 34, "vlan needs a parent", ""},

@@ -41,7 +41,7 @@ TEST(ConfigParse, RefusesAWrongShapeOrAnUnknownKey) {
       {"[1, 2]", 1, 1, "the configuration must be a mapping of dataplane, control", ""},
       {"millrace", 1, 1, "the configuration must be a mapping", ""},
       {"interface: {}", 1, 1, "unknown key 'interface' in the configuration", "did you mean 'interfaces'?"},
-      {"ipsec: {}", 1, 1, "unknown key 'ipsec'", "known keys: dataplane, control"},
+      {"wireguard: {}", 1, 1, "unknown key 'wireguard'", "known keys: dataplane, control"},
       {"control: {}\nroutes: []\ncontrol: {}", 3, 1, "duplicate key 'control'", "line 1"},
       {"control: {core: 1,\n  core: 1}", 2, 3, "duplicate key 'core'", "line 1"},
       {"dataplane: [1]", 1, 12,
@@ -155,12 +155,12 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "test.yaml:3:53: metric must be a whole number from 0 to 4294967295, not '-1'\n"
       "test.yaml:5:34: mtu must be a whole number from 576 to 9600, not 'big'\n"
       "test.yaml:5:51: 192.0.2.0/24 cannot be an interface's address: it is its subnet's network address\n"
-      "test.yaml:6:3: interface 'lan0' has no 'device', 'parent' or 'loopback' (such as 'device: "
+      "test.yaml:6:3: interface 'lan0' has no 'device', 'parent', 'loopback' or 'ipsec' (such as 'device: "
       "\"net_af_packet,iface=veth1\"')\n"
       "test.yaml:6:19: queues must be a whole number from 1 to 64, not '99'\n"
       "test.yaml:6:23: unknown key 'colour' in interface 'lan0' (known keys: device, parent, vlan, "
       "inner_vlan, vlan_type, loopback, queues, offloads, mtu, addresses, urpf, ip_options, "
-      "directed_broadcast, router_advertisements, host)\n"
+      "directed_broadcast, router_advertisements, host, ipsec)\n"
       "test.yaml:7:21: duplicate key 'core' (it stands on line 7 already)\n"
       "test.yaml:8:22: memory must be a size from 64M to 1024G, not '1' (add the unit: K, M or G, such as "
       "512M or 1G)\n"

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/parse.h"
+#include "esp/algorithm.h"
 
 namespace millrace::config {
 namespace {
@@ -42,6 +43,8 @@ const json& mapping(const std::string& path) {
   const json& top = schema().at("properties");
   if (path.empty()) return schema();
   if (path == "routes[].via[]") return schema().at("definitions").at("weighted_next_hop");
+  if (path == "interfaces.*.ipsec") return schema().at("definitions").at("tunnel");
+  if (path.starts_with("interfaces.*.ipsec.")) return schema().at("definitions").at("sa");
   if (path.ends_with(".*"))
     return resolved(top.at(path.substr(0, path.size() - 2)).at("additionalProperties"));
   if (path.ends_with("[]")) return resolved(top.at(path.substr(0, path.size() - 2)).at("items"));
@@ -52,9 +55,30 @@ const json& mapping(const std::string& path) {
 
 constexpr const char* kWan = "interfaces: {a: {device: net_null, addresses: [192.0.2.1/24]}}\n";
 
+// A file with a tunnel that has these settings, and the ends that they leave out.
+std::string tunnel_with(const std::string& settings) {
+  std::string ends;
+  for (const auto& [key, end] : {std::pair("local", "192.0.2.1"), std::pair("remote", "198.51.100.1")}) {
+    if (!settings.starts_with(key)) ends += std::string(key) + ": " + end + ", ";
+  }
+  std::string allow;
+  for (const esp::Traits& of : esp::kTraits) allow += std::string(of.name) + ", ";
+  return "interfaces: {a: {ipsec: {" + ends + settings + "}}}\nipsec: {allow: [" + allow + "]}";
+}
+
+// An SA with this setting, and what it leaves out.
+std::string sa_with(const std::string& setting) {
+  const std::string key = "key: \"" + std::string(40, '7') + "\"";
+  if (setting.starts_with("spi")) return "{" + setting + ", " + key + "}";
+  return "{spi: 0x1000, " + (setting.empty() ? key : setting) + "}";
+}
+
 // A whole file that is right if `value` is, as the value of `key` in the mapping at `path`.
 std::string file_with(const std::string& path, const std::string& key, const std::string& value) {
-  const std::string setting = key + ": " + value;
+  const std::string setting = key.empty() ? "" : key + ": " + value;
+  if (path == "interfaces.*.ipsec") return tunnel_with(setting);
+  if (path == "interfaces.*.ipsec.out") return tunnel_with("out: " + sa_with(setting));
+  if (path == "interfaces.*.ipsec.in[]") return tunnel_with("in: [" + sa_with(setting) + "]");
   if (path == "interfaces.*" && (key == "parent" || key.find("vlan") != std::string::npos)) {
     std::string vlan;
     for (const auto& [needed, given] : {std::pair("parent", "lan0"), std::pair("vlan", "7")})
@@ -127,7 +151,8 @@ TEST(ConfigSchema, HasTheWordsThatTheParserTakes) {
           << path << " " << key << " " << word;
     EXPECT_FALSE(accepts(file_with(path, key, "another"))) << path << " " << key;
   });
-  EXPECT_EQ(enums, 9);  // hugepages, idle, rss, queues, vlan_type, urpf, ip_options, type, table
+  // hugepages, idle, rss, queues, vlan_type, urpf, ip_options, type, table, algorithm, dscp, df
+  EXPECT_EQ(enums, 12);
 }
 
 TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
@@ -142,7 +167,9 @@ TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(min - 1)))) << path << " " << key;
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
   });
-  EXPECT_EQ(ranges, 10);  // tx_wait_us, core, queues, mtu, vlan, inner_vlan, distance, metric, weight, table
+  // tx_wait_us, core, queues, mtu, vlan, inner_vlan, distance, metric, weight, table, replay_window, dscp,
+  // hop_limit, spi of both directions
+  EXPECT_EQ(ranges, 15);
 }
 
 // Writing every default out must change nothing.
@@ -160,13 +187,14 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     if (path == "feeds.netlink") expected.feeds.netlink.emplace();
     if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
     if (path == "routes[]") expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
+    if (path == "interfaces.*.ipsec") expected = parse(file_with(path, "", ""), "schema").config;
     if (path == "routes[].via[]") {
       expected = parse(kWan, "schema").config;
       expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].via = {Ipv4Address(192, 0, 2, 2)};
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 26);
+  EXPECT_EQ(defaults, 35);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

@@ -1,0 +1,117 @@
+// What is wrong with tunnels beside single values.
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "config/draft.h"
+#include "config/names.h"
+
+namespace millrace::config {
+namespace {
+
+std::size_t key_bytes(const esp::Traits& of) {
+  return std::size_t{of.cipher_key} + of.salt() + of.integrity_key;
+}
+
+// RFC 8221: what does not encrypt, and HMAC-SHA1.
+bool is_weak(const esp::Traits& of) {
+  return of.cipher == esp::Cipher::null || of.cipher == esp::Cipher::gmac ||
+         of.integrity == esp::Integrity::hmac_sha1;
+}
+
+std::string parts_of(const esp::Traits& of) {
+  std::string text;
+  const auto add = [&text](unsigned bytes, const char* what) {
+    if (bytes != 0) text += (text.empty() ? "" : ", ") + std::to_string(bytes) + " of the " + what;
+  };
+  add(of.cipher_key, "cipher");
+  add(of.salt(), "salt");
+  add(of.integrity_key, "integrity algorithm");
+  return text;
+}
+
+class Tunnels {
+ public:
+  Tunnels(const Draft& draft, Problems& problems) : draft_(draft), problems_(problems) {}
+
+  void check(const TunnelDraft& tunnel) {
+    check_ends(tunnel);
+    if (tunnel.algorithm_is_unknown) return;
+    check_algorithm(tunnel);
+    if (tunnel.out) check_sa(*tunnel.out, tunnel);
+    for (const SaDraft& sa : tunnel.in) {
+      check_sa(sa, tunnel);
+      if (sa.config.spi == 0) continue;
+      const auto [first, is_new] = spis_.emplace(sa.config.spi, *sa.spi_at);
+      if (!is_new)
+        problems_.add(*sa.spi_at, "an inbound SA has this SPI already", "see " + line_of(first->second));
+    }
+  }
+
+ private:
+  void check_ends(const TunnelDraft& tunnel) {
+    if (!tunnel.local || !tunnel.remote) return;
+    const IpAddress local = tunnel.local->value, remote = tunnel.remote->value;
+    const Place remote_at = tunnel.remote->at;
+    for (const auto& end : {*tunnel.local, *tunnel.remote}) {
+      const bool is_host = end.value.visit([]<class Address>(Address address) {
+        if constexpr (std::is_same_v<Address, Ipv6Address>)
+          return !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
+        else
+          return !address.is_this_network() && !address.is_multicast() && !address.is_class_e() &&
+                 !address.is_loopback();
+      });
+      if (!is_host) problems_.add(end.at, end.value.to_string() + " is no host's address");
+    }
+    if (local.is_ipv6() != remote.is_ipv6())
+      problems_.add(remote_at, "the ends of a tunnel are both of IPv4 or both of IPv6");
+    else if (local == remote)
+      problems_.add(remote_at, "the remote end of a tunnel is not its local one");
+  }
+
+  void check_algorithm(const TunnelDraft& tunnel) {
+    const esp::Algorithm algorithm = tunnel.config.algorithm;
+    const esp::Traits& of = esp::traits(algorithm);
+    if (!is_weak(of) || std::ranges::find(draft_.ipsec.allow, algorithm) != draft_.ipsec.allow.end()) return;
+    const std::string name(of.name);
+    problems_.add(tunnel.algorithm_at.value_or(tunnel.at),
+                  name + (of.integrity == esp::Integrity::hmac_sha1 && of.cipher != esp::Cipher::null
+                              ? " is weak"
+                              : " does not encrypt"),
+                  "'ipsec: {allow: [" + name + "]}' allows it all the same");
+  }
+
+  void check_sa(const SaDraft& sa, const TunnelDraft& tunnel) {
+    if (!sa.key_at && !sa.key_file_at) return problems_.add(sa.at, "an SA has no 'key' or 'key_file'");
+    if (sa.key_at && sa.key_file_at)
+      return problems_.add(std::max(*sa.key_at, *sa.key_file_at), "an SA has one of 'key' and 'key_file'");
+    const auto key = sa.config.key.bytes();
+    if (key.empty()) return;  // could not be read, or is in a file
+    const esp::Traits& of = esp::traits(tunnel.config.algorithm);
+    if (key.size() != key_bytes(of))
+      return problems_.add(*sa.key_at,
+                           "a key of " + std::string(of.name) + " has " + std::to_string(key_bytes(of)) +
+                               " bytes, not " + std::to_string(key.size()),
+                           parts_of(of));
+    const auto [first, is_new] = keys_.emplace(sa.config.key, *sa.key_at);
+    if (!is_new)
+      problems_.add(*sa.key_at, "another SA has this key: two senders would use one IV for two packets",
+                    "see " + line_of(first->second));
+  }
+
+  const Draft& draft_;
+  Problems& problems_;
+  std::map<std::uint32_t, Place> spis_;  // of inbound SAs
+  std::map<Secret, Place> keys_;
+};
+
+}  // namespace
+
+void check_ipsec(const Draft& draft, Problems& problems) {
+  Tunnels tunnels(draft, problems);
+  for (const InterfaceDraft& interface : draft.interfaces) {
+    if (interface.ipsec) tunnels.check(*interface.ipsec);
+  }
+}
+
+}  // namespace millrace::config

@@ -1,0 +1,177 @@
+#include "config/parse_ipsec.h"
+
+#include <optional>
+#include <utility>
+
+#include "config/words.h"
+#include "esp/packet.h"
+
+namespace millrace::config {
+namespace {
+
+void read_local(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.address(node, "local")) tunnel.local = {*value, node.at};
+}
+
+void read_remote(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.address(node, "remote")) tunnel.remote = {*value, node.at};
+}
+
+constexpr Word<esp::Algorithm> kAlgorithmWords[] = {
+#define ESP_ALGORITHM(id, name, ...) {name, esp::Algorithm::id},
+#include "esp/algorithm.def"
+#undef ESP_ALGORITHM
+};
+
+std::optional<esp::Algorithm> algorithm_of(Reader& in, const Node& node, std::string_view what) {
+  return in.choice(node, what, kAlgorithmWords);
+}
+
+void read_algorithm(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  tunnel.algorithm_at = node.at;
+  const auto value = algorithm_of(in, node, "algorithm");
+  tunnel.algorithm_is_unknown = !value;
+  if (value) tunnel.config.algorithm = *value;
+}
+
+void read_esn(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.choice(node, "esn", kBoolWords)) tunnel.config.esn = *value;
+}
+
+void read_replay_window(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.integer(node, "replay_window", 64, 8192)) tunnel.config.replay_window = *value;
+}
+
+void read_dscp(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  tunnel.config.dscp = in.word_or_integer(node, "dscp", "copy", 0, 63);
+}
+
+void read_df(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.choice(node, "df", kOuterDfWords)) tunnel.config.df = *value;
+}
+
+void read_hop_limit(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.integer(node, "hop_limit", 1, 254)) tunnel.config.hop_limit = *value;
+}
+
+void read_udp(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.choice(node, "udp", kBoolWords)) tunnel.config.udp = *value;
+}
+
+// SPIs are mostly written in hexadecimal digits.
+void read_spi(Reader& in, const Node& node, SaDraft& sa) {
+  sa.spi_at = node.at;
+  const bool hex = node.kind == Kind::scalar && node.plain && node.text.starts_with("0x");
+  const auto digits = std::string_view(node.text).substr(hex ? 2 : 0);
+  if (hex && digits.size() <= 8 &&
+      digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos && !digits.empty()) {
+    const auto spi = static_cast<std::uint32_t>(std::stoul(std::string(digits), nullptr, 16));
+    if (spi > 255) {
+      sa.config.spi = spi;
+      return;
+    }
+    return in.unexpected(node, "spi", "at least 256: those below are reserved");
+  }
+  if (const auto value = in.integer(node, "spi", 256, 0xffffffff)) sa.config.spi = *value;
+}
+
+// The message does not show what it is about.
+void read_key(Reader& in, const Node& node, SaDraft& sa) {
+  sa.key_at = node.at;
+  const auto value = node.kind == Kind::scalar ? Secret::from_hex(node.text) : std::nullopt;
+  if (value)
+    sa.config.key = *value;
+  else
+    in.problem(node.at,
+               "a key must be pairs of hexadecimal digits, at most " + std::to_string(Secret::kMaxBytes));
+}
+
+void read_key_file(Reader& in, const Node& node, SaDraft& sa) {
+  sa.key_file_at = node.at;
+  if (auto value = in.file_path(node, "key_file")) sa.config.key_file = std::move(*value);
+}
+
+constexpr Field<SaDraft> kSaFields[] = {
+    {"spi", read_spi, true}, {"key", read_key}, {"key_file", read_key_file}};
+
+SaDraft sa_of(Reader& in, const Node& node) {
+  SaDraft sa{.at = node.at, .spi_at = {}, .key_at = {}, .key_file_at = {}, .config = {}};
+  in.fields(node, "an SA", kSaFields, sa, node.at);
+  return sa;
+}
+
+void read_out(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  tunnel.out = sa_of(in, node);
+}
+
+// One, or a list of them.
+void read_in(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (node.kind != Kind::sequence) return tunnel.in.push_back(sa_of(in, node));
+  if (node.items.size() > kMaxInboundSas)
+    in.problem(node.items[kMaxInboundSas]->at,
+               "a tunnel has at most " + std::to_string(kMaxInboundSas) + " inbound SAs");
+  for (const Node* item : node.items) tunnel.in.push_back(sa_of(in, *item));
+}
+
+constexpr Field<TunnelDraft> kTunnelFields[] = {{"local", read_local, true},
+                                                {"remote", read_remote, true},
+                                                {"algorithm", read_algorithm},
+                                                {"out", read_out},
+                                                {"in", read_in},
+                                                {"esn", read_esn},
+                                                {"replay_window", read_replay_window},
+                                                {"udp", read_udp},
+                                                {"dscp", read_dscp},
+                                                {"df", read_df},
+                                                {"hop_limit", read_hop_limit}};
+
+void read_state(Reader& in, const Node& node, IpsecConfig& ipsec) {
+  if (auto value = in.file_path(node, "state")) ipsec.state = std::move(*value);
+}
+
+void read_allow(Reader& in, const Node& node, IpsecConfig& ipsec) {
+  if (!in.is_sequence(node, "allow", "a list of algorithms")) return;
+  for (const Node* item : node.items) {
+    if (const auto value = algorithm_of(in, *item, "an algorithm")) ipsec.allow.push_back(*value);
+  }
+}
+
+constexpr Field<IpsecConfig> kIpsecFields[] = {{"state", read_state}, {"allow", read_allow}};
+
+// As much as fits into 1500 bytes with all that is around it.
+unsigned default_mtu(const TunnelDraft& draft) {
+  constexpr std::uint32_t kOuterMtu = 1500;
+  constexpr std::uint32_t kUdp = 8;
+  const std::uint32_t ip = draft.local && draft.local->value.is_ipv6() ? 40 : 20;
+  return esp::payload_room(esp::traits(draft.config.algorithm),
+                           kOuterMtu - ip - (draft.config.udp ? kUdp : 0));
+}
+
+}  // namespace
+
+void read_tunnel(Reader& in, const Node& node, InterfaceDraft& interface) {
+  TunnelDraft& tunnel = interface.ipsec.emplace();
+  tunnel.at = node.at;
+  in.fields(node, "ipsec", kTunnelFields, tunnel, node.at);
+  if (!interface.mtu_at) interface.config.mtu = default_mtu(tunnel);
+}
+
+void read_ipsec(Reader& in, const Node& node, Draft& draft) {
+  in.fields(node, "ipsec", kIpsecFields, draft.ipsec, node.at);
+}
+
+TunnelConfig finished(TunnelDraft& draft) {
+  TunnelConfig config = std::move(draft.config);
+  config.local = draft.local->value;
+  config.remote = draft.remote->value;
+  if (draft.out) config.out = std::move(draft.out->config);
+  for (SaDraft& sa : draft.in) config.in.push_back(std::move(sa.config));
+  return config;
+}
+
+std::vector<KnownKeys> known_ipsec_keys() {
+  return {known("interfaces.*.ipsec", kTunnelFields), known("interfaces.*.ipsec.out", kSaFields),
+          known("interfaces.*.ipsec.in[]", kSaFields), known("ipsec", kIpsecFields)};
+}
+
+}  // namespace millrace::config

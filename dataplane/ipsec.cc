@@ -1,0 +1,381 @@
+#include "dataplane/ipsec.h"
+
+#include <cstring>
+#include <optional>
+
+#include "dataplane/ecn.h"
+#include "dataplane/ip_batch.h"
+#include "dataplane/port_marks.h"
+#include "dataplane/worker.h"
+#include "esp/packet.h"
+#include "net/checksum.h"
+
+namespace millrace::dataplane {
+namespace {
+
+constexpr std::uint16_t kL2 = sizeof(wire::Ethernet);
+constexpr std::uint16_t kNatPort = 4500;  // RFC 3948
+
+DropReason reason_of(esp::Verdict verdict) {
+  switch (verdict) {
+    case esp::Verdict::exhausted:
+      return DropReason::esp_exhausted;
+    case esp::Verdict::replayed:
+      return DropReason::esp_replayed;
+    case esp::Verdict::late:
+      return DropReason::esp_late;
+    case esp::Verdict::forged:
+      return DropReason::esp_forged;
+    case esp::Verdict::malformed:
+      return DropReason::esp_malformed;
+    case esp::Verdict::runt:
+    case esp::Verdict::good:
+      break;
+  }
+  return DropReason::esp_runt;
+}
+
+bool carries_ipv6(rte_mbuf* m) {
+  return ethernet(m)->type.host() == wire::kEtherTypeIpv6;
+}
+
+// What was the TOS of IPv4, and is the traffic class of IPv6.
+constexpr unsigned kClassShift = 20;
+std::uint8_t tos_of(rte_mbuf* m) {
+  if (!carries_ipv6(m)) return ipv4(m)->tos;
+  return static_cast<std::uint8_t>(ipv6(m)->version_class_label.host() >> kClassShift);
+}
+
+// RFC 1624, eqn. 3: the TOS is the low byte of its word.
+void set_tos(wire::Ipv4& ip, std::uint8_t tos) {
+  const auto word = [&ip] {
+    std::uint16_t first;
+    std::memcpy(&first, &ip, sizeof first);
+    return first;
+  };
+  const std::uint64_t without =
+      static_cast<std::uint16_t>(~ip.checksum.wire()) + std::uint64_t{0xffff} - word();
+  ip.tos = tos;
+  ip.checksum = Be16::from_wire(static_cast<std::uint16_t>(~checksum_fold(without + word())));
+}
+void set_tos(wire::Ipv6& ip, std::uint8_t tos) {
+  const std::uint32_t rest = ip.version_class_label.host() & ~(0xffU << kClassShift);
+  ip.version_class_label = Be32(rest | std::uint32_t{tos} << kClassShift);
+}
+
+// In one segment, with so much room.
+bool make_room(rte_mbuf* m, std::uint32_t before, std::uint32_t behind) {
+  if (m->nb_segs != 1 && rte_pktmbuf_linearize(m) != 0) return false;
+  return rte_pktmbuf_headroom(m) >= before && rte_pktmbuf_tailroom(m) >= behind;
+}
+
+// RFC 8200 8.1: IPv6 has no checksum of its own, so that the one of UDP may not be left out.
+Be16 udp_checksum(const wire::Ipv6& ip, std::span<const std::byte> udp) {
+  struct {
+    Ipv6Address::Bytes source, destination;
+    Be32 length, protocol;
+  } const pseudo{ip.source, ip.destination, Be32(static_cast<std::uint32_t>(udp.size())),
+                 Be32(wire::kProtocolUdp)};
+  const std::uint64_t sum = checksum_add(std::as_bytes(std::span(&pseudo, 1)));
+  const auto checksum = static_cast<std::uint16_t>(~checksum_fold(checksum_add(udp, sum)));
+  return Be16::from_wire(checksum == 0 ? std::uint16_t{0xffff} : checksum);
+}
+
+// Behind the outer header: what of it is ESP.
+struct Place {
+  enum class Kind : std::uint8_t { none, esp, udp, keepalive } kind = Kind::none;
+  std::uint16_t at = 0;   // from the frame's begin
+  std::uint32_t end = 0;  // of the packet
+};
+
+Place find_in_udp(rte_mbuf* m, std::uint16_t at, std::uint32_t end) {
+  constexpr std::uint16_t kWanted = sizeof(wire::Udp) + sizeof(std::uint32_t);
+  constexpr std::uint8_t kKeepalive = 0xff;
+  const std::uint32_t bytes = end - at;
+  if (bytes <= sizeof(wire::Udp)) return {};
+  const auto held = static_cast<std::uint16_t>(at + std::min<std::uint32_t>(bytes, kWanted));
+  if (!make_contiguous(m, held)) return {};
+  const auto* udp = rte_pktmbuf_mtod_offset(m, const wire::Udp*, at);
+  if (udp->destination.host() != kNatPort) return {};
+  const auto* payload = reinterpret_cast<const std::uint8_t*>(udp + 1);
+  const auto inside = static_cast<std::uint16_t>(at + sizeof(wire::Udp));
+  if (bytes == sizeof(wire::Udp) + 1 && *payload == kKeepalive) return {Place::Kind::keepalive, inside, end};
+  if (bytes < kWanted) return {};
+  std::uint32_t spi;  // 0 is for an IKE daemon
+  std::memcpy(&spi, payload, sizeof spi);
+  return spi == 0 ? Place{} : Place{Place::Kind::udp, inside, end};
+}
+
+// Of IPv6 only where ESP is next to the fixed header: others come back when the control thread has read the
+// chain.
+Place find_esp(rte_mbuf* m, bool any_udp) {
+  std::uint8_t protocol;
+  std::uint16_t at;
+  std::uint32_t end;
+  if (carries_ipv6(m)) {
+    protocol = ipv6(m)->next_header;
+    at = kL2 + sizeof(wire::Ipv6);
+    end = kL2 + Ipv6Family::length(*ipv6(m));
+  } else {
+    if (ipv4(m)->is_fragment()) return {};
+    protocol = ipv4(m)->protocol;
+    at = static_cast<std::uint16_t>(kL2 + ipv4(m)->header_length());
+    end = kL2 + Ipv4Family::length(*ipv4(m));
+  }
+  if (protocol == wire::kProtocolEsp) return {Place::Kind::esp, at, end};
+  if (any_udp && protocol == wire::kProtocolUdp) return find_in_udp(m, at, end);
+  return {};
+}
+
+IpAddress destination_of(rte_mbuf* m) {
+  if (carries_ipv6(m)) return Ipv6Address(ipv6(m)->destination);
+  return Ipv4Address(ipv4(m)->destination);
+}
+
+// What `done` says is inside becomes the frame. Fails with the reason to drop it.
+std::optional<DropReason> open_inner(rte_mbuf* m, const esp::Inbound& done) {
+  const bool inner_ipv6 = done.payload.next_header == wire::kProtocolIpv6;
+  if (done.payload.next_header == wire::kNoNextHeader) return DropReason::esp_dummy;
+  if (!inner_ipv6 && done.payload.next_header != wire::kProtocolIpv4) return DropReason::esp_not_ip;
+  const std::uint8_t outer_tos = tos_of(m);
+  auto* const frame = reinterpret_cast<std::byte*>(done.payload_begin()) - kL2;
+  rte_pktmbuf_adj(m, static_cast<std::uint16_t>(frame - rte_pktmbuf_mtod(m, std::byte*)));
+  m->pkt_len = kL2 + done.payload.bytes;
+  m->data_len = static_cast<std::uint16_t>(m->pkt_len);
+  forget_marks(m);
+  *ethernet(m) = {{}, {}, Be16(inner_ipv6 ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4)};
+  // Shorter than a header: it is dropped when it is received.
+  if (done.payload.bytes < (inner_ipv6 ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4))) return {};
+  const std::uint8_t tos = tos_of(m);
+  const auto mark = decapsulated_ecn(tos & ecn::kMask, outer_tos & ecn::kMask);
+  if (!mark) return DropReason::esp_congested;
+  if (*mark != (tos & ecn::kMask)) {
+    const auto marked = static_cast<std::uint8_t>((tos & ~ecn::kMask) | *mark);
+    inner_ipv6 ? set_tos(*ipv6(m), marked) : set_tos(*ipv4(m), marked);
+  }
+  return {};
+}
+
+}  // namespace
+
+bool is_esp(rte_mbuf* m, bool any_udp) {
+  return find_esp(m, any_udp).kind != Place::Kind::none;
+}
+
+void Ipsec::protect(Worker& worker, const InterfaceView& in, const InterfaceView& tunnel, rte_mbuf* m) {
+  if (sends_) return worker.drop(m, in.id, DropReason::esp_nested);
+  if (!tunnel.tunnel->out) return worker.drop(m, in.id, DropReason::esp_no_sa);
+  if (tunnel.tunnel->owner != worker.id())
+    return worker.hand_over(m, tunnel.tunnel->owner, HandOff::protect, in.id, tunnel.id);
+  if (outbound_count_ == kBurst || (outbound_count_ != 0 && outbound_[0].in != &in)) send_outbound(worker);
+  outbound_[outbound_count_++] = {m, &in, &tunnel, 0, false};
+}
+
+bool Ipsec::take(Worker& worker, const InterfaceView& in, rte_mbuf* m) {
+  const Place place = find_esp(m, worker.tables().inbound_sas().any_udp());
+  if (place.kind == Place::Kind::none) return false;
+  if (place.kind == Place::Kind::keepalive) return worker.drop(m, in.id, DropReason::esp_keepalive), true;
+  if (takes_) return worker.drop(m, in.id, DropReason::esp_nested), true;
+  cut_to(m, place.end);
+  if (inbound_count_ == kBurst) take_inbound(worker);
+  inbound_[inbound_count_++] = {m, &in, place.at, place.kind == Place::Kind::udp};
+  return true;
+}
+
+void Ipsec::go_on(Worker& worker) {
+  if (inbound_count_ != 0) take_inbound(worker);  // what comes out of tunnels may go into others
+  if (outbound_count_ != 0) send_outbound(worker);
+}
+
+// All that is said of a packet is read before it is encrypted.
+unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>& payloads) {
+  unsigned count = 0;
+  for (Outbound each : std::span(outbound_).first(outbound_count_)) {
+    const Tunnel& tunnel = *each.view->tunnel;
+    const esp::Traits& of = tunnel.out->sa.keys->traits();
+    const bool inner_ipv6 = carries_ipv6(each.m);
+    const std::uint32_t bytes =
+        inner_ipv6 ? Ipv6Family::length(*ipv6(each.m)) : Ipv4Family::length(*ipv4(each.m));
+    const std::uint8_t tos = tos_of(each.m);
+    each.tos = tunnel.dscp ? static_cast<std::uint8_t>(*tunnel.dscp << 2 | (tos & ecn::kMask)) : tos;
+    const bool inner_df = inner_ipv6 || ipv4(each.m)->dont_fragment();
+    each.dont_fragment = tunnel.df == OuterDf::set || (tunnel.df == OuterDf::copy && inner_df);
+    cut_to(each.m, kL2 + bytes);
+    const std::uint32_t before = tunnel.outer_bytes() + esp::payload_offset(of);
+    const std::uint32_t behind = esp::packet_bytes(of, bytes) - esp::payload_offset(of) - bytes;
+    if (!make_room(each.m, before, behind)) {
+      worker.drop(each.m, each.in->id, DropReason::esp_no_room);
+      continue;
+    }
+    rte_pktmbuf_prepend(each.m, static_cast<std::uint16_t>(before));
+    rte_pktmbuf_append(each.m, static_cast<std::uint16_t>(behind));
+    forget_marks(each.m);
+    outbound_[count] = each;
+    payloads[count++] = {&tunnel.out->sa, rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, kL2 + before), bytes,
+                         inner_ipv6 ? wire::kProtocolIpv6 : wire::kProtocolIpv4};
+  }
+  return count;
+}
+
+// RFC 4301 5.1.2. The hop that the outer packet makes here is no hop.
+void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
+  const Tunnel& tunnel = *packet.view->tunnel;
+  rte_mbuf* m = packet.m;
+  auto bytes = static_cast<std::uint16_t>(payload.esp_bytes());
+  std::uint8_t protocol = wire::kProtocolEsp;
+  wire::Udp* udp = nullptr;
+  if (tunnel.udp.any()) {
+    udp = reinterpret_cast<wire::Udp*>(payload.esp()) - 1;
+    bytes = static_cast<std::uint16_t>(bytes + sizeof(wire::Udp));
+    *udp = {Be16(tunnel.udp.local), Be16(tunnel.udp.remote), Be16(bytes), Be16(0)};
+    protocol = wire::kProtocolUdp;
+  }
+  const auto hops = static_cast<std::uint8_t>(tunnel.hop_limit + 1);
+  if (tunnel.local.is_ipv6()) {
+    ethernet(m)->type = Be16(wire::kEtherTypeIpv6);
+    wire::Ipv6& ip = *ipv6(m);
+    ip = {Be32(6U << 28),
+          Be16(bytes),
+          protocol,
+          hops,
+          tunnel.local.as<Ipv6Address>().bytes(),
+          tunnel.remote.as<Ipv6Address>().bytes()};
+    set_tos(ip, packet.tos);
+    if (udp != nullptr) udp->checksum = udp_checksum(ip, {reinterpret_cast<const std::byte*>(udp), bytes});
+    return;
+  }
+  ethernet(m)->type = Be16(wire::kEtherTypeIpv4);
+  wire::Ipv4& ip = *ipv4(m);
+  constexpr std::uint8_t kVersionIhl = 0x45;
+  ip = {kVersionIhl,
+        packet.tos,
+        Be16(static_cast<std::uint16_t>(bytes + sizeof ip)),
+        Be16(++identification_),
+        Be16(packet.dont_fragment ? wire::kIpv4DontFragment : std::uint16_t{0}),
+        hops,
+        protocol,
+        Be16(0),
+        Be32(tunnel.local.as<Ipv4Address>().value()),
+        Be32(tunnel.remote.as<Ipv4Address>().value())};
+  ip.checksum = internet_checksum(std::as_bytes(std::span(&ip, 1)));
+}
+
+void Ipsec::send_outbound(Worker& worker) {
+  std::array<esp::Outbound, kBurst> payloads;
+  const unsigned count = make_payloads(worker, payloads);
+  outbound_count_ = 0;
+  if (count == 0) return;
+  esp::encapsulate(*engine_, std::span(payloads).first(count));
+  IpBatch<Ipv4Family> ipv4;
+  IpBatch<Ipv6Family> ipv6;
+  unsigned ipv4_count = 0, ipv6_count = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    const Outbound& each = outbound_[i];
+    const Tunnel& tunnel = *each.view->tunnel;
+    SaCounters& counters = tunnel.out->counters;
+    if (payloads[i].verdict != esp::Verdict::good) {
+      counters.refused[static_cast<std::size_t>(payloads[i].verdict)].add(1);
+      worker.drop(each.m, each.in->id, reason_of(payloads[i].verdict));
+      continue;
+    }
+    write_outer(each, payloads[i]);
+    counters.packets.add(1);
+    counters.bytes.add(payloads[i].bytes);
+    worker.count(each.view->id).tx_packets.add(1);
+    worker.count(each.view->id).tx_bytes.add(kL2 + payloads[i].bytes);
+    worker.count().encapsulated.add(1);
+    if (tunnel.local.is_ipv6())
+      ipv6.set(ipv6_count++, each.m);
+    else
+      ipv4.set(ipv4_count++, each.m);
+  }
+  worker.end_step(WorkerStep::ipsec, count);
+  const InterfaceView& in = *outbound_[0].in;
+  sends_ = true;
+  if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count, all_of(ipv4_count));
+  if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, all_of(ipv6_count));
+  sends_ = false;
+}
+
+// RFC 4301 5.2: which SA takes the packet. Those of other workers' SAs go there.
+unsigned Ipsec::find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packets) {
+  const InboundSas& sas = worker.tables().inbound_sas();
+  unsigned count = 0;
+  for (Inbound each : std::span(inbound_).first(inbound_count_)) {
+    const InterfaceId in = each.in->id;
+    if (each.m->nb_segs != 1 && rte_pktmbuf_linearize(each.m) != 0) {
+      worker.drop(each.m, in, DropReason::esp_no_room);
+      continue;
+    }
+    const std::uint32_t bytes = each.m->pkt_len - each.at;
+    if (each.m->pkt_len < each.at + sizeof(esp::Header)) {
+      worker.drop(each.m, in, DropReason::esp_runt);
+      continue;
+    }
+    const auto* header = rte_pktmbuf_mtod_offset(each.m, const esp::Header*, each.at);
+    each.entry = sas.find(header->spi.host());
+    if (each.entry == nullptr || each.entry->udp != each.udp || each.entry->local != destination_of(each.m)) {
+      worker.drop(each.m, in, DropReason::esp_unknown_sa);
+      continue;
+    }
+    if (each.entry->owner != worker.id()) {
+      worker.hand_over(each.m, each.entry->owner, HandOff::take, in, kNoInterface);
+      continue;
+    }
+    inbound_[count] = each;
+    packets[count++] = {&each.entry->in->sa, rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, each.at), bytes};
+  }
+  return count;
+}
+
+void Ipsec::take_inbound(Worker& worker) {
+  std::array<esp::Inbound, kBurst> packets;
+  const unsigned count = find_sas(worker, packets);
+  inbound_count_ = 0;
+  if (count == 0) return;
+  esp::decapsulate(*engine_, std::span(packets).first(count));
+  unsigned good = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    const Inbound& each = inbound_[i];
+    SaCounters& counters = each.entry->in->counters;
+    std::optional<DropReason> reason;
+    if (packets[i].verdict == esp::Verdict::good) {
+      counters.packets.add(1);
+      counters.bytes.add(packets[i].payload.bytes);
+      reason = open_inner(each.m, packets[i]);
+    } else {
+      counters.refused[static_cast<std::size_t>(packets[i].verdict)].add(1);
+      reason = reason_of(packets[i].verdict);
+    }
+    if (reason)
+      worker.drop(each.m, each.in->id, *reason);
+    else
+      inbound_[good++] = each;
+  }
+  worker.end_step(WorkerStep::ipsec, count);
+  takes_ = true;
+  receive_inner(worker, std::span(inbound_).first(good));
+  takes_ = false;
+}
+
+// Each tunnel's together.
+void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
+  for (std::uint64_t left = packets.empty() ? 0 : all_of(static_cast<unsigned>(packets.size())); left != 0;) {
+    const InterfaceId id = packets[static_cast<std::size_t>(__builtin_ctzll(left))].entry->interface;
+    rte_mbuf* of_one[kBurst];
+    unsigned count = 0;
+    for (std::uint64_t at = left; at != 0; at &= at - 1) {
+      const auto i = static_cast<unsigned>(__builtin_ctzll(at));
+      if (packets[i].entry->interface != id) continue;
+      of_one[count++] = packets[i].m;
+      left &= ~(std::uint64_t{1} << i);
+    }
+    worker.count().decapsulated.add(count);
+    if (const InterfaceView* view = worker.tables().interface(id)) [[likely]]
+      receive(worker, *view, of_one, count);
+    else
+      receive_for_nobody(worker, id, of_one, count);
+  }
+}
+
+}  // namespace millrace::dataplane
