@@ -75,9 +75,12 @@ class IpBurst {
     if (straight == all_of(count)) [[likely]]
       return count;
     if (in_.marks.ipv4_checksum) return validate_marked(count, straight);
+    return validate_unmarked(count, straight);
+  }
+  // Apart from each other and from the rest, so that each has the registers to itself.
+  [[gnu::noinline]] unsigned validate_unmarked(unsigned count, std::uint64_t straight) {
     return validate_each<false>(count, straight);
   }
-  // Apart, so that the other has the registers to itself.
   [[gnu::noinline]] unsigned validate_marked(unsigned count, std::uint64_t straight) {
     return validate_each<true>(count, straight);
   }
@@ -275,13 +278,16 @@ class IpBurst {
 
   // Not to an adjacency.
   void deliver(rte_mbuf* m, NextHop next_hop) {
-    if (next_hop.kind() == NextHop::Kind::local) {
-      if (!tables_.inbound_sas().empty() && worker_.ipsec().take(worker_, in_, m)) return;
-      return worker_.punt(m, in_.id, Family::local_class(m, *Family::header(m)));
-    }
+    if (next_hop.kind() == NextHop::Kind::local) return deliver_here(m);
     if (next_hop.kind() == NextHop::Kind::glean)
       return glean(m, InterfaceId(static_cast<std::uint16_t>(next_hop.index())));
     drop(m, static_cast<DropReason>(next_hop.index()));
+  }
+
+  // To one of our addresses. Apart, so that the others have the registers to themselves.
+  [[gnu::noinline]] void deliver_here(rte_mbuf* m) {
+    if (!tables_.inbound_sas().empty() && worker_.ipsec().take(worker_, in_, m)) return;
+    worker_.punt(m, in_.id, Family::local_class(m, *Family::header(m)));
   }
 
   // The last hop, with features, without a MAC to send to, longer than the MTU, or into a VLAN.
