@@ -500,9 +500,10 @@ ParseResult parse_file(const std::string& path) {
   if (!file) return unreadable(path);
   // One byte more than is allowed tells parse() that the file is too large, however large it is.
   std::string text;
-  for (char block[64 << 10]; text.size() <= kMaxFileBytes && file;) {
-    file.read(block, sizeof block);
-    text.append(block, static_cast<std::size_t>(file.gcount()));
+  std::vector<char> block(64 << 10);  // on the heap, which is wiped: the file may hold keys
+  while (text.size() <= kMaxFileBytes && file) {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    text.append(block.data(), static_cast<std::size_t>(file.gcount()));
   }
   if (file.bad() || (text.empty() && errno != 0)) return unreadable(path);
   return parse(text, path);

@@ -61,7 +61,9 @@ Result<void> Control::begin_apply(PendingApply& pending) {
                  std::to_string(dataplane::kMaxInterfaces) + ", not for " + std::to_string(wanted) +
                  ": remove others first, by an apply of its own"};
   }
-  if (auto tunnels = tunnels_.prepare(next); !tunnels) return tunnels;
+  if (!diff.interfaces.empty()) {
+    if (auto tunnels = tunnels_.prepare(next); !tunnels) return tunnels;
+  }
   // Ports can fail, too: they come first, and nothing else has changed if one does.
   Ports opened;
   if (auto ports = open_ports(diff, next, opened); !ports) return ports;

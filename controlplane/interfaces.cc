@@ -173,7 +173,7 @@ void Interfaces::publish(const Interface& interface) {
 }
 
 std::shared_ptr<const dataplane::VlanTable> Interfaces::vlans_on(const Interface& parent) const {
-  if (parent.tags.any()) return nullptr;  // and a thousand of them are not looked through for each other
+  if (parent.config.device.empty()) return nullptr;  // and thousands are not looked through for each other
   std::vector<dataplane::VlanTable::Entry> entries;
   visit([&](const Interface& other) {
     if (other.tags.any() && other.config.parent == parent.name)

@@ -70,12 +70,15 @@ std::shared_ptr<const dataplane::Tunnel> published(const Tunnels::Tunnel& tunnel
   return view;
 }
 
-// Whether the SA of before is the one that is wanted.
+bool has_same_keys(const TunnelConfig& a, const TunnelConfig& b) {
+  return a.algorithm == b.algorithm && a.esn == b.esn;
+}
+
+// Whether the SA of before, with the same key, is the one that is wanted.
 template <class Sa>
-bool is_same(const Sa& before, std::uint32_t spi, const KeyDigest& key, const TunnelConfig& config) {
+bool is_same(const Sa& before, std::uint32_t spi, const TunnelConfig& config) {
   const esp::Keys& keys = *before.sa->sa.keys;
-  return before.spi == spi && before.key == key && keys.algorithm() == config.algorithm &&
-         keys.extended_sequence() == config.esn;
+  return before.spi == spi && keys.algorithm() == config.algorithm && keys.extended_sequence() == config.esn;
 }
 
 }  // namespace
@@ -98,16 +101,21 @@ Result<esp::KeyStore::Owned> Tunnels::expand(const TunnelConfig& config, const S
       {bytes.first(of.cipher_key), bytes.subspan(of.cipher_key, of.salt()), bytes.last(of.integrity_key)});
 }
 
-Result<void> Tunnels::make_outbound(const TunnelConfig& config, Tunnel& made) {
+// `before` is what the tunnel was, or null. An SA of the same words is the same: its key is not read again.
+Result<void> Tunnels::make_outbound(const Tunnel* before, Tunnel& made) {
+  const TunnelConfig& config = made.config;
   if (!config.out) return {};
+  if (before != nullptr && has_same_keys(before->config, config) && before->config.out == config.out) {
+    made.out = before->out;
+    return {};
+  }
   const auto secret = key_of(*config.out);
   if (!secret) return Error{"out: " + secret.error()};
   const KeyDigest key = digest_of(*secret);
-  for (const auto& [name, before] : tunnels_) {
-    if (before.out && is_same(*before.out, config.out->spi, key, config)) {
-      made.out = before.out;
-      return {};
-    }
+  if (const auto current = current_out_.find(key);
+      current != current_out_.end() && is_same(*current->second, config.out->spi, config)) {
+    made.out = *current->second;
+    return {};
   }
   auto keys = expand(config, *secret);
   if (!keys) return Error{"out: " + keys.error()};
@@ -121,19 +129,26 @@ Result<void> Tunnels::make_outbound(const TunnelConfig& config, Tunnel& made) {
   return {};
 }
 
-Result<void> Tunnels::make_inbound(const TunnelConfig& config, const config::SaConfig& sa, Tunnel& made) {
+Result<void> Tunnels::make_inbound(const Tunnel* before, const config::SaConfig& sa, Tunnel& made) {
+  const TunnelConfig& config = made.config;
+  if (before != nullptr && has_same_keys(before->config, config) &&
+      before->config.replay_window == config.replay_window) {
+    const auto at = std::ranges::find(before->config.in, sa);
+    if (at != before->config.in.end()) {
+      made.in.push_back(before->in[static_cast<std::size_t>(at - before->config.in.begin())]);
+      return {};
+    }
+  }
   const auto secret = key_of(sa);
   if (!secret) return Error{"in: " + secret.error()};
   const KeyDigest key = digest_of(*secret);
-  for (const auto& [name, before] : tunnels_) {
-    for (const Inbound& one : before.in) {
-      if (!is_same(one, sa.spi, key, config)) continue;
-      // A new one would take what the old one took again.
-      if (one.sa->sa.window.size() != config.replay_window)
-        return Error{"replay_window: an SA keeps its window: a new one needs another SPI and key"};
-      made.in.push_back(one);
-      return {};
-    }
+  if (const auto current = current_in_.find(key);
+      current != current_in_.end() && is_same(*current->second, sa.spi, config)) {
+    // A new one would take what the old one took again.
+    if (current->second->sa->sa.window.size() != config.replay_window)
+      return Error{"replay_window: an SA keeps its window: a new one needs another SPI and key"};
+    made.in.push_back(*current->second);
+    return {};
   }
   auto keys = expand(config, *secret);
   if (!keys) return Error{"in: " + keys.error()};
@@ -145,12 +160,23 @@ Result<void> Tunnels::make_inbound(const TunnelConfig& config, const config::SaC
 
 Result<Tunnels::Tunnel> Tunnels::make(const std::string& name, const TunnelConfig& config) {
   Tunnel made{config, {}, {}};
-  Result<void> done = make_outbound(config, made);
+  const auto at = tunnels_.find(name);
+  const Tunnel* before = at == tunnels_.end() ? nullptr : &at->second;
+  Result<void> done = make_outbound(before, made);
   for (const config::SaConfig& sa : config.in) {
-    if (done) done = make_inbound(config, sa, made);
+    if (done) done = make_inbound(before, sa, made);
   }
   if (!done) return Error{"interfaces." + name + ".ipsec." + done.error()};
   return made;
+}
+
+void Tunnels::index_current() {
+  current_out_.clear();
+  current_in_.clear();
+  for (const auto& [name, tunnel] : tunnels_) {
+    if (tunnel.out) current_out_[tunnel.out->key] = &*tunnel.out;
+    for (const Inbound& in : tunnel.in) current_in_[in.key] = &in;
+  }
 }
 
 Result<void> Tunnels::prepare(const config::Config& next) {
@@ -168,6 +194,7 @@ Result<void> Tunnels::prepare(const config::Config& next) {
     marks_ = std::move(*marks);
     state_file_ = next.ipsec.state;
   }
+  index_current();
   ByName made;
   std::set<KeyDigest> used;
   SequenceMarks marks = marks_;

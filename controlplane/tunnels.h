@@ -58,10 +58,11 @@ class Tunnels {
 
  private:
   Result<Tunnel> make(const std::string& name, const config::TunnelConfig& config);
-  Result<void> make_outbound(const config::TunnelConfig& config, Tunnel& made);
-  Result<void> make_inbound(const config::TunnelConfig& config, const config::SaConfig& sa, Tunnel& made);
+  Result<void> make_outbound(const Tunnel* before, Tunnel& made);
+  Result<void> make_inbound(const Tunnel* before, const config::SaConfig& sa, Tunnel& made);
   Result<esp::KeyStore::Owned> expand(const config::TunnelConfig& config, const config::Secret& key);
   [[nodiscard]] KeyDigest digest_of(const config::Secret& key) const;
+  void index_current();
   [[nodiscard]] bool wants_more(const Outbound& out) const;
   [[nodiscard]] std::uint64_t next_mark(const Outbound& out) const;
   bool end_saving(bool wait);
@@ -72,6 +73,8 @@ class Tunnels {
   unsigned workers_;
   std::string state_file_;
   ByName tunnels_, next_;
+  std::map<KeyDigest, const Outbound*> current_out_;  // of tunnels_, while next_ is made
+  std::map<KeyDigest, const Inbound*> current_in_;
   SequenceMarks marks_;  // that the file has
   SequenceMarks saving_marks_;
   std::future<Result<void>> saving_;

@@ -187,7 +187,12 @@ void count_received(Worker& worker, InterfaceId id, unsigned count, std::uint64_
 
 }  // namespace
 
-void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
+namespace {
+
+// `counts`: whether they are still to be counted.
+template <bool counts>
+[[gnu::always_inline]] inline void take(Worker& worker, const InterfaceView& in, rte_mbuf** frames,
+                                        unsigned count) {
   IpBatch<Ipv4Family> ipv4;
   IpBatch<Ipv6Family> ipv6;
   Sighted sighted;
@@ -199,12 +204,22 @@ void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigne
   } else {
     sighted.bytes = touch(frames, count);
   }
-  count_received(worker, in.id, count, sighted.bytes);
+  if constexpr (counts) count_received(worker, in.id, count, sighted.bytes);
   worker.end_step(WorkerStep::sight, count);
   if (sighted.ipv4 == all_of(count)) [[likely]]
     return ipv4_burst(worker, in, ipv4, count, sighted.ipv4);
   if (sighted.ipv6 == all_of(count)) return ipv6_burst(worker, in, ipv6, count, sighted.ipv6);
   sort(worker, in, frames, count, sighted, ipv4, ipv6);
+}
+
+}  // namespace
+
+void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
+  take<true>(worker, in, frames, count);
+}
+
+void receive_counted(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count) {
+  take<false>(worker, in, frames, count);
 }
 
 void receive_for_nobody(Worker& worker, InterfaceId id, rte_mbuf** frames, unsigned count) {

@@ -129,7 +129,7 @@ class IpBurst {
     const Header& ip = *Family::header(m);
     if (!in_.host || !Family::is_for_daemons(ip, reason, own_)) return drop(m, reason);
     cut_to(m, static_cast<std::uint32_t>(sizeof(wire::Ethernet)) + Family::length(ip));
-    worker_.punt(m, in_.id, PuntClass::control);
+    worker_.punt(m, ingress(m), PuntClass::control);
   }
 
   // RFC 3927 7, RFC 4291 2.5.6 and 2.7: packets of link scope are for us or for nobody. Groups too, but for
@@ -142,7 +142,7 @@ class IpBurst {
     if (to.is_multicast() && !for_us) return drop(m, DropReason::destination_multicast);
     if (!to.is_multicast() && ethernet(m)->destination.is_group()) return drop(m, DropReason::l2_broadcast);
     if (!for_us) return drop(m, DropReason::link_local);
-    worker_.punt(m, in_.id, Family::local_class(m, ip));
+    worker_.punt(m, ingress(m), Family::local_class(m, ip));
   }
 
   // Whether each is the same as the one before it.
@@ -287,7 +287,7 @@ class IpBurst {
   // To one of our addresses. Apart, so that the others have the registers to themselves.
   [[gnu::noinline]] void deliver_here(rte_mbuf* m) {
     if (!tables_.inbound_sas().empty() && worker_.ipsec().take(worker_, in_, m)) return;
-    worker_.punt(m, in_.id, Family::local_class(m, *Family::header(m)));
+    worker_.punt(m, ingress(m), Family::local_class(m, *Family::header(m)));
   }
 
   // The last hop, with features, without a MAC to send to, longer than the MTU, or into a VLAN.
@@ -307,18 +307,13 @@ class IpBurst {
 
   // The frame is whole, but for the tags of a VLAN, or a tunnel's headers.
   void transmit_otherwise(rte_mbuf* m, const Adjacency& adjacency) {
-    if ((adjacency.flags & Adjacency::kTunnel) != 0) return leave_by_tunnel(m, adjacency.egress.interface);
+    if ((adjacency.flags & Adjacency::kTunnel) != 0)
+      return worker_.ipsec().protect(worker_, in_, adjacency.egress.interface, m);
     const bool tagged = (adjacency.flags & Adjacency::kTagged) != 0;
     if (tagged && !put_tags(m, adjacency.tags, (adjacency.flags & Adjacency::kPortTags) != 0)) {
       return drop(m, DropReason::no_mbuf);
     }
     worker_.transmit(m, adjacency);
-  }
-
-  [[gnu::noinline]] void leave_by_tunnel(rte_mbuf* m, InterfaceId tunnel) {
-    const InterfaceView* out = tables_.interface(tunnel);
-    if (out == nullptr || !out->tunnel) return drop(m, DropReason::tx_gone);
-    worker_.ipsec().protect(worker_, in_, *out, m);
   }
 
   // The hop, and the adjacency's MACs. The type is that of the packet, as it came (RFC 8950: the next hop of
@@ -351,7 +346,7 @@ class IpBurst {
   }
 
   void unresolved(rte_mbuf* m, InterfaceId egress, IpAddress next_hop) {
-    worker_.punt(m, in_.id, PuntClass::unresolved, [&](PacketMeta& what) {
+    worker_.punt(m, ingress(m), PuntClass::unresolved, [&](PacketMeta& what) {
       what.egress = egress;
       what.next_hop_address = next_hop;
     });
@@ -369,7 +364,7 @@ class IpBurst {
     const InterfaceView* out = tables_.interface(egress);
     Verdict verdict = Verdict::drop(DropReason::tx_gone);
     if (out != nullptr) {
-      meta(m).ingress = in_.id;
+      meta(m).ingress = ingress(m);
       meta(m).egress = egress;
       verdict = run_features(worker_.features().egress, out->egress_features, worker_, m);
     }
@@ -385,7 +380,8 @@ class IpBurst {
     count_at(&worker_.count_adjacency(0), adjacency, 1, bytes);
   }
 
-  void drop(rte_mbuf* m, DropReason reason) { worker_.drop(m, in_.id, reason); }
+  void drop(rte_mbuf* m, DropReason reason) { worker_.drop(m, ingress(m), reason); }
+  InterfaceId ingress(rte_mbuf* m) const { return worker_.ingress_of(in_, m); }
 
   // Arrays of a burst, whose places hold nothing until they are set.
   NextHopId* next_hops() { return reinterpret_cast<NextHopId*>(next_hops_); }

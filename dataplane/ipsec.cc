@@ -1,5 +1,6 @@
 #include "dataplane/ipsec.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -69,6 +70,32 @@ bool make_room(rte_mbuf* m, std::uint32_t before, std::uint32_t behind) {
   return rte_pktmbuf_headroom(m) >= before && rte_pktmbuf_tailroom(m) >= behind;
 }
 
+struct OuterIpv4 {
+  std::uint8_t tos;
+  std::uint16_t length, identification, flags;
+  std::uint8_t ttl, protocol;
+  std::uint32_t source, destination;
+};
+
+// In three words, with the checksum of what is in registers: to sum a header that was just written field by
+// field waits for the fields, 30 cycles a packet.
+void write_ipv4(wire::Ipv4& to, const OuterIpv4& ip) {
+  constexpr std::uint32_t kVersionIhl = 0x45;
+  const std::uint32_t first = kVersionIhl << 8 | ip.tos, fifth = std::uint32_t{ip.ttl} << 8 | ip.protocol;
+  const std::uint64_t sum = std::uint64_t{first} + ip.length + ip.identification + ip.flags + fifth +
+                            (ip.source >> 16) + (ip.source & 0xffff) + (ip.destination >> 16) +
+                            (ip.destination & 0xffff);
+  const auto checksum = static_cast<std::uint16_t>(~checksum_fold(sum));
+  const BigEndian<std::uint64_t> begin(std::uint64_t{first} << 48 | std::uint64_t{ip.length} << 32 |
+                                       std::uint64_t{ip.identification} << 16 | ip.flags),
+      middle(std::uint64_t{fifth} << 48 | std::uint64_t{checksum} << 32 | ip.source);
+  const Be32 end(ip.destination);
+  auto* bytes = reinterpret_cast<std::byte*>(&to);
+  std::memcpy(bytes, &begin, sizeof begin);
+  std::memcpy(bytes + sizeof begin, &middle, sizeof middle);
+  std::memcpy(bytes + sizeof begin + sizeof middle, &end, sizeof end);
+}
+
 // RFC 8200 8.1: IPv6 has no checksum of its own, so that the one of UDP may not be left out.
 Be16 udp_checksum(const wire::Ipv6& ip, std::span<const std::byte> udp) {
   struct {
@@ -127,6 +154,13 @@ Place find_esp(rte_mbuf* m, bool any_udp) {
   return {};
 }
 
+// Of a list that others may have left: mostly each has its place already.
+template <class Packet>
+void keep(const Packet& packet, Packet& place) {
+  if (&packet != &place) [[unlikely]]
+    place = packet;
+}
+
 IpAddress destination_of(rte_mbuf* m) {
   if (carries_ipv6(m)) return Ipv6Address(ipv6(m)->destination);
   return Ipv4Address(ipv4(m)->destination);
@@ -162,23 +196,32 @@ bool is_esp(rte_mbuf* m, bool any_udp) {
   return find_esp(m, any_udp).kind != Place::Kind::none;
 }
 
-void Ipsec::protect(Worker& worker, const InterfaceView& in, const InterfaceView& tunnel, rte_mbuf* m) {
-  if (sends_) return worker.drop(m, in.id, DropReason::esp_nested);
-  if (!tunnel.tunnel->out) return worker.drop(m, in.id, DropReason::esp_no_sa);
-  if (tunnel.tunnel->owner != worker.id())
-    return worker.hand_over(m, tunnel.tunnel->owner, HandOff::protect, in.id, tunnel.id);
+void Ipsec::protect(Worker& worker, const InterfaceView& in, InterfaceId tunnel, rte_mbuf* m) {
+  const InterfaceId ingress = worker.ingress_of(in, m);
+  if (sends_) return worker.drop(m, ingress, DropReason::esp_nested);
   if (outbound_count_ == kBurst || (outbound_count_ != 0 && outbound_[0].in != &in)) send_outbound(worker);
-  outbound_[outbound_count_++] = {m, &in, &tunnel, 0, false};
+  Outbound& place =
+      outbound_[outbound_count_++];  // field by field: a whole one would be made elsewhere first
+  place.m = m;
+  place.in = &in;
+  place.ingress = ingress;
+  place.id = tunnel;
+  place.tunnel = nullptr;
 }
 
 bool Ipsec::take(Worker& worker, const InterfaceView& in, rte_mbuf* m) {
   const Place place = find_esp(m, worker.tables().inbound_sas().any_udp());
   if (place.kind == Place::Kind::none) return false;
-  if (place.kind == Place::Kind::keepalive) return worker.drop(m, in.id, DropReason::esp_keepalive), true;
-  if (takes_) return worker.drop(m, in.id, DropReason::esp_nested), true;
+  const InterfaceId ingress = worker.ingress_of(in, m);
+  if (place.kind == Place::Kind::keepalive) return worker.drop(m, ingress, DropReason::esp_keepalive), true;
+  if (takes_) return worker.drop(m, ingress, DropReason::esp_nested), true;
   cut_to(m, place.end);
   if (inbound_count_ == kBurst) take_inbound(worker);
-  inbound_[inbound_count_++] = {m, &in, place.at, place.kind == Place::Kind::udp};
+  Inbound& waiting = inbound_[inbound_count_++];
+  waiting.m = m;
+  waiting.ingress = ingress;
+  waiting.at = place.at;
+  waiting.udp = place.kind == Place::Kind::udp;
   return true;
 }
 
@@ -187,11 +230,56 @@ void Ipsec::go_on(Worker& worker) {
   if (outbound_count_ != 0) send_outbound(worker);
 }
 
+// What each tunnel is, and that it is near when it is needed: of thousands of tunnels none is in a cache, and
+// the ways to each packet's key are gone together, a step of all of them at a time. Those of other workers'
+// SAs go there.
+void Ipsec::find_tunnels(Worker& worker) {
+  const Tables& tables = worker.tables();
+  const std::span<Outbound> packets = std::span(outbound_).first(outbound_count_);
+  const bool is_one =
+      std::ranges::all_of(packets, [&](const Outbound& each) { return each.id == packets[0].id; });
+  if (!is_one) {
+    const auto ask = [&](const auto& for_each) {
+      for (Outbound& each : packets) {
+        if (each.tunnel != nullptr) for_each(each);
+      }
+    };
+    std::array<const InterfaceView*, kBurst> views;
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+      views[i] = tables.interface(packets[i].id);
+      if (views[i] != nullptr) __builtin_prefetch(&views[i]->tunnel);
+      __builtin_prefetch(&worker.count(packets[i].id).tx_packets);
+    }
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+      packets[i].tunnel = views[i] == nullptr ? nullptr : views[i]->tunnel.get();
+      __builtin_prefetch(packets[i].tunnel);
+    }
+    ask([](const Outbound& each) { __builtin_prefetch(each.tunnel->out.get()); });
+    ask([](const Outbound& each) {
+      if (each.tunnel->out) each.tunnel->out->sa.keys->prefetch();
+    });
+  } else if (const InterfaceView* view = tables.interface(packets[0].id)) {
+    for (Outbound& each : packets) each.tunnel = view->tunnel.get();
+  }
+  unsigned count = 0;
+  for (Outbound& each : packets) {
+    if (each.tunnel == nullptr)
+      worker.drop(each.m, each.ingress, DropReason::tx_gone);
+    else if (!each.tunnel->out)
+      worker.drop(each.m, each.ingress, DropReason::esp_no_sa);
+    else if (each.tunnel->owner != worker.id())
+      worker.hand_over(each.m, each.tunnel->owner, HandOff::protect, each.ingress, each.id);
+    else
+      keep(each, outbound_[count++]);
+  }
+  outbound_count_ = count;
+}
+
 // All that is said of a packet is read before it is encrypted.
 unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>& payloads) {
   unsigned count = 0;
-  for (Outbound each : std::span(outbound_).first(outbound_count_)) {
-    const Tunnel& tunnel = *each.view->tunnel;
+  for (Outbound& each : std::span(outbound_).first(outbound_count_)) {
+    const Tunnel& tunnel = *each.tunnel;
     const esp::Traits& of = tunnel.out->sa.keys->traits();
     const bool inner_ipv6 = carries_ipv6(each.m);
     const std::uint32_t bytes =
@@ -204,13 +292,13 @@ unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>&
     const std::uint32_t before = tunnel.outer_bytes() + esp::payload_offset(of);
     const std::uint32_t behind = esp::packet_bytes(of, bytes) - esp::payload_offset(of) - bytes;
     if (!make_room(each.m, before, behind)) {
-      worker.drop(each.m, each.in->id, DropReason::esp_no_room);
+      worker.drop(each.m, each.ingress, DropReason::esp_no_room);
       continue;
     }
     rte_pktmbuf_prepend(each.m, static_cast<std::uint16_t>(before));
     rte_pktmbuf_append(each.m, static_cast<std::uint16_t>(behind));
     forget_marks(each.m);
-    outbound_[count] = each;
+    keep(each, outbound_[count]);
     payloads[count++] = {&tunnel.out->sa, rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, kL2 + before), bytes,
                          inner_ipv6 ? wire::kProtocolIpv6 : wire::kProtocolIpv4};
   }
@@ -219,7 +307,7 @@ unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>&
 
 // RFC 4301 5.1.2. The hop that the outer packet makes here is no hop.
 void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
-  const Tunnel& tunnel = *packet.view->tunnel;
+  const Tunnel& tunnel = *packet.tunnel;
   rte_mbuf* m = packet.m;
   auto bytes = static_cast<std::uint16_t>(payload.esp_bytes());
   std::uint8_t protocol = wire::kProtocolEsp;
@@ -245,85 +333,116 @@ void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
     return;
   }
   ethernet(m)->type = Be16(wire::kEtherTypeIpv4);
-  wire::Ipv4& ip = *ipv4(m);
-  constexpr std::uint8_t kVersionIhl = 0x45;
-  ip = {kVersionIhl,
-        packet.tos,
-        Be16(static_cast<std::uint16_t>(bytes + sizeof ip)),
-        Be16(++identification_),
-        Be16(packet.dont_fragment ? wire::kIpv4DontFragment : std::uint16_t{0}),
-        hops,
-        protocol,
-        Be16(0),
-        Be32(tunnel.local.as<Ipv4Address>().value()),
-        Be32(tunnel.remote.as<Ipv4Address>().value())};
-  ip.checksum = internet_checksum(std::as_bytes(std::span(&ip, 1)));
+  const std::uint16_t flags = packet.dont_fragment ? wire::kIpv4DontFragment : std::uint16_t{0};
+  write_ipv4(*ipv4(m), {packet.tos, static_cast<std::uint16_t>(bytes + sizeof(wire::Ipv4)), ++identification_,
+                        flags, hops, protocol, tunnel.local.as<Ipv4Address>().value(),
+                        tunnel.remote.as<Ipv4Address>().value()});
 }
 
 void Ipsec::send_outbound(Worker& worker) {
+  find_tunnels(worker);
   std::array<esp::Outbound, kBurst> payloads;
   const unsigned count = make_payloads(worker, payloads);
   outbound_count_ = 0;
   if (count == 0) return;
   esp::encapsulate(*engine_, std::span(payloads).first(count));
+  send_outer(worker, std::span(payloads).first(count));
+}
+
+void Ipsec::send_outer(Worker& worker, std::span<const esp::Outbound> payloads) {
   IpBatch<Ipv4Family> ipv4;
   IpBatch<Ipv6Family> ipv6;
   unsigned ipv4_count = 0, ipv6_count = 0;
-  for (unsigned i = 0; i < count; ++i) {
+  const InterfaceView& in = *outbound_[0].in;
+  bool is_mixed = false;
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
     const Outbound& each = outbound_[i];
-    const Tunnel& tunnel = *each.view->tunnel;
-    SaCounters& counters = tunnel.out->counters;
+    SaCounters& counters = each.tunnel->out->counters;
     if (payloads[i].verdict != esp::Verdict::good) {
       counters.refused[static_cast<std::size_t>(payloads[i].verdict)].add(1);
-      worker.drop(each.m, each.in->id, reason_of(payloads[i].verdict));
+      worker.drop(each.m, each.ingress, reason_of(payloads[i].verdict));
       continue;
     }
     write_outer(each, payloads[i]);
     counters.packets.add(1);
     counters.bytes.add(payloads[i].bytes);
-    worker.count(each.view->id).tx_packets.add(1);
-    worker.count(each.view->id).tx_bytes.add(kL2 + payloads[i].bytes);
-    worker.count().encapsulated.add(1);
-    if (tunnel.local.is_ipv6())
+    worker.count(each.id).tx_packets.add(1);
+    worker.count(each.id).tx_bytes.add(kL2 + payloads[i].bytes);
+    is_mixed |= each.ingress != in.id;
+    if (each.tunnel->local.is_ipv6())
       ipv6.set(ipv6_count++, each.m);
     else
       ipv4.set(ipv4_count++, each.m);
   }
-  worker.end_step(WorkerStep::ipsec, count);
-  const InterfaceView& in = *outbound_[0].in;
+  worker.count().encapsulated.add(ipv4_count + ipv6_count);
+  worker.end_step(WorkerStep::ipsec, static_cast<unsigned>(payloads.size()));
+  if (is_mixed) {
+    for (std::size_t i = 0; i < payloads.size(); ++i) {
+      if (payloads[i].verdict == esp::Verdict::good) meta(outbound_[i].m).ingress = outbound_[i].ingress;
+    }
+  }
   sends_ = true;
+  worker.set_ingress_in_meta(is_mixed);
   if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count, all_of(ipv4_count));
   if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, all_of(ipv6_count));
+  worker.set_ingress_in_meta(false);
   sends_ = false;
+}
+
+// As find_tunnels().
+void Ipsec::find_entries(const InboundSas& sas) {
+  const std::span<Inbound> packets = std::span(inbound_).first(inbound_count_);
+  std::array<esp::Header, kBurst> headers;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    std::memcpy(&headers[i], rte_pktmbuf_mtod_offset(packets[i].m, const char*, packets[i].at),
+                sizeof headers[i]);
+    sas.prefetch(headers[i].spi.host());
+  }
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    const bool is_last = i != 0 && headers[i].spi == headers[i - 1].spi;
+    packets[i].entry = is_last ? packets[i - 1].entry : sas.find(headers[i].spi.host());
+  }
+  const bool is_one =
+      std::ranges::all_of(packets, [&](const Inbound& each) { return each.entry == packets[0].entry; });
+  if (is_one) return;
+  const auto ask = [&](const auto& for_each) {
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+      if (packets[i].entry != nullptr) for_each(*packets[i].entry, headers[i]);
+    }
+  };
+  ask([](const InboundSas::Entry& entry, const esp::Header&) { __builtin_prefetch(entry.in.get()); });
+  ask([](const InboundSas::Entry& entry, const esp::Header& header) {
+    entry.in->sa.keys->prefetch();
+    entry.in->sa.window.prefetch(header.sequence.host());
+  });
 }
 
 // RFC 4301 5.2: which SA takes the packet. Those of other workers' SAs go there.
 unsigned Ipsec::find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packets) {
-  const InboundSas& sas = worker.tables().inbound_sas();
   unsigned count = 0;
-  for (Inbound each : std::span(inbound_).first(inbound_count_)) {
-    const InterfaceId in = each.in->id;
-    if (each.m->nb_segs != 1 && rte_pktmbuf_linearize(each.m) != 0) {
-      worker.drop(each.m, in, DropReason::esp_no_room);
-      continue;
-    }
-    const std::uint32_t bytes = each.m->pkt_len - each.at;
-    if (each.m->pkt_len < each.at + sizeof(esp::Header)) {
-      worker.drop(each.m, in, DropReason::esp_runt);
-      continue;
-    }
-    const auto* header = rte_pktmbuf_mtod_offset(each.m, const esp::Header*, each.at);
-    each.entry = sas.find(header->spi.host());
+  for (const Inbound& each : std::span(inbound_).first(inbound_count_)) {
+    if (each.m->nb_segs != 1 && rte_pktmbuf_linearize(each.m) != 0)
+      worker.drop(each.m, each.ingress, DropReason::esp_no_room);
+    else if (each.m->pkt_len < each.at + sizeof(esp::Header))
+      worker.drop(each.m, each.ingress, DropReason::esp_runt);
+    else
+      keep(each, inbound_[count++]);
+  }
+  inbound_count_ = count;
+  find_entries(worker.tables().inbound_sas());
+  count = 0;
+  for (const Inbound& each : std::span(inbound_).first(inbound_count_)) {
     if (each.entry == nullptr || each.entry->udp != each.udp || each.entry->local != destination_of(each.m)) {
-      worker.drop(each.m, in, DropReason::esp_unknown_sa);
+      worker.drop(each.m, each.ingress, DropReason::esp_unknown_sa);
       continue;
     }
     if (each.entry->owner != worker.id()) {
-      worker.hand_over(each.m, each.entry->owner, HandOff::take, in, kNoInterface);
+      worker.hand_over(each.m, each.entry->owner, HandOff::take, each.ingress, kNoInterface);
       continue;
     }
-    inbound_[count] = each;
-    packets[count++] = {&each.entry->in->sa, rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, each.at), bytes};
+    keep(each, inbound_[count]);
+    packets[count++] = {&each.entry->in->sa, rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, each.at),
+                        each.m->pkt_len - each.at};
   }
   return count;
 }
@@ -348,34 +467,58 @@ void Ipsec::take_inbound(Worker& worker) {
       reason = reason_of(packets[i].verdict);
     }
     if (reason)
-      worker.drop(each.m, each.in->id, *reason);
+      worker.drop(each.m, each.ingress, *reason);
     else
-      inbound_[good++] = each;
+      keep(each, inbound_[good++]);
   }
   worker.end_step(WorkerStep::ipsec, count);
+  if (good == 0) return;
+  worker.count().decapsulated.add(good);
   takes_ = true;
   receive_inner(worker, std::span(inbound_).first(good));
   takes_ = false;
 }
 
-// Each tunnel's together.
+// All together whose interfaces treat packets alike: a burst of many tunnels' packets is one burst. The
+// others one by one.
 void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
-  for (std::uint64_t left = packets.empty() ? 0 : all_of(static_cast<unsigned>(packets.size())); left != 0;) {
-    const InterfaceId id = packets[static_cast<std::size_t>(__builtin_ctzll(left))].entry->interface;
-    rte_mbuf* of_one[kBurst];
-    unsigned count = 0;
-    for (std::uint64_t at = left; at != 0; at &= at - 1) {
-      const auto i = static_cast<unsigned>(__builtin_ctzll(at));
-      if (packets[i].entry->interface != id) continue;
-      of_one[count++] = packets[i].m;
-      left &= ~(std::uint64_t{1} << i);
-    }
-    worker.count().decapsulated.add(count);
-    if (const InterfaceView* view = worker.tables().interface(id)) [[likely]]
-      receive(worker, *view, of_one, count);
+  const Tables& tables = worker.tables();
+  const InterfaceView* first = tables.interface(packets[0].entry->interface);
+  if (first == nullptr || first->ingress_features != 0) first = nullptr;
+  std::array<Inbound, kBurst> together;
+  unsigned count = 0;
+  for (const Inbound& each : packets) {
+    const InterfaceView* view = tables.interface(each.entry->interface);
+    rte_mbuf* m = each.m;
+    if (view == nullptr)
+      receive_for_nobody(worker, each.entry->interface, &m, 1);
+    else if (first == nullptr || !first->treats_as(*view))
+      receive(worker, *view, &m, 1);
     else
-      receive_for_nobody(worker, id, of_one, count);
+      together[count++] = each;
   }
+  if (count != 0) receive_together(worker, std::span(together).first(count), *first);
+}
+
+void Ipsec::receive_together(Worker& worker, std::span<const Inbound> packets, const InterfaceView& as) {
+  rte_mbuf* frames[kBurst];
+  bool is_mixed = false;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    frames[i] = packets[i].m;
+    is_mixed |= packets[i].entry->interface != as.id;
+  }
+  const auto count = static_cast<unsigned>(packets.size());
+  if (!is_mixed) return receive(worker, as, frames, count);
+  for (const Inbound& each : packets) __builtin_prefetch(&worker.count(each.entry->interface).rx_packets);
+  for (const Inbound& each : packets) {
+    InterfaceCounters& counters = worker.count(each.entry->interface);
+    counters.rx_packets.add(1);
+    counters.rx_bytes.add(each.m->pkt_len);
+    meta(each.m).ingress = each.entry->interface;
+  }
+  worker.set_ingress_in_meta(true);
+  receive_counted(worker, as, frames, count);
+  worker.set_ingress_in_meta(false);
 }
 
 }  // namespace millrace::dataplane

@@ -30,8 +30,8 @@ class Ipsec {
  public:
   explicit Ipsec(std::unique_ptr<esp::Engine> engine) : engine_(std::move(engine)) {}
 
-  // Takes a frame that leaves by `tunnel`: no longer than its MTU, its hop counted.
-  void protect(Worker& worker, const InterfaceView& in, const InterfaceView& tunnel, rte_mbuf* m);
+  // Takes a frame that leaves by the interface `tunnel`: no longer than its MTU, its hop counted.
+  void protect(Worker& worker, const InterfaceView& in, InterfaceId tunnel, rte_mbuf* m);
   // Takes a frame to one of our addresses if it is ESP; true if it did. Its IP header lies in the first
   // segment.
   bool take(Worker& worker, const InterfaceView& in, rte_mbuf* m);
@@ -42,25 +42,30 @@ class Ipsec {
  private:
   struct Outbound {
     rte_mbuf* m;
-    const InterfaceView* in;
-    const InterfaceView* view;  // the tunnel's
-    std::uint8_t tos;           // of the outer packet
-    bool dont_fragment;
+    const InterfaceView* in;  // of the burst that it was in
+    InterfaceId ingress, id;  // id: of the tunnel's interface
+    const Tunnel* tunnel = nullptr;
+    std::uint8_t tos = 0;  // of the outer packet
+    bool dont_fragment = false;
   };
   struct Inbound {
     rte_mbuf* m;
-    const InterfaceView* in;
+    InterfaceId ingress;
     std::uint16_t at;  // of the ESP header, from the frame's begin
     bool udp;
     const InboundSas::Entry* entry = nullptr;
   };
 
   void send_outbound(Worker& worker);
+  void find_tunnels(Worker& worker);
   unsigned make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>& payloads);
   void write_outer(const Outbound& packet, const esp::Outbound& payload);
+  void send_outer(Worker& worker, std::span<const esp::Outbound> payloads);
   void take_inbound(Worker& worker);
+  void find_entries(const InboundSas& sas);
   unsigned find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packets);
   void receive_inner(Worker& worker, std::span<const Inbound> packets);
+  void receive_together(Worker& worker, std::span<const Inbound> packets, const InterfaceView& as);
 
   std::unique_ptr<esp::Engine> engine_;
   bool sends_ = false;  // outer packets are on their way: they go into no tunnel

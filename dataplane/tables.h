@@ -28,7 +28,7 @@
 
 namespace millrace::dataplane {
 
-inline constexpr std::size_t kMaxInterfaces = 4096;
+inline constexpr std::size_t kMaxInterfaces = std::size_t{1} << 14;
 inline constexpr std::size_t kMaxFibs = 16;
 inline constexpr std::size_t kMaxNextHops = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxAdjacencies = std::size_t{1} << 18;
@@ -52,6 +52,11 @@ struct InterfaceView {
       vlans;                             // of a port's own interface: who gets its tagged frames; may be null
   std::shared_ptr<const Tunnel> tunnel;  // what is around packets that leave; null: nothing
 
+  // Whether packets that come by the other one, a tunnel too, and by this one have the same way.
+  [[nodiscard]] bool treats_as(const InterfaceView& other) const {
+    return fib == other.fib && ingress_features == other.ingress_features &&
+           ignores_options == other.ignores_options;
+  }
   [[nodiscard]] bool accepts(const MacAddress& destination) const {
     return destination == mac || destination.is_broadcast() ||
            std::find(more_macs.begin(), more_macs.end(), destination) != more_macs.end();

@@ -98,6 +98,7 @@ class InboundSas {
     }
     return nullptr;
   }
+  void prefetch(std::uint32_t spi) const { __builtin_prefetch(&slots_[slot_of(spi)]); }
   [[nodiscard]] bool empty() const { return is_empty_; }
   [[nodiscard]] bool any_udp() const { return any_udp_; }
 

@@ -146,7 +146,7 @@ void Worker::take_handoff(rte_mbuf* m) {
       return put(m, what.out_port, what.egress);
     case HandOff::protect:
       if (out == nullptr || !out->tunnel) return drop(m, what.egress, DropReason::tx_gone);
-      return ipsec().protect(*this, in != nullptr ? *in : *out, *out, m);
+      return ipsec().protect(*this, in != nullptr ? *in : *out, what.egress, m);
     case HandOff::take:
       if (in == nullptr) return drop(m, what.ingress, DropReason::interface_gone);
       if (!ipsec().take(*this, *in, m)) drop(m, in->id, DropReason::esp_unknown_sa);

@@ -109,6 +109,12 @@ class Worker {
     return adjacency_counters_.as<AdjacencyCounters>()[index];
   }
   [[nodiscard]] WorkerCounters& count() { return counters_; }
+  // By which interface a packet of a burst came. Bursts of several tunnels go together, with the view of one
+  // of them: then it stands in the packets' meta.
+  [[nodiscard]] InterfaceId ingress_of(const InterfaceView& in, rte_mbuf* m) const {
+    return ingress_in_meta_ ? meta(m).ingress : in.id;
+  }
+  void set_ingress_in_meta(bool in_meta) { ingress_in_meta_ = in_meta; }
   // Each ends the packet's way here: it is counted and no longer the caller's.
   void drop(rte_mbuf* m, InterfaceId ingress, DropReason reason);
   void punt(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
@@ -213,6 +219,7 @@ class Worker {
   bool timed_ = false;          // the loop's steps are
   std::uint64_t step_tsc_ = 0;  // when the step began, of a timed loop
   unsigned idle_loops_ = 0;
+  bool ingress_in_meta_ = false;
   bool punted_ = false;           // since the doorbell rang
   std::uint64_t ring_again_ = 0;  // TSC; not before
   unsigned free_count_ = 0;
@@ -231,6 +238,8 @@ static_assert(kMaxPorts <= 64, "one bit a port in dirty_ports_");
 // The packet steps (ethernet.cc, ip_forward.cc). `frames`, at least one, came on `in`, or on an interface
 // that has gone; each is counted, and ends transmitted, punted or dropped.
 void receive(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count);
+// The same of frames that are counted.
+void receive_counted(Worker& worker, const InterfaceView& in, rte_mbuf** frames, unsigned count);
 void receive_for_nobody(Worker& worker, InterfaceId id, rte_mbuf** frames, unsigned count);
 // `straight` has a bit for each place of the batch that is set already: what find_straight() says of it is
 // true. The others hold but the packet.

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Fetches the source of the installed DPDK, once, into build-perf/peers/dpdk: the example l3fwd to build, and the
-# headers that drivers need and Debian does not package.
+# Fetches the source of the installed DPDK, once, into build-perf/peers/dpdk: the examples l3fwd and ipsec-secgw to
+# build, and the headers that drivers need and Debian does not package.
 #   perf/dpdk-source.sh
 # Uses package lists of its own: the system's sources stay as they are.
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 
 peers=$root/build-perf/peers
 version=$(dpkg-query -W -f='${Version}' libdpdk-dev) || die "libdpdk-dev is not installed: scripts/setup.sh"
-[[ $(cat "$peers/dpdk/millrace-version" 2>/dev/null) != "$version" ]] || exit 0
+[[ $(cat "$peers/dpdk/millrace-version" 2>/dev/null) != "$version" || ! -d $peers/dpdk/examples/ipsec-secgw ]] || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -30,7 +30,7 @@ cd "$work"
 "${apt[@]}" source --tar-only "dpdk=$version" >log 2>&1 || { cat log >&2; die "apt-get source dpdk=$version failed"; }
 mkdir dpdk
 tar -xf dpdk_*.orig.tar.* -C dpdk --strip-components=1 --wildcards \
-  '*/examples/common' '*/examples/l3fwd' '*/lib/ethdev/*.h' '*/lib/eal/include/*_driver.h' '*/drivers/bus/vdev/*.h'
+  '*/examples/common' '*/examples/l3fwd' '*/examples/ipsec-secgw' '*/lib/ethdev/*.h' '*/lib/eal/include/*_driver.h' '*/drivers/bus/vdev/*.h'
 printf '%s\n' "$version" >dpdk/millrace-version
 mkdir -p "$peers"
 rm -rf "$peers/dpdk"

@@ -43,7 +43,7 @@ SPEED = re.compile(r"\d[\d.,]* ?(?:Mpps|Mlps|[µn]s|cycles|k/s|million \w+)\b")
 MARK = re.compile(r"<!-- (?:figures\b|end\b)")
 FIELD = re.compile(r"\{([^{}]+)\}")
 UNITS = {"Mlps": "million lookups/s", "Mpps": "million packets/s", "us": "µs", "k/s": "thousand/s", "instructions": ""}
-KEY_UNITS = {"cycles": "cycles", "cycles_above_floor": "cycles", "lag_max_ms": "ms", "lag_p99_ms": "ms"}
+KEY_UNITS = {"cycles": "cycles", "cycles_above_floor": "cycles", "lag_max_ms": "ms", "lag_p99_ms": "ms", "gbit_per_second": "Gbit/s"}
 
 
 class Failure(Exception):

@@ -57,8 +57,11 @@ void set(Arguments& arguments, std::string_view key, std::string_view value) {
   } else if (key == "stride") {
     arguments.stride = number(key, value);
   } else if (key == "rx") {
-    if (value != "endless" && value != "none") wrong(key, value);
-    arguments.rx = value == "endless";
+    if (value != "endless" && value != "once" && value != "none") wrong(key, value);
+    arguments.rx = value != "none";
+    arguments.once = value == "once";
+  } else if (key == "frames") {
+    arguments.frames = value;
   } else if (key == "stats") {
     arguments.stats = value;
   } else {

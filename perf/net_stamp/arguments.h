@@ -20,6 +20,8 @@ struct Arguments {
   std::uint64_t offset = 0;  // in addresses: where queue 0 begins
   std::uint64_t stride = 1;  // in addresses
   bool rx = true;            // whether frames arrive
+  bool once = false;         // whether the frames of a file do so but once
+  std::string frames;        // file of whole frames of one size, which arrive in its order; empty: none
   std::string stats;         // file for PortCounters; empty: none
 };
 

@@ -21,7 +21,8 @@ static_assert(sizeof(QueueCounters) == 64);
 struct PortCounters {
   char magic[8];  // kMagic
   std::uint64_t tsc_hz;
-  std::uint8_t reserved[48];
+  std::atomic<std::uint64_t> held;  // by whoever has the file: not 0: no frame of a file arrives meanwhile
+  std::uint8_t reserved[40];
   QueueCounters queue[kMaxQueues];
 };
 static_assert(sizeof(PortCounters) == 64 + kMaxQueues * 64);

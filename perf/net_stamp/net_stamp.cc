@@ -179,6 +179,57 @@ class FamilyPort final : public Port {
   std::array<RxQueue<Family>, kMaxQueues> queues_;
 };
 
+// The one receive queue of a port whose frames are in a file.
+struct RecordedQueue {
+  std::span<const std::byte> frames;
+  std::size_t size = 0;  // of each
+  rte_mempool* pool = nullptr;
+  PortCounters* counters = nullptr;
+  std::uint64_t rearm = 0;
+  bool once = false;
+  std::size_t at = 0;  // in bytes
+};
+
+std::uint16_t receive_recorded(void* queue, rte_mbuf** frames, std::uint16_t count) {
+  auto& rx = *static_cast<RecordedQueue*>(queue);
+  if (rx.counters->held.load(std::memory_order_relaxed) != 0) return 0;
+  if (!rx.once && rx.at + count * rx.size > rx.frames.size()) rx.at = 0;
+  count = static_cast<std::uint16_t>(std::min<std::size_t>(count, (rx.frames.size() - rx.at) / rx.size));
+  if (count == 0 || rte_mempool_get_bulk(rx.pool, reinterpret_cast<void**>(frames), count) != 0) return 0;
+  constexpr std::size_t kAhead = 64;  // frames
+  for (unsigned i = 0; i < count; ++i, rx.at += rx.size) {
+    for (std::size_t line = 0; line < rx.size; line += 64)
+      __builtin_prefetch(rx.frames.data() + rx.at + kAhead * rx.size + line);
+    set_received(frames[i], rx.rearm, RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4, rx.size);
+    std::memcpy(static_cast<std::byte*>(frames[i]->buf_addr) + RTE_PKTMBUF_HEADROOM, rx.frames.data() + rx.at,
+                rx.size);
+  }
+  add(rx.counters->queue[0].rx_packets, count);
+  add(rx.counters->queue[0].rx_bursts, 1);
+  return count;
+}
+
+class RecordedPort final : public Port {
+ public:
+  explicit RecordedPort(const Arguments& from) : Port(from), file_(MappedFile::open(from.frames)) {
+    counters().held = 1;
+  }
+  eth_rx_burst_t receiver() const override { return receive_recorded; }
+  void* rx_queue(unsigned) override { return &queue_; }
+  void set_up_rx_queue(unsigned, std::uint16_t port, rte_mempool* pool) override {
+    queue_ = {{static_cast<const std::byte*>(file_.data()), file_.size()},
+              arguments().sizes.front(),
+              pool,
+              &counters(),
+              rearm_of(port),
+              arguments().once};
+  }
+
+ private:
+  MappedFile file_;
+  RecordedQueue queue_;
+};
+
 // The driver's operations.
 
 Port& port_of(const rte_eth_dev* dev) {
@@ -290,6 +341,7 @@ struct Private {
 };
 
 std::unique_ptr<Port> make_port(const Arguments& arguments, const FrameMacs& macs) {
+  if (!arguments.frames.empty()) return std::make_unique<RecordedPort>(arguments);
   if (arguments.ipv6) return std::make_unique<FamilyPort<Ipv6Frame>>(arguments, macs);
   return std::make_unique<FamilyPort<Ipv4Frame>>(arguments, macs);
 }

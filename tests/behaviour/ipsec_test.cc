@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <set>
 
 #include "esp_peer.h"
@@ -674,6 +676,109 @@ TEST_F(Ipsec, PacketsGoFromTunnelToTunnel) {
   out_ = second_out;
   const Bytes hop = inside(ethernet({}, {}, 0x0800, inner));
   for (const Opened& each : opened(out)) EXPECT_TRUE(same(hop, each.inner));
+  EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+TEST_F(Ipsec, AKeyMayBeInAFileThatOthersCannotRead) {
+  prepare({});
+  const std::filesystem::path file = state_ + ".key";
+  const auto write = [&](const std::string& text, std::filesystem::perms mode) {
+    std::ofstream(file) << text;
+    std::filesystem::permissions(file, mode);
+  };
+  using std::filesystem::perms;
+  constexpr perms kPrivate = perms::owner_read | perms::owner_write;
+  std::string text = config();
+  const std::string key = "key: " + out_.key_text();
+  text.replace(text.find(key), key.size(), "key_file: " + file.string());
+  start("ipsec: {state: " + state_ + "}");
+  const auto error_of = [&](const std::string& content, perms mode) {
+    write(content, mode);
+    const auto applied = lab_->apply(text);
+    return applied ? std::string() : applied.error();
+  };
+  EXPECT_NE(error_of(out_.key_text(), kPrivate | perms::others_read).find("others may not read"),
+            std::string::npos);
+  EXPECT_NE(error_of(out_.key_text() + "00", kPrivate).find("a key of aes-128-gcm has 20 bytes, not 21"),
+            std::string::npos);
+  EXPECT_NE(error_of("secret", kPrivate).find("holds no key"), std::string::npos);
+  EXPECT_NE(error_of(in_.key_text(), kPrivate).find("another SA has one of its keys"), std::string::npos);
+  EXPECT_EQ(error_of(out_.key_text() + "\n", kPrivate), "");
+  lab_->advance(3);  // the interfaces are new
+  lab_->settle();
+  EXPECT_EQ(opened(send("a", {from_a()}, "b")).size(), 1U);
+  // It is read when the SA is new, and not for other changes.
+  std::filesystem::remove(file);
+  std::string other = text;
+  other.replace(other.find("10.0.1.1/24"), 11, "10.0.1.9/24");
+  EXPECT_TRUE(lab_->apply(other));
+}
+
+TEST_F(Ipsec, AStateFileThatIsDamagedIsNoneThatIsEmpty) {
+  prepare({});
+  std::ofstream(state_) << "{\"reserved\": {\"00\": 1}}";
+  start("ipsec: {state: " + state_ + "}");
+  const auto applied = lab_->apply(config());
+  ASSERT_FALSE(applied);
+  EXPECT_NE(applied.error().find("is damaged"), std::string::npos) << applied.error();
+  std::filesystem::remove(state_);
+  EXPECT_TRUE(lab_->apply(config()));
+}
+
+// Packets of many tunnels in one burst go together, and each is still its own interface's.
+TEST_F(Ipsec, ABurstOfSeveralTunnelsIsCountedByEach) {
+  prepare({});
+  std::string text = config();
+  std::vector<PeerSa> ins{in_}, outs{out_};
+  for (unsigned i = 1; i <= 3; ++i) {
+    outs.push_back(make_sa(0x1100 + i, settings_.algorithm, true, 10 + i));
+    ins.push_back(make_sa(0x2100 + i, settings_.algorithm, true, 20 + i));
+    const std::string n = std::to_string(i);
+    text.insert(text.find("routes:"),
+                "  ipsec" + n + ":\n    urpf: " + (i == 3 ? "strict" : "off") + "\n    addresses: [10.9." +
+                    n + ".1/30]\n    ipsec: {local: 10.0.2.1, remote: 10.0.2.2, out: {spi: " +
+                    std::to_string(outs[i].spi) + ", key: " + outs[i].key_text() +
+                    "}, in: {spi: " + std::to_string(ins[i].spi) + ", key: " + ins[i].key_text() + "}}\n");
+    text.insert(text.find("neighbors:"), "  - {prefix: 192.168.1" + n + ".0/24, via: 10.9." + n + ".2}\n");
+  }
+  start(text);
+  const auto totals = [&](unsigned i) {
+    return lab_->control().totals(lab_->interface("ipsec" + std::to_string(i)).id);
+  };
+  const auto dropped = [&](unsigned i, DropReason reason) {
+    return lab_->control().dropped(lab_->interface("ipsec" + std::to_string(i)).id, reason);
+  };
+  std::vector<Bytes> burst;
+  const auto add = [&](unsigned tunnel, std::uint64_t number, Ipv4Packet inner) {
+    burst.push_back(around(seal(ins[tunnel], inner.bytes(), {.number = number})));
+  };
+  for (unsigned tunnel = 0; tunnel <= 3; ++tunnel) {
+    add(tunnel, 1, to_a());
+    add(tunnel, 2, {.source = ip("192.168.9.5"), .destination = ip("10.0.1.2"), .ttl = 1});
+    add(tunnel, 3, {.source = ip("192.168.9.5"), .destination = ip("8.8.8.8")});
+    add(tunnel, 4, {.source = ip("10.0.1.1"), .destination = ip("10.0.1.2")});
+    add(tunnel, 5, {.source = ip("192.168.9.5"), .destination = ip("10.0.1.1"), .payload = udp(1, 2)});
+  }
+  EXPECT_EQ(send("b", burst, "a").size(), 3U);
+  for (unsigned tunnel = 0; tunnel <= 3; ++tunnel) {
+    SCOPED_TRACE(tunnel);
+    const bool strict = tunnel == 3;  // no route leads to these sources by it
+    EXPECT_EQ(totals(tunnel).rx_packets, 5U);
+    EXPECT_EQ(dropped(tunnel, DropReason::urpf_failed), strict ? 4U : 0U);
+    EXPECT_EQ(dropped(tunnel, DropReason::ttl_expired), strict ? 0U : 1U);
+    EXPECT_EQ(dropped(tunnel, DropReason::no_route), strict ? 0U : 1U);
+    EXPECT_EQ(dropped(tunnel, DropReason::source_is_own), 1U);
+    EXPECT_EQ(dropped(tunnel, DropReason::local_no_port), strict ? 0U : 1U);
+  }
+  EXPECT_EQ(lab_->control().accounting().difference(), 0);
+  // Into all of them at once, and the other way round out of one into another.
+  lab_->received("b");
+  std::vector<Bytes> out_burst;
+  for (unsigned i = 0; i < 12; ++i)
+    out_burst.push_back(from_a({.destination = Ipv4Address(192, 168, i % 4 == 0 ? 9 : 10 + i % 4, 5)}));
+  std::map<std::uint32_t, unsigned> by_spi;
+  for (const Bytes& each : send("a", out_burst, "b")) ++by_spi[get32(each, 34)];
+  EXPECT_EQ(by_spi, (std::map<std::uint32_t, unsigned>{{0x1001, 3}, {0x1101, 3}, {0x1102, 3}, {0x1103, 3}}));
   EXPECT_EQ(lab_->control().accounting().difference(), 0);
 }
 

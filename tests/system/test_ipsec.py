@@ -18,6 +18,7 @@ from scapy.packet import Raw
 
 import ipsec
 import transfer
+from basics import wait_for
 from lab import Pinger
 from trunk import Trunk, tap_on
 
@@ -64,6 +65,10 @@ class Sites:
         there, back = spis
         others = [also[0]] if also else [], [also[1]] if also else []
         return (self.config(1, tunnel, there, [back, *others[1]]), self.config(2, tunnel, back, [there, *others[0]]))
+
+    def drops(self):
+        return [(router.name, drop["reason"], drop["packets"]) for router in (self.first, self.second)
+                for drop in router.get("/v1/drops")["drops"]]
 
     def use(self, tunnel):
         """From the start, as everything else is, too."""
@@ -136,8 +141,9 @@ def test_everything_crosses_and_the_way_sees_only_esp(sites, tunnel):
                 assert f"Resume: pmtu {mtu} " in traced, traced  # and the host knows it now
             for host, destination in ((sites.left, RIGHT[which]), (sites.right, LEFT[which])):
                 for size in (56, 4000):
+                    host.ping(destination, "-s", size, count=1)  # who answers learns the path's MTU by it
                     ping = host.ping(destination, "-s", size, count=5)
-                    assert ping.lost == 0, ping.text
+                    assert ping.lost == 0, (sites.drops(), ping.text)
             assert transfer.tcp(sites.left, sites.right, RIGHT[which], 1_000_000) <= mtu - (40, 60)[which]
             transfer.tcp(sites.right, sites.left, LEFT[which], 1_000_000)
             transfer.udp_echo(sites.left, sites.right, RIGHT[which], [1, 1400, 9000])
@@ -198,8 +204,10 @@ def memory_with(pid, wanted):
     with open(f"/proc/{pid}/smaps") as smaps, open(f"/proc/{pid}/mem", "rb") as memory:
         place = None
         for line in smaps:
-            if head := re.match(r"([0-9a-f]+)-([0-9a-f]+) r.\S+ \S+ \S+ \S+ *(.*)", line):
+            if head := re.match(r"([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ \S+ *(.*)", line):
                 place = int(head[1], 16), int(head[2], 16), head[3]
+            elif line.startswith("Rss:") and place and line.split()[1] == "0":
+                place = None  # nothing was ever there, and there is much of it
             elif line.startswith("VmFlags:") and place:
                 begin, end, name = place
                 place = None
@@ -207,10 +215,30 @@ def memory_with(pid, wanted):
                     memory.seek(begin)
                     content = memory.read(end - begin)
                 except (OSError, ValueError, OverflowError):
-                    continue
+                    continue  # of a device
                 if wanted in content:
                     found.append((name or hex(begin), " dd" not in line))
     return found
+
+
+def test_memory_holds_keys_only_where_no_core_dump_looks_and_only_while_they_are_used(sites):
+    sites.use(TUNNELS["aes-128-gcm over IPv4"])
+    router = sites.first
+    with_keys, without = sites.configs(TUNNELS["aes-128-gcm over IPv4"], (0x3001, 0x3002))[0], None
+    without = {**with_keys, "interfaces": {name: of for name, of in with_keys["interfaces"].items() if name != "ipsec0"},
+               "routes": []}
+    keys = [ipsec.key("aes-128-gcm", str(spi)) for spi in (0x3001, 0x3002)]
+    for of in keys:
+        assert not memory_with(router.pid, of[:16])
+    router.apply(with_keys)
+    for of in keys:
+        places = memory_with(router.pid, of[:16])
+        assert len(places) >= 1, "it is found where it is"
+        assert not [place for place in places if place[1]], places
+        assert not memory_with(router.pid, of.hex().encode()), "the text that it came in is gone"
+    router.apply(without)
+    for of in keys:
+        wait_for(lambda key=of: not memory_with(router.pid, key[:16]), 10, lambda key=of: memory_with(router.pid, key[:16]))
 
 
 def test_no_key_is_shown(sites):

@@ -163,6 +163,7 @@ CASES = [
     Case("listInterfaces"),
     Case("listNeighbors"),
     Case("listFeeds"),
+    Case("listIpsec"),
     Case("listWorkers"),
     Case("getCounters"),
     Case("listDrops"),

@@ -42,7 +42,9 @@ TEST_F(EspKeys, AreInNoCoreAndNotSwapped) {
   const std::string flags = mapping_flags(keys.get());
   EXPECT_NE(flags.find(" dd"), std::string::npos) << flags;
   ASSERT_TRUE(store_->locked());
+#ifndef MILLRACE_SANITIZED  // under which mlock() does nothing
   EXPECT_NE(flags.find(" lo"), std::string::npos) << flags;
+#endif
 }
 
 // The rounds of AES begin with the key itself, and ChaCha20's is it: so what is looked for is there before.

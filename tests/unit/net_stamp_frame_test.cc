@@ -84,6 +84,10 @@ TEST(NetStampArguments, AreReadAsDpdkGivesThem) {
   EXPECT_EQ(given.stride, 3U);
   EXPECT_FALSE(given.rx);
   EXPECT_EQ(given.destination, MacAddress::parse("02:00:00:00:00:09"));
+  EXPECT_FALSE(given.once);
+  const Arguments recorded = parse_arguments("frames=/c,size=140,rx=once");
+  EXPECT_EQ(recorded.frames, "/c");
+  EXPECT_TRUE(recorded.rx && recorded.once);
 }
 
 TEST(NetStampArguments, ImixOfIpv6HasNoFrameThatHoldsNoUdp) {
