@@ -78,7 +78,7 @@ struct SaConfig {
 
 // An IPsec tunnel with keys that are given: RFC 4301, RFC 4303.
 struct TunnelConfig {
-  IpAddress local, remote;  // of one family; fixed while the interface lives
+  IpAddress local, remote;  // of one family
   esp::Algorithm algorithm = esp::Algorithm::aes_128_gcm;
   bool esn = true;                // extended sequence numbers
   unsigned replay_window = 1024;  // packets, 64 to 8192

@@ -194,7 +194,6 @@ class Control {
   void addresses_changed();
   void take_lent();
   bool may_be_lent(const LentAddress& address, const Interface& to);
-  bool give_to_ipsec(rte_mbuf* m, const Interface& ingress);
   void publish_plans();
   dataplane::TxPath tx_path(const dataplane::Port& port, unsigned who) const;
 
@@ -229,6 +228,7 @@ class Control {
   void count_drop(InterfaceId at, dataplane::DropReason reason);
   void handle_control(rte_mbuf* m, const Interface& ingress);
   bool give_to_daemons(const rte_mbuf* m, const Interface& ingress);
+  bool give_to_ipsec(rte_mbuf* m, const Interface& ingress);
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
   std::pair<NextHops::LinkState, MacAddress> mac_of(NeighborKey key) const;
   void neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac);

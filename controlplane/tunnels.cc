@@ -124,8 +124,8 @@ Result<void> Tunnels::make_outbound(const Tunnel* before, Tunnel& made) {
   esp::SequenceCounter counter(config.esn, last);
   counter.reserve(last);
   made.out = {config.out->spi, key,
-              std::shared_ptr<dataplane::OutboundSa>(
-                  new dataplane::OutboundSa{{std::move(*keys), config.out->spi, counter}, {}})};
+              std::make_shared<dataplane::OutboundSa>(
+                  dataplane::OutboundSa{{std::move(*keys), config.out->spi, counter}, {}})};
   return {};
 }
 
@@ -153,7 +153,7 @@ Result<void> Tunnels::make_inbound(const Tunnel* before, const config::SaConfig&
   auto keys = expand(config, *secret);
   if (!keys) return Error{"in: " + keys.error()};
   made.in.push_back({sa.spi, key,
-                     std::shared_ptr<dataplane::InboundSa>(new dataplane::InboundSa{
+                     std::make_shared<dataplane::InboundSa>(dataplane::InboundSa{
                          {std::move(*keys), esp::ReplayWindow(config.replay_window)}, {}})});
   return {};
 }

@@ -5,8 +5,8 @@
 // which its owner worker alone writes. Other workers hand packets over to the owner.
 #pragma once
 
-#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <optional>
