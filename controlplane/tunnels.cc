@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <set>
+#include <utility>
 
 namespace millrace::controlplane {
 namespace {
@@ -227,7 +228,7 @@ void Tunnels::publish(Interfaces& interfaces) {
   if (next_.empty() && tunnels_.empty()) return;
   tunnels_ = std::move(next_);
   next_.clear();
-  if (keys_ && !keys_->locked())
+  if (keys_ && !keys_->locked() && !std::exchange(unlocked_said_, true))
     spdlog::warn("ipsec: the memory of keys may be swapped out: RLIMIT_MEMLOCK is too low");
   std::vector<dataplane::InboundSas::Entry> entries;
   std::vector<std::pair<Interface*, std::shared_ptr<const dataplane::Tunnel>>> views;

@@ -78,7 +78,8 @@ class Tunnels {
   SequenceMarks marks_;  // that the file has
   SequenceMarks saving_marks_;
   std::future<Result<void>> saving_;
-  bool save_failed_ = false;  // and the log says so
+  bool save_failed_ = false;    // and the log says so
+  bool unlocked_said_ = false;  // by the log
 };
 
 }  // namespace millrace::controlplane

@@ -479,12 +479,11 @@ void Ipsec::take_inbound(Worker& worker) {
   takes_ = false;
 }
 
-// All together whose interfaces treat packets alike: a burst of many tunnels' packets is one burst. The
-// others one by one.
+// All together that came by the first one's interface, or by one that treats packets alike: a burst of many
+// tunnels' packets is one burst. The others one by one.
 void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
   const Tables& tables = worker.tables();
   const InterfaceView* first = tables.interface(packets[0].entry->interface);
-  if (first == nullptr || first->ingress_features != 0) first = nullptr;
   std::array<Inbound, kBurst> together;
   unsigned count = 0;
   for (const Inbound& each : packets) {
@@ -492,10 +491,10 @@ void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
     rte_mbuf* m = each.m;
     if (view == nullptr)
       receive_for_nobody(worker, each.entry->interface, &m, 1);
-    else if (first == nullptr || !first->treats_as(*view))
-      receive(worker, *view, &m, 1);
-    else
+    else if (view == first || (first != nullptr && first->treats_as(*view)))
       together[count++] = each;
+    else
+      receive(worker, *view, &m, 1);
   }
   if (count != 0) receive_together(worker, std::span(together).first(count), *first);
 }

@@ -52,10 +52,11 @@ struct InterfaceView {
       vlans;                             // of a port's own interface: who gets its tagged frames; may be null
   std::shared_ptr<const Tunnel> tunnel;  // what is around packets that leave; null: nothing
 
-  // Whether packets that come by the other one, a tunnel too, and by this one have the same way.
+  // Whether packets that come by the other one, a tunnel too, and by this one have the same way. Features may
+  // ask by which one they came.
   [[nodiscard]] bool treats_as(const InterfaceView& other) const {
-    return fib == other.fib && ingress_features == other.ingress_features &&
-           ignores_options == other.ignores_options;
+    return fib == other.fib && ignores_options == other.ignores_options &&
+           (ingress_features | other.ingress_features) == 0;
   }
   [[nodiscard]] bool accepts(const MacAddress& destination) const {
     return destination == mac || destination.is_broadcast() ||

@@ -251,10 +251,16 @@ def test_packets_go_on_while_daemons_are_killed_and_started_again(bed, order):
         assert bed.feed("fpm")["routes"] == len(FOR_FRR + FOR_FRR6)
         for name in order:
             bed.start(name)
-        if order == ("zebra",):
-            say_again(bed)
-        bed.agree()
+        if order != ("zebra",):
+            bed.agree()
     nothing_lost(stream)
+    if order == ("zebra",):
+        # Sessions are cleared, and may be lost once more when both ends have made them anew: a route that only one of
+        # them has goes with it.
+        with bed.stream(*OF_FRR[:2], OF_BIRD) as stream:
+            say_again(bed)
+            bed.agree()
+        nothing_lost(stream)
 
 
 def say_again(bed):
