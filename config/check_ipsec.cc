@@ -9,10 +9,6 @@
 namespace millrace::config {
 namespace {
 
-std::size_t key_bytes(const esp::Traits& of) {
-  return std::size_t{of.cipher_key} + of.salt() + of.integrity_key;
-}
-
 // RFC 8221: what does not encrypt, and HMAC-SHA1.
 bool is_weak(const esp::Traits& of) {
   return of.cipher == esp::Cipher::null || of.cipher == esp::Cipher::gmac ||
@@ -88,11 +84,8 @@ class Tunnels {
     const auto key = sa.config.key.bytes();
     if (key.empty()) return;  // could not be read, or is in a file
     const esp::Traits& of = esp::traits(tunnel.config.algorithm);
-    if (key.size() != key_bytes(of))
-      return problems_.add(*sa.key_at,
-                           "a key of " + std::string(of.name) + " has " + std::to_string(key_bytes(of)) +
-                               " bytes, not " + std::to_string(key.size()),
-                           parts_of(of));
+    if (auto problem = wrong_size(sa.config.key, of))
+      return problems_.add(*sa.key_at, std::move(*problem), parts_of(of));
     const auto [first, is_new] = keys_.emplace(sa.config.key, *sa.key_at);
     if (!is_new)
       problems_.add(*sa.key_at, "another SA has this key: two senders would use one IV for two packets",

@@ -4,10 +4,11 @@
 #include <sys/mman.h>
 
 #include <array>
-#include <charconv>
 #include <mutex>
 #include <new>
 #include <vector>
+
+#include "net/hex.h"
 
 namespace millrace::config {
 
@@ -65,15 +66,9 @@ std::optional<Secret> Secret::from_hex(std::string_view text) {
   if (text.starts_with("0x")) text.remove_prefix(2);
   if (text.empty() || text.size() % 2 != 0 || text.size() / 2 > kMaxBytes) return {};
   std::array<std::uint8_t, kMaxBytes> bytes;
-  const std::size_t count = text.size() / 2;
-  bool is_hex = true;
-  for (std::size_t i = 0; i < count; ++i) {
-    const char* const begin = text.data() + 2 * i;
-    const auto [end, error] = std::from_chars(begin, begin + 2, bytes[i], 16);
-    is_hex &= error == std::errc{} && end == begin + 2;
-  }
+  const auto read = std::span(bytes).first(text.size() / 2);
   std::optional<Secret> secret;
-  if (is_hex) secret.emplace(std::span(bytes).first(count));
+  if (read_hex(text, read)) secret.emplace(read);
   explicit_bzero(bytes.data(), bytes.size());
   return secret;
 }
@@ -81,6 +76,12 @@ std::optional<Secret> Secret::from_hex(std::string_view text) {
 std::span<const std::uint8_t> Secret::bytes() const {
   if (!place_) return {};
   return {place_->bytes.data(), place_->size};
+}
+
+std::optional<std::string> wrong_size(const Secret& key, const esp::Traits& of) {
+  if (key.bytes().size() == of.key_bytes()) return {};
+  return "a key of " + std::string(of.name) + " has " + std::to_string(of.key_bytes()) + " bytes, not " +
+         std::to_string(key.bytes().size());
 }
 
 }  // namespace millrace::config

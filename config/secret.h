@@ -9,7 +9,10 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+
+#include "esp/algorithm.h"
 
 namespace millrace::config {
 
@@ -36,5 +39,8 @@ class Secret {
   class Pages;
   std::shared_ptr<const Place> place_;
 };
+
+// What is wrong with its size as a key of the algorithm, if anything is.
+std::optional<std::string> wrong_size(const Secret& key, const esp::Traits& of);
 
 }  // namespace millrace::config

@@ -13,29 +13,33 @@ std::uint64_t refused(const dataplane::SaCounters& counters, esp::Verdict verdic
   return counters.refused[static_cast<std::size_t>(verdict)].get();
 }
 
+// `sequence` is the last number: given out, or seen.
+json common_json(const char* direction, std::uint32_t spi, const dataplane::SaCounters& counters,
+                 std::uint64_t sequence) {
+  return {{"direction", direction},
+          {"spi", spi},
+          {"packets", counters.packets.get()},
+          {"bytes", counters.bytes.get()},
+          {"sequence", sequence}};
+}
+
 json outbound_json(const Tunnels::Outbound& out) {
   const dataplane::OutboundSa& sa = *out.sa;
-  return {{"direction", "out"},
-          {"spi", out.spi},
-          {"packets", sa.counters.packets.get()},
-          {"bytes", sa.counters.bytes.get()},
-          {"sequence", sa.sa.sequence.last()},
-          {"reserved", sa.sa.sequence.reserved()},
-          {"exhausted", refused(sa.counters, esp::Verdict::exhausted)}};
+  json object = common_json("out", out.spi, sa.counters, sa.sa.sequence.last());
+  object["reserved"] = sa.sa.sequence.reserved();
+  object["exhausted"] = refused(sa.counters, esp::Verdict::exhausted);
+  return object;
 }
 
 json inbound_json(const Tunnels::Inbound& in) {
   const dataplane::InboundSa& sa = *in.sa;
-  return {{"direction", "in"},
-          {"spi", in.spi},
-          {"packets", sa.counters.packets.get()},
-          {"bytes", sa.counters.bytes.get()},
-          {"sequence", sa.sa.window.highest()},
-          {"runt", refused(sa.counters, esp::Verdict::runt)},
-          {"replayed", refused(sa.counters, esp::Verdict::replayed)},
-          {"late", refused(sa.counters, esp::Verdict::late)},
-          {"forged", refused(sa.counters, esp::Verdict::forged)},
-          {"malformed", refused(sa.counters, esp::Verdict::malformed)}};
+  json object = common_json("in", in.spi, sa.counters, sa.sa.window.highest());
+  object["runt"] = refused(sa.counters, esp::Verdict::runt);
+  object["replayed"] = refused(sa.counters, esp::Verdict::replayed);
+  object["late"] = refused(sa.counters, esp::Verdict::late);
+  object["forged"] = refused(sa.counters, esp::Verdict::forged);
+  object["malformed"] = refused(sa.counters, esp::Verdict::malformed);
+  return object;
 }
 
 json tunnel_json(const std::string& interface, const Tunnels::Tunnel& tunnel) {

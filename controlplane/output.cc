@@ -75,23 +75,17 @@ void Output::lose(rte_mbuf* m, InterfaceId egress, DropReason reason) {
 }
 
 void Output::send_frame(rte_mbuf* m, const Interface& egress) {
-  dataplane::PacketMeta what;
-  what.egress = egress.id;
-  what.from_control = true;
-  if (egress.tunnel) {
-    what.hand_off = dataplane::HandOff::protect;
-    return hand_over(m, egress.id, what, worker_rings_[egress.tunnel->owner]);
-  }
+  if (egress.tunnel)
+    return hand_over(m, egress.id, {.egress = egress.id, .hand_off = dataplane::HandOff::protect},
+                     worker_rings_[egress.tunnel->owner]);
   if (!egress.config.has_link()) return lose(m, egress.id, DropReason::tx_gone);
   if (egress.tags.any() && !dataplane::put_tags(m, egress.tags, egress.port_tags)) {
     return lose(m, egress.id, DropReason::no_mbuf);
   }
   const TxPath& path = paths_[egress.port.value()];
   if (path.kind == TxPath::Kind::none) return lose(m, egress.id, DropReason::tx_gone);
-  if (path.kind == TxPath::Kind::handoff) {
-    what.out_port = egress.port;
-    return hand_over(m, egress.id, what, path.ring);
-  }
+  if (path.kind == TxPath::Kind::handoff)
+    return hand_over(m, egress.id, {.egress = egress.id, .out_port = egress.port}, path.ring);
   if (m->nb_segs > path.max_segments && rte_pktmbuf_linearize(m) != 0) {
     return lose(m, egress.id, DropReason::tx_segments);
   }
@@ -106,16 +100,14 @@ void Output::send_frame(rte_mbuf* m, const Interface& egress) {
 }
 
 void Output::hand_to_ipsec(rte_mbuf* m, const Interface& ingress) {
-  dataplane::PacketMeta what;
-  what.ingress = ingress.id;
-  what.from_control = true;
-  what.hand_off = dataplane::HandOff::take;
-  hand_over(m, ingress.id, what, worker_rings_.front());
+  hand_over(m, ingress.id, {.ingress = ingress.id, .hand_off = dataplane::HandOff::take},
+            worker_rings_.front());
 }
 
 void Output::hand_over(rte_mbuf* m, InterfaceId lost_at, const dataplane::PacketMeta& what, rte_ring* ring) {
   dataplane::PacketMeta& meta = dataplane::meta(m);
   const dataplane::PacketMeta before = std::exchange(meta, what);
+  meta.from_control = true;
   if (rte_ring_sp_enqueue(ring, m) == 0) {
     ++counters_.sent;
     return;

@@ -4,39 +4,18 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <sstream>
+
+#include "net/hex.h"
 
 namespace millrace::controlplane {
 namespace {
 
 using nlohmann::json;
-
-std::string text_of(const KeyDigest& digest) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 0xf];
-  }
-  return text;
-}
-
-std::optional<KeyDigest> digest_of(std::string_view text) {
-  KeyDigest digest{};
-  if (text.size() != 2 * digest.size()) return {};
-  for (std::size_t i = 0; i < digest.size(); ++i) {
-    const char* const begin = text.data() + 2 * i;
-    const auto [end, error] = std::from_chars(begin, begin + 2, digest[i], 16);
-    if (error != std::errc{} || end != begin + 2) return {};
-  }
-  return digest;
-}
 
 std::string reason() {
   return std::strerror(errno);
@@ -75,16 +54,16 @@ Result<SequenceMarks> read_marks(const std::string& path) {
   if (!whole.is_object() || !whole.contains("reserved") || !whole["reserved"].is_object()) return damaged;
   SequenceMarks marks;
   for (const auto& [key, number] : whole["reserved"].items()) {
-    const auto digest = digest_of(key);
-    if (!digest || !number.is_number_unsigned()) return damaged;
-    marks[*digest] = number.get<std::uint64_t>();
+    KeyDigest digest{};
+    if (!read_hex(key, digest) || !number.is_number_unsigned()) return damaged;
+    marks[digest] = number.get<std::uint64_t>();
   }
   return marks;
 }
 
 Result<void> write_marks(const std::string& path, const SequenceMarks& marks) {
   json reserved = json::object();
-  for (const auto& [digest, number] : marks) reserved[text_of(digest)] = number;
+  for (const auto& [digest, number] : marks) reserved[to_hex(digest)] = number;
   const std::string text = json{{"reserved", std::move(reserved)}}.dump(1) + "\n";
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   std::error_code ignored;

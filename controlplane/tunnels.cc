@@ -57,13 +57,12 @@ dataplane::OuterDf df_of(config::OuterDf df) {
 }
 
 std::shared_ptr<const dataplane::Tunnel> published(const Tunnels::Tunnel& tunnel, unsigned owner) {
-  constexpr std::uint16_t kNatPort = 4500;
   const TunnelConfig& config = tunnel.config;
   auto view = std::make_shared<dataplane::Tunnel>();
   view->owner = owner;
   view->local = config.local;
   view->remote = config.remote;
-  if (config.udp) view->udp = {kNatPort, kNatPort};
+  view->udp = config.udp;
   view->hop_limit = static_cast<std::uint8_t>(config.hop_limit);
   if (config.dscp) view->dscp = static_cast<std::uint8_t>(*config.dscp);
   view->df = df_of(config.df);
@@ -92,14 +91,8 @@ KeyDigest Tunnels::digest_of(const Secret& key) const {
 
 Result<esp::KeyStore::Owned> Tunnels::expand(const TunnelConfig& config, const Secret& key) {
   const esp::Traits& of = esp::traits(config.algorithm);
-  const auto bytes = key.bytes();
-  const std::size_t wanted = std::size_t{of.cipher_key} + of.salt() + of.integrity_key;
-  if (bytes.size() != wanted)
-    return Error{"a key of " + std::string(of.name) + " has " + std::to_string(wanted) + " bytes, not " +
-                 std::to_string(bytes.size())};
-  return keys_->expand(
-      config.algorithm, config.esn,
-      {bytes.first(of.cipher_key), bytes.subspan(of.cipher_key, of.salt()), bytes.last(of.integrity_key)});
+  if (auto problem = wrong_size(key, of)) return Error{std::move(*problem)};
+  return keys_->expand(config.algorithm, config.esn, esp::KeyMaterial::of(of, key.bytes()));
 }
 
 // `before` is what the tunnel was, or null. An SA of the same words is the same: its key is not read again.

@@ -15,7 +15,6 @@ namespace millrace::dataplane {
 namespace {
 
 constexpr std::uint16_t kL2 = sizeof(wire::Ethernet);
-constexpr std::uint16_t kNatPort = 4500;  // RFC 3948
 
 DropReason reason_of(esp::Verdict verdict) {
   switch (verdict) {
@@ -98,12 +97,9 @@ void write_ipv4(wire::Ipv4& to, const OuterIpv4& ip) {
 
 // RFC 8200 8.1: IPv6 has no checksum of its own, so that the one of UDP may not be left out.
 Be16 udp_checksum(const wire::Ipv6& ip, std::span<const std::byte> udp) {
-  struct {
-    Ipv6Address::Bytes source, destination;
-    Be32 length, protocol;
-  } const pseudo{ip.source, ip.destination, Be32(static_cast<std::uint32_t>(udp.size())),
-                 Be32(wire::kProtocolUdp)};
-  const std::uint64_t sum = checksum_add(std::as_bytes(std::span(&pseudo, 1)));
+  const std::uint64_t sum =
+      wire::pseudo_header_sum(Ipv6Address(ip.source), Ipv6Address(ip.destination),
+                              static_cast<std::uint32_t>(udp.size()), wire::kProtocolUdp);
   const auto checksum = static_cast<std::uint16_t>(~checksum_fold(checksum_add(udp, sum)));
   return Be16::from_wire(checksum == 0 ? std::uint16_t{0xffff} : checksum);
 }
@@ -123,7 +119,7 @@ Place find_in_udp(rte_mbuf* m, std::uint16_t at, std::uint32_t end) {
   const auto held = static_cast<std::uint16_t>(at + std::min<std::uint32_t>(bytes, kWanted));
   if (!make_contiguous(m, held)) return {};
   const auto* udp = rte_pktmbuf_mtod_offset(m, const wire::Udp*, at);
-  if (udp->destination.host() != kNatPort) return {};
+  if (udp->destination.host() != wire::kUdpEsp) return {};
   const auto* payload = reinterpret_cast<const std::uint8_t*>(udp + 1);
   const auto inside = static_cast<std::uint16_t>(at + sizeof(wire::Udp));
   if (bytes == sizeof(wire::Udp) + 1 && *payload == kKeepalive) return {Place::Kind::keepalive, inside, end};
@@ -268,7 +264,7 @@ void Ipsec::find_tunnels(Worker& worker) {
     else if (!each.tunnel->out)
       worker.drop(each.m, each.ingress, DropReason::esp_no_sa);
     else if (each.tunnel->owner != worker.id())
-      worker.hand_over(each.m, each.tunnel->owner, HandOff::protect, each.ingress, each.id);
+      worker.hand_to(each.tunnel->owner, each.m, HandOff::protect, each.ingress, each.id);
     else
       keep(each, outbound_[count++]);
   }
@@ -312,10 +308,10 @@ void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
   auto bytes = static_cast<std::uint16_t>(payload.esp_bytes());
   std::uint8_t protocol = wire::kProtocolEsp;
   wire::Udp* udp = nullptr;
-  if (tunnel.udp.any()) {
+  if (tunnel.udp) {
     udp = reinterpret_cast<wire::Udp*>(payload.esp()) - 1;
     bytes = static_cast<std::uint16_t>(bytes + sizeof(wire::Udp));
-    *udp = {Be16(tunnel.udp.local), Be16(tunnel.udp.remote), Be16(bytes), Be16(0)};
+    *udp = {Be16(wire::kUdpEsp), Be16(wire::kUdpEsp), Be16(bytes), Be16(0)};
     protocol = wire::kProtocolUdp;
   }
   const auto hops = static_cast<std::uint8_t>(tunnel.hop_limit + 1);
@@ -437,7 +433,7 @@ unsigned Ipsec::find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packe
       continue;
     }
     if (each.entry->owner != worker.id()) {
-      worker.hand_over(each.m, each.entry->owner, HandOff::take, each.ingress, kNoInterface);
+      worker.hand_to(each.entry->owner, each.m, HandOff::take, each.ingress, kNoInterface);
       continue;
     }
     keep(each, inbound_[count]);
@@ -484,39 +480,34 @@ void Ipsec::take_inbound(Worker& worker) {
 void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
   const Tables& tables = worker.tables();
   const InterfaceView* first = tables.interface(packets[0].entry->interface);
-  std::array<Inbound, kBurst> together;
-  unsigned count = 0;
-  for (const Inbound& each : packets) {
-    const InterfaceView* view = tables.interface(each.entry->interface);
-    rte_mbuf* m = each.m;
-    if (view == nullptr)
-      receive_for_nobody(worker, each.entry->interface, &m, 1);
-    else if (view == first || (first != nullptr && first->treats_as(*view)))
-      together[count++] = each;
-    else
-      receive(worker, *view, &m, 1);
-  }
-  if (count != 0) receive_together(worker, std::span(together).first(count), *first);
-}
-
-void Ipsec::receive_together(Worker& worker, std::span<const Inbound> packets, const InterfaceView& as) {
   rte_mbuf* frames[kBurst];
+  InterfaceId ids[kBurst];
+  unsigned count = 0;
   bool is_mixed = false;
-  for (std::size_t i = 0; i < packets.size(); ++i) {
-    frames[i] = packets[i].m;
-    is_mixed |= packets[i].entry->interface != as.id;
-  }
-  const auto count = static_cast<unsigned>(packets.size());
-  if (!is_mixed) return receive(worker, as, frames, count);
-  for (const Inbound& each : packets) __builtin_prefetch(&worker.count(each.entry->interface).rx_packets);
   for (const Inbound& each : packets) {
-    InterfaceCounters& counters = worker.count(each.entry->interface);
-    counters.rx_packets.add(1);
-    counters.rx_bytes.add(each.m->pkt_len);
-    meta(each.m).ingress = each.entry->interface;
+    const InterfaceId id = each.entry->interface;
+    const InterfaceView* view = tables.interface(id);
+    rte_mbuf* m = each.m;
+    if (view == nullptr) {
+      receive_for_nobody(worker, id, &m, 1);
+    } else if (view == first || (first != nullptr && first->treats_as(*view))) {
+      is_mixed |= view != first;
+      frames[count] = m;
+      ids[count++] = id;
+    } else {
+      receive(worker, *view, &m, 1);
+    }
+  }
+  if (count == 0) return;
+  if (!is_mixed) return receive(worker, *first, frames, count);
+  for (const InterfaceId id : std::span(ids).first(count)) __builtin_prefetch(&worker.count(id).rx_packets);
+  for (unsigned i = 0; i < count; ++i) {
+    worker.count(ids[i]).rx_packets.add(1);
+    worker.count(ids[i]).rx_bytes.add(frames[i]->pkt_len);
+    meta(frames[i]).ingress = ids[i];
   }
   worker.set_ingress_in_meta(true);
-  receive_counted(worker, as, frames, count);
+  receive_counted(worker, *first, frames, count);
   worker.set_ingress_in_meta(false);
 }
 

@@ -65,7 +65,6 @@ class Ipsec {
   void find_entries(const InboundSas& sas);
   unsigned find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packets);
   void receive_inner(Worker& worker, std::span<const Inbound> packets);
-  void receive_together(Worker& worker, std::span<const Inbound> packets, const InterfaceView& as);
 
   std::unique_ptr<esp::Engine> engine_;
   bool sends_ = false;  // outer packets are on their way: they go into no tunnel

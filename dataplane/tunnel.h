@@ -41,17 +41,11 @@ struct InboundSa {
 // May an outer packet of IPv4 be fragmented? As the packet inside (one of IPv6 may not), never, always.
 enum class OuterDf : std::uint8_t { copy, set, clear };
 
-// RFC 3948: ESP in UDP, for ways through NAT.
-struct UdpPorts {
-  std::uint16_t local = 0, remote = 0;
-  [[nodiscard]] bool any() const { return local != 0; }
-};
-
 // What goes around packets that leave by a tunnel (RFC 4301 5.1.2).
 struct Tunnel {
   unsigned owner = 0;  // the worker that writes the SAs' state
   IpAddress local, remote;
-  UdpPorts udp;
+  bool udp = false;                  // RFC 3948: ESP in UDP, for ways through NAT
   std::uint8_t hop_limit = 64;       // at most 254
   std::optional<std::uint8_t> dscp;  // nothing: the inner packet's
   OuterDf df = OuterDf::copy;
@@ -60,7 +54,7 @@ struct Tunnel {
   // Bytes before the ESP header, from the outer IP header on.
   [[nodiscard]] std::uint32_t outer_bytes() const {
     const auto ip = static_cast<std::uint32_t>(local.is_ipv6() ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4));
-    return ip + (udp.any() ? static_cast<std::uint32_t>(sizeof(wire::Udp)) : 0);
+    return ip + (udp ? static_cast<std::uint32_t>(sizeof(wire::Udp)) : 0);
   }
 };
 

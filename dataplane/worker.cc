@@ -138,27 +138,35 @@ bool Worker::drain_handoff(rte_ring* ring) {
 void Worker::take_handoff(rte_mbuf* m) {
   const PacketMeta what = meta(m);
   if (what.from_control) counters_.originated.add(1);
-  const InterfaceView* out = what.egress == kNoInterface ? nullptr : tables().interface(what.egress);
-  const InterfaceView* in = what.ingress == kNoInterface ? nullptr : tables().interface(what.ingress);
-  switch (what.hand_off) {
-    case HandOff::send:
-      if (out == nullptr || out->port != what.out_port) return drop(m, what.egress, DropReason::tx_gone);
-      return put(m, what.out_port, what.egress);
-    case HandOff::protect:
-      if (out == nullptr || !out->tunnel) return drop(m, what.egress, DropReason::tx_gone);
-      return ipsec().protect(*this, in != nullptr ? *in : *out, what.egress, m);
-    case HandOff::take:
-      if (in == nullptr) return drop(m, what.ingress, DropReason::interface_gone);
-      if (!ipsec().take(*this, *in, m)) drop(m, in->id, DropReason::esp_unknown_sa);
+  const auto view_of = [this](InterfaceId id) {
+    return id == kNoInterface ? nullptr : tables().interface(id);
+  };
+  if (what.hand_off == HandOff::take) {
+    const InterfaceView* in = view_of(what.ingress);
+    if (in == nullptr) return drop(m, what.ingress, DropReason::interface_gone);
+    if (!ipsec().take(*this, *in, m)) drop(m, in->id, DropReason::esp_unknown_sa);
+    return;
   }
+  const InterfaceView* out = tables().interface(what.egress);
+  if (what.hand_off == HandOff::send) {
+    if (out == nullptr || out->port != what.out_port) return drop(m, what.egress, DropReason::tx_gone);
+    return put(m, what.out_port, what.egress);
+  }
+  if (out == nullptr || !out->tunnel) return drop(m, what.egress, DropReason::tx_gone);
+  const InterfaceView* in = view_of(what.ingress);
+  ipsec().protect(*this, in != nullptr ? *in : *out, what.egress, m);
 }
 
-void Worker::hand_over(rte_mbuf* m, unsigned to, HandOff what, InterfaceId ingress, InterfaceId egress) {
-  meta(m).hand_off = what;
+void Worker::hand_to(unsigned other, rte_mbuf* m, HandOff what, InterfaceId ingress, InterfaceId egress) {
   meta(m).ingress = ingress;
   meta(m).egress = egress;
+  pass_on(m, current_->handoff_out[other], what, ingress);
+}
+
+void Worker::pass_on(rte_mbuf* m, rte_ring* ring, HandOff what, InterfaceId lost_at) {
+  meta(m).hand_off = what;
   meta(m).from_control = false;
-  if (rte_ring_sp_enqueue(current_->handoff_out[to], m) != 0) drop(m, ingress, DropReason::handoff_full);
+  if (rte_ring_sp_enqueue(ring, m) != 0) drop(m, lost_at, DropReason::handoff_full);
 }
 
 void Worker::free_later(rte_mbuf* m) {
@@ -199,12 +207,9 @@ void Worker::put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress) {
   const TxPath& path = current_->tx[port.value()];
   if (path.kind == TxPath::Kind::none) return drop(m, egress, DropReason::tx_gone);
   if (path.kind == TxPath::Kind::handoff) {
-    meta(m).hand_off = HandOff::send;
     meta(m).out_port = port;
     meta(m).egress = egress;
-    meta(m).from_control = false;
-    if (rte_ring_sp_enqueue(path.ring, m) != 0) drop(m, egress, DropReason::handoff_full);
-    return;
+    return pass_on(m, path.ring, HandOff::send, egress);
   }
   if (rte_pktmbuf_linearize(m) != 0) return drop(m, egress, DropReason::tx_segments);
   enqueue(&m, 1, port, egress, m->pkt_len);

@@ -147,7 +147,7 @@ class Worker {
       time_step(step, packets);
   }
   // To another worker, which goes on with it.
-  void hand_over(rte_mbuf* m, unsigned to, HandOff what, InterfaceId ingress, InterfaceId egress);
+  void hand_to(unsigned other, rte_mbuf* m, HandOff what, InterfaceId ingress, InterfaceId egress);
   // Frees at the end of the burst.
   void free_later(rte_mbuf* m);
 
@@ -194,6 +194,8 @@ class Worker {
     run.bytes += bytes;
     if (buffer.count == kBurst) flush(port);
   }
+  // What the other one needs to know beside `what` stands in the meta.
+  void pass_on(rte_mbuf* m, rte_ring* ring, HandOff what, InterfaceId lost_at);
   void put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress);
   void settle(const TxRun& run, std::span<rte_mbuf*> unsent);
   void flush(PortId port);

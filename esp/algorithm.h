@@ -31,6 +31,11 @@ struct Traits {
   [[nodiscard]] constexpr std::uint8_t salt() const {
     return cipher == Cipher::null || cipher == Cipher::cbc ? 0 : 4;
   }
+  // Of all of its key: the cipher's, the salt, the integrity algorithm's, in this order (RFC 7296
+  // section 2.17).
+  [[nodiscard]] constexpr std::size_t key_bytes() const {
+    return std::size_t{cipher_key} + salt() + integrity_key;
+  }
   [[nodiscard]] constexpr std::uint8_t iv() const {
     return cipher == Cipher::null ? 0 : cipher == Cipher::cbc ? 16 : 8;
   }

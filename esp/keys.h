@@ -22,6 +22,12 @@ namespace millrace::esp {
 // wipes it.
 struct KeyMaterial {
   std::span<const std::uint8_t> cipher, salt, integrity;
+
+  // Of key_bytes() in one piece.
+  static KeyMaterial of(const Traits& traits, std::span<const std::uint8_t> whole) {
+    return {whole.first(traits.cipher_key), whole.subspan(traits.cipher_key, traits.salt()),
+            whole.last(traits.integrity_key)};
+  }
 };
 
 class Keys {

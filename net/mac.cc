@@ -1,16 +1,14 @@
 #include "net/mac.h"
 
-#include <charconv>
+#include "net/hex.h"
 
 namespace millrace {
 
 std::string MacAddress::to_string() const {
-  static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i != 0) text += ':';
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 0xf];
+  for (const std::uint8_t& byte : bytes) {
+    if (!text.empty()) text += ':';
+    text += to_hex({&byte, 1});
   }
   return text;
 }
@@ -21,8 +19,7 @@ std::optional<MacAddress> MacAddress::parse(std::string_view text) {
   for (std::size_t i = 0; i < mac.bytes.size(); ++i) {
     const char* pair = text.data() + 3 * i;
     if (i != 5 && pair[2] != ':') return std::nullopt;
-    const auto [end, error] = std::from_chars(pair, pair + 2, mac.bytes[i], 16);
-    if (error != std::errc{} || end != pair + 2) return std::nullopt;
+    if (!read_hex({pair, 2}, {&mac.bytes[i], 1})) return std::nullopt;
   }
   return mac;
 }

@@ -94,6 +94,7 @@ struct Udp {
   Be16 checksum;
 };
 static_assert(sizeof(Udp) == 8);
+inline constexpr std::uint16_t kUdpEsp = 4500;  // RFC 3948: of both ends
 
 // RFC 792; `rest` is id/sequence, unused, or the next-hop MTU of RFC 1191.
 struct Icmp {

@@ -249,6 +249,12 @@ def machine(tsc_hz):
             "millrace": origin.revision()}
 
 
+def save(script, path, rows, tsc_hz):
+    found = {"command": origin.command(script), "machine": machine(tsc_hz), "rows": rows}
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"the figures are in {path}")
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="perf/forward.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -310,9 +316,7 @@ def main():
             new = rows_of(case, results)
             print_rows(new, not all_rows)
             all_rows += new
-    found = {"command": origin.command("perf/forward.sh"), "machine": machine(tsc_hz), "rows": all_rows}
-    options.json.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"the figures are in {options.json}")
+    save("perf/forward.sh", options.json, all_rows, tsc_hz)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import forward  # noqa: E402
-import origin  # noqa: E402
 import subjects  # noqa: E402
 from forward_cases import FLOOR  # noqa: E402
 
@@ -305,9 +304,7 @@ def main():
             new = rows_of(case, results, tsc_hz)
             print_rows(new, not all_rows)
             all_rows += new
-    found = {"command": origin.command("perf/ipsec.sh"), "machine": forward.machine(tsc_hz), "rows": all_rows}
-    options.json.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"the figures are in {options.json}")
+    forward.save("perf/ipsec.sh", options.json, all_rows, tsc_hz)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ double cycles(esp::Algorithm algorithm, std::uint32_t payload, bool encrypt, uns
   auto engine = esp::Engine::make();
   if (!store || !engine) throw std::runtime_error("no IPsec-MB for this processor");
   const auto key = perf::sa_key(1, algorithm);
-  auto keys = (*store)->expand(algorithm, true, perf::parts_of(key, algorithm));
+  auto keys = (*store)->expand(algorithm, true, esp::KeyMaterial::of(esp::traits(algorithm), key));
   if (!keys) throw std::runtime_error(keys.error());
   const esp::Traits& of = esp::traits(algorithm);
   const std::uint32_t bytes = esp::packet_bytes(of, payload);

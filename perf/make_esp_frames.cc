@@ -54,7 +54,7 @@ std::vector<esp::OutboundSa> make_sas(esp::KeyStore& store, esp::Algorithm algor
   std::vector<esp::OutboundSa> sas;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto key = sa_key(i, algorithm);
-    auto keys = store.expand(algorithm, true, parts_of(key, algorithm));
+    auto keys = store.expand(algorithm, true, esp::KeyMaterial::of(esp::traits(algorithm), key));
     if (!keys) throw std::runtime_error(keys.error());
     sas.push_back({std::move(*keys), kFirstSpi + i, esp::SequenceCounter(true, 0)});
   }
