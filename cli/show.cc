@@ -243,10 +243,19 @@ static std::string spi_text(const Json& sa) {
 void show_ipsec(Context& context) {
   const Json answer = context.api.get("/v1/ipsec");
   if (context.json) return print_json(context.out, answer);
-  Table tunnels({{"INTERFACE"}, {"LOCAL"}, {"REMOTE"}, {"ALGORITHM"}, {"ESN"}, {"UDP"}, number("WINDOW")});
+  Table tunnels({{"INTERFACE"},
+                 {"MODE"},
+                 {"LOCAL"},
+                 {"REMOTE"},
+                 {"ALGORITHM"},
+                 {"ESN"},
+                 {"UDP"},
+                 number("WINDOW"),
+                 number("MTU")});
   Table sas({{"INTERFACE"},
              {"WAY"},
              {"SPI"},
+             {"STATE"},
              number("PACKETS"),
              number("BYTES"),
              number("SEQUENCE"),
@@ -254,18 +263,21 @@ void show_ipsec(Context& context) {
              number("LATE"),
              number("FORGED"),
              number("BAD"),
+             number("UNSELECTED"),
              number("EXHAUSTED")});
   for (const Json& tunnel : part_of(answer, "tunnels")) {
     const std::string name = text_of(tunnel, "interface");
     const auto yes = [&](const char* key) { return flag_of(tunnel, key) ? "yes" : "no"; };
-    tunnels.row({name, text_of(tunnel, "local"), text_of(tunnel, "remote"), text_of(tunnel, "algorithm"),
-                 yes("esn"), yes("udp"), count_of(tunnel, "replay_window")});
+    tunnels.row({name, text_of(tunnel, "mode"), text_of(tunnel, "local"), text_of(tunnel, "remote"),
+                 text_of(tunnel, "algorithm"), yes("esn"), yes("udp"), count_of(tunnel, "replay_window"),
+                 count_of(tunnel, "mtu")});
     for (const Json& sa : part_of(tunnel, "sas")) {
       const bool in = text_of(sa, "direction") == "in";
       const std::uint64_t bad = unsigned_of(sa, "runt") + unsigned_of(sa, "malformed");
-      sas.row({name, text_of(sa, "direction"), spi_text(sa), count_of(sa, "packets"), count_of(sa, "bytes"),
-               count_of(sa, "sequence"), count_of(sa, "replayed"), count_of(sa, "late"),
-               count_of(sa, "forged"), in ? std::to_string(bad) : "", count_of(sa, "exhausted")});
+      sas.row({name, text_of(sa, "direction"), spi_text(sa), text_of(sa, "state"), count_of(sa, "packets"),
+               count_of(sa, "bytes"), count_of(sa, "sequence"), count_of(sa, "replayed"),
+               count_of(sa, "late"), count_of(sa, "forged"), in ? std::to_string(bad) : "",
+               count_of(sa, "unselected"), count_of(sa, "exhausted")});
     }
   }
   if (tunnels.empty()) {

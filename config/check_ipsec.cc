@@ -26,12 +26,40 @@ std::string parts_of(const esp::Traits& of) {
   return text;
 }
 
+void check_selector(const SelectorDraft& draft, Problems& problems) {
+  if (draft.local && draft.remote && draft.local->value.index() != draft.remote->value.index())
+    problems.add(draft.remote->at, "'local' and 'remote' are both of IPv4 or both of IPv6");
+  constexpr std::uint8_t kWithPorts[] = {6, 17, 132};
+  const auto protocol = draft.selector.protocol;
+  if (draft.ports_at && (!protocol || std::ranges::find(kWithPorts, *protocol) == std::end(kWithPorts)))
+    problems.add(*draft.ports_at, "ports need a protocol that has them: tcp, udp or sctp");
+}
+
+void check_policy(const PolicyDraft& policy, const Draft& draft, const Names& names, Problems& problems) {
+  check_selector(policy.selector, problems);
+  if (!policy.action) return;
+  const bool protects = policy.action->value == PolicyAction::protect;
+  if (protects && !policy.tunnel)
+    problems.add(policy.action->at, "who protects needs a 'tunnel': an interface with 'ipsec'");
+  if (!policy.tunnel) return;
+  if (!protects) return problems.add(policy.tunnel->at, "only 'action: protect' has a tunnel");
+  const InterfaceDraft* tunnel = names.find(policy.tunnel->value);
+  if (tunnel == nullptr && !draft.interfaces_are_unknown)
+    problems.add(policy.tunnel->at, "there is no interface " + quoted(policy.tunnel->value),
+                 names.hint(policy.tunnel->value));
+  if (tunnel != nullptr && !tunnel->ipsec && !tunnel->is_unknown)
+    problems.add(policy.tunnel->at, "interface " + quoted(tunnel->name) + " is no tunnel: it has no 'ipsec'");
+}
+
 class Tunnels {
  public:
   Tunnels(const Draft& draft, Problems& problems) : draft_(draft), problems_(problems) {}
 
   void check(const TunnelDraft& tunnel) {
     check_ends(tunnel);
+    check_mode(tunnel);
+    check_lifetime(tunnel);
+    for (const SelectorDraft& selector : tunnel.selectors) check_selector(selector, problems_);
     if (tunnel.algorithm_is_unknown) return;
     check_algorithm(tunnel);
     if (tunnel.out) check_sa(*tunnel.out, tunnel);
@@ -63,6 +91,23 @@ class Tunnels {
       problems_.add(remote_at, "the ends of a tunnel are both of IPv4 or both of IPv6");
     else if (local == remote)
       problems_.add(remote_at, "the remote end of a tunnel is not its local one");
+  }
+
+  void check_mode(const TunnelDraft& tunnel) {
+    if (tunnel.config.mode != IpsecMode::transport) return;
+    if (tunnel.udp_at)
+      problems_.add(*tunnel.udp_at, "there is no transport mode in UDP",
+                    "NAT changes addresses that the checksums inside are about");
+  }
+
+  void check_lifetime(const TunnelDraft& tunnel) {
+    const auto check_one = [&](const auto& soft, const auto& hard, const std::optional<Place>& soft_at) {
+      if (soft && hard && *soft > *hard) problems_.add(*soft_at, "a soft limit is at most the hard one");
+    };
+    const SaLimits &soft = tunnel.soft.limits, &hard = tunnel.hard.limits;
+    check_one(soft.packets, hard.packets, tunnel.soft.packets_at);
+    check_one(soft.bytes, hard.bytes, tunnel.soft.bytes_at);
+    check_one(soft.seconds, hard.seconds, tunnel.soft.time_at);
   }
 
   void check_algorithm(const TunnelDraft& tunnel) {
@@ -102,8 +147,12 @@ class Tunnels {
 
 void check_ipsec(const Draft& draft, Problems& problems) {
   Tunnels tunnels(draft, problems);
+  const Names names(draft);
   for (const InterfaceDraft& interface : draft.interfaces) {
     if (interface.ipsec) tunnels.check(*interface.ipsec);
+    if (interface.policies_at && (interface.loopback_at || interface.ipsec))
+      problems.add(*interface.policies_at, "only an interface with a link has policies");
+    for (const PolicyDraft& policy : interface.policies) check_policy(policy, draft, names, problems);
   }
 }
 

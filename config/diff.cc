@@ -216,18 +216,40 @@ std::vector<std::pair<std::string, std::string>> settings_of(const InterfaceConf
           {"host", word(word_of(kBoolWords, interface.host))}};
 }
 
+std::string text_of(const std::optional<EspInUdp>& udp) {
+  if (!udp) return "false";
+  return "port " + text_of(udp->remote_port) + ", keepalive " + text_of(udp->keepalive_s) + "s";
+}
+
+// Nothing if there are none.
+std::string text_of(const SaLimits& limits) {
+  std::string text;
+  const auto say = [&text](const auto& value, const char* unit) {
+    if (value) text += (text.empty() ? "" : ", ") + std::to_string(*value) + unit;
+  };
+  say(limits.packets, " packets");
+  say(limits.bytes, " bytes");
+  say(limits.seconds, "s");
+  return text;
+}
+
 // The same of a tunnel, without its SAs. No interface has what it has.
 std::vector<std::pair<std::string, std::string>> settings_of(const std::optional<TunnelConfig>& tunnel) {
   const auto said = [&](const auto& text) { return tunnel ? std::string(text(*tunnel)) : std::string(); };
-  return {{"ipsec.local", said([](const auto& of) { return of.local.to_string(); })},
+  return {{"ipsec.mode", said([](const auto& of) { return word_of(kIpsecModeWords, of.mode); })},
+          {"ipsec.local", said([](const auto& of) { return of.local.to_string(); })},
           {"ipsec.remote", said([](const auto& of) { return of.remote.to_string(); })},
           {"ipsec.algorithm", said([](const auto& of) { return esp::traits(of.algorithm).name; })},
           {"ipsec.esn", said([](const auto& of) { return word_of(kBoolWords, of.esn); })},
           {"ipsec.replay_window", said([](const auto& of) { return text_of(of.replay_window); })},
-          {"ipsec.udp", said([](const auto& of) { return word_of(kBoolWords, of.udp); })},
+          {"ipsec.udp", said([](const auto& of) { return text_of(of.udp); })},
           {"ipsec.dscp", said([](const auto& of) { return of.dscp ? text_of(*of.dscp) : "copy"; })},
           {"ipsec.df", said([](const auto& of) { return word_of(kOuterDfWords, of.df); })},
-          {"ipsec.hop_limit", said([](const auto& of) { return text_of(of.hop_limit); })}};
+          {"ipsec.hop_limit", said([](const auto& of) { return text_of(of.hop_limit); })},
+          {"ipsec.lifetime.soft", said([](const auto& of) { return text_of(of.lifetime.soft); })},
+          {"ipsec.lifetime.hard", said([](const auto& of) { return text_of(of.lifetime.hard); })},
+          {"ipsec.path_mtu_discovery",
+           said([](const auto& of) { return word_of(kBoolWords, of.path_mtu_discovery); })}};
 }
 
 // Keys are not shown. One that was changed is another SA.
@@ -263,6 +285,29 @@ void describe_sas(const std::string& what, const std::optional<TunnelConfig>& be
   }
 }
 
+std::string text_of(const PolicyConfig& policy) {
+  const std::string by = policy.tunnel.empty() ? "" : " by " + policy.tunnel;
+  return std::string(word_of(kPolicyActionWords, policy.action)) + by + ": " + policy.selector.to_string();
+}
+std::string text_of(const Selector& selector) {
+  return selector.to_string();
+}
+
+// Lists whose order counts, by place.
+template <class T>
+void describe_list(const std::string& what, const std::vector<T>& before, const std::vector<T>& after,
+                   Lines& lines) {
+  const auto at = [](const std::vector<T>& list, std::size_t i) {
+    return i < list.size() ? std::optional(text_of(list[i])) : std::nullopt;
+  };
+  for (std::size_t i = 0; i < std::max(before.size(), after.size()); ++i)
+    lines.optional(what + "[" + std::to_string(i) + "]", at(before, i), at(after, i));
+}
+
+std::vector<Selector> selectors_of(const InterfaceConfig& interface) {
+  return interface.ipsec ? interface.ipsec->selectors : std::vector<Selector>();
+}
+
 void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& changed, Lines& lines) {
   const std::string what = "interfaces." + changed.key;
   const auto before = settings_of(changed.before), after = settings_of(changed.after);
@@ -275,6 +320,8 @@ void describe_interface(const MapDiff<std::string, InterfaceConfig>::Changed& ch
     lines.optional(what + std::string(".").append(old_tunnel[i].first), set(old_tunnel[i].second),
                    set(new_tunnel[i].second));
   describe_sas(what, changed.before.ipsec, changed.after.ipsec, lines);
+  describe_list(what + ".ipsec.selectors", selectors_of(changed.before), selectors_of(changed.after), lines);
+  describe_list(what + ".policies", changed.before.policies, changed.after.policies, lines);
   for_each_family([&]<class Address>() {
     describe_addresses(what + ".addresses", changed.before.addresses.of<Address>(),
                        changed.after.addresses.of<Address>(), lines);
@@ -293,11 +340,15 @@ void describe_whole(const std::string& name, const InterfaceConfig& interface,
       (lines.*line)(what + std::string(".").append(key), value);
   }
   if (interface.ipsec) {
-    for (const auto& [key, value] : settings_of(interface.ipsec))
-      (lines.*line)(what + std::string(".").append(key), value);
+    for (const auto& [key, value] : settings_of(interface.ipsec)) {
+      if (!value.empty()) (lines.*line)(what + std::string(".").append(key), value);
+    }
     for (const SaConfig& sa : interface.ipsec->in) (lines.*line)(what + ".ipsec.in", sa_text(sa));
     if (const auto out = outbound_text(interface.ipsec)) (lines.*line)(what + ".ipsec.out", *out);
+    for (const Selector& selector : interface.ipsec->selectors)
+      (lines.*line)(what + ".ipsec.selectors", text_of(selector));
   }
+  for (const PolicyConfig& policy : interface.policies) (lines.*line)(what + ".policies", text_of(policy));
   for_each_family([&]<class Address>() {
     for (const auto& address : interface.addresses.of<Address>())
       (lines.*line)(what + ".addresses", address.to_string());

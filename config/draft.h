@@ -24,13 +24,33 @@ struct SaDraft {
   SaConfig config;
 };
 
+struct SelectorDraft {
+  Place at;
+  std::optional<Placed<AnyPrefix>> local, remote;
+  std::optional<Place> ports_at;  // the first of them
+  Selector selector;
+};
+
+struct PolicyDraft {
+  SelectorDraft selector;
+  std::optional<Placed<PolicyAction>> action;
+  std::optional<Placed<std::string>> tunnel;
+};
+
+struct LimitsDraft {
+  std::optional<Place> packets_at, bytes_at, time_at;
+  SaLimits limits;
+};
+
 struct TunnelDraft {
   Place at;
   std::optional<Placed<IpAddress>> local, remote;
-  std::optional<Place> algorithm_at;
+  std::optional<Place> algorithm_at, mode_at, df_at, udp_at;
   bool algorithm_is_unknown = false;  // could not be read
   std::optional<SaDraft> out;
   std::vector<SaDraft> in;
+  std::vector<SelectorDraft> selectors;
+  LimitsDraft soft, hard;
   TunnelConfig config;
 };
 
@@ -51,6 +71,8 @@ struct InterfaceDraft {
   std::optional<Place> mtu_at;
   std::optional<Place> host_at;  // where it is on
   std::optional<TunnelDraft> ipsec;
+  std::optional<Place> policies_at;
+  std::vector<PolicyDraft> policies;
   std::vector<Placed<AnyInterfaceAddress>> addresses;
   // Routers of IPv6 rely on links that carry 1280 bytes (RFC 8200 5).
   [[nodiscard]] bool speaks_ipv6() const { return config.mtu >= wire::kIpv6MinMtu; }

@@ -18,7 +18,9 @@
 #include "esp/algorithm.h"
 #include "net/ip_address.h"
 #include "net/mac.h"
+#include "net/selector.h"
 #include "net/vlan.h"
+#include "net/wire.h"
 
 namespace millrace::config {
 
@@ -76,21 +78,62 @@ struct SaConfig {
   friend bool operator==(const SaConfig&, const SaConfig&) = default;
 };
 
+// ESP in UDP, from port 4500 (RFC 3948).
+struct EspInUdp {
+  std::uint16_t remote_port = wire::kUdpEsp;  // another where NAT gave the other end one
+  unsigned keepalive_s = 20;                  // how long nothing leaves before a keepalive does; 0: none does
+  friend bool operator==(const EspInUdp&, const EspInUdp&) = default;
+};
+
+// How much an SA may protect: what is absent does not count.
+struct SaLimits {
+  std::optional<std::uint64_t> packets;
+  std::optional<std::uint64_t> bytes;  // of the packets inside
+  std::optional<unsigned> seconds;     // since it was made, or millraced started
+  friend bool operator==(const SaLimits&, const SaLimits&) = default;
+};
+
+// RFC 4301 4.4.2.1.
+struct SaLifetime {
+  SaLimits soft;  // it should be replaced then: an event says so
+  SaLimits hard;  // it is no longer used
+  friend bool operator==(const SaLifetime&, const SaLifetime&) = default;
+};
+
+// What is inside: packets of whoever routes by the tunnel, or payloads of packets between its two ends.
+enum class IpsecMode : std::uint8_t { tunnel, transport };
+
 // An IPsec tunnel with keys that are given: RFC 4301, RFC 4303.
 struct TunnelConfig {
+  IpsecMode mode = IpsecMode::tunnel;
   IpAddress local, remote;  // of one family
   esp::Algorithm algorithm = esp::Algorithm::aes_128_gcm;
   bool esn = true;                // extended sequence numbers
   unsigned replay_window = 1024;  // packets, 64 to 8192
   std::optional<unsigned> dscp;   // of outer packets; absent: as inside
   OuterDf df = OuterDf::copy;
-  unsigned hop_limit = 64;      // of outer packets
-  bool udp = false;             // ESP in UDP, both ports 4500 (RFC 3948)
-  std::optional<SaConfig> out;  // absent: nothing leaves
-  std::vector<SaConfig> in;     // several while keys are changed
+  unsigned hop_limit = 64;  // of outer packets
+  std::optional<EspInUdp> udp;
+  SaLifetime lifetime;              // of each of its SAs
+  bool path_mtu_discovery = true;   // is ICMP about outer packets believed (RFC 4301 8.2)?
+  std::optional<SaConfig> out;      // absent: nothing leaves
+  std::vector<SaConfig> in;         // several while keys are changed
+  std::vector<Selector> selectors;  // of packets inside; empty: those of the policies, or any
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
-inline constexpr std::size_t kMaxInboundSas = 8;  // of one tunnel
+inline constexpr std::size_t kMaxInboundSas = 8;   // of one tunnel
+inline constexpr std::size_t kMaxSelectors = 256;  // the same
+
+enum class PolicyAction : std::uint8_t { protect, bypass, discard };
+
+// Of an interface's list the first one that has a packet says what happens to it (RFC 4301 4.4.1).
+struct PolicyConfig {
+  Selector selector;
+  PolicyAction action = PolicyAction::discard;
+  std::string tunnel;  // protect: the interface by which
+  friend bool operator==(const PolicyConfig&, const PolicyConfig&) = default;
+};
+inline constexpr std::size_t kMaxPolicies = 1024;  // of one interface
 
 // What concerns all tunnels.
 struct IpsecConfig {
@@ -116,6 +159,7 @@ struct InterfaceConfig {
   bool offloads = true;                    // may its port take work off the workers?
   bool host = false;                       // do daemons of the host see it, as a TAP?
   std::optional<TunnelConfig> ipsec;
+  std::vector<PolicyConfig> policies;                                  // empty: everything may pass
   [[nodiscard]] bool has_link() const { return !loopback && !ipsec; }  // with neighbours on it
   friend bool operator==(const InterfaceConfig&, const InterfaceConfig&) = default;
 };

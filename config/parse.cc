@@ -9,6 +9,7 @@
 
 #include "config/draft.h"
 #include "config/parse_ipsec.h"
+#include "config/parse_policies.h"
 #include "config/reader.h"
 
 namespace millrace::config {
@@ -188,7 +189,8 @@ constexpr Field<InterfaceDraft> kInterfaceFields[] = {{"device", read_device},
                                                       {"directed_broadcast", read_directed_broadcast},
                                                       {"router_advertisements", read_router_advertisements},
                                                       {"host", read_host_switch},
-                                                      {"ipsec", read_tunnel}};
+                                                      {"ipsec", read_tunnel},
+                                                      {"policies", read_policies, false, true}};
 
 // A VLAN has the MTU of its port's interface unless it says its own, and a service tag before a customer's.
 void inherit(InterfaceDraft& vlan, const std::vector<InterfaceDraft>& all) {
@@ -417,6 +419,7 @@ InterfaceConfig finished(InterfaceDraft& draft) {
         placed.value);
   }
   if (draft.ipsec) draft.config.ipsec = finished(*draft.ipsec);
+  for (const PolicyDraft& policy : draft.policies) draft.config.policies.push_back(finished(policy));
   return std::move(draft.config);
 }
 
@@ -511,6 +514,7 @@ ParseResult parse_file(const std::string& path) {
 
 std::vector<KnownKeys> known_keys() {
   std::vector<KnownKeys> all = known_ipsec_keys();
+  std::ranges::copy(known_policy_keys(), std::back_inserter(all));
   for (const KnownKeys& of :
        {known("", kTopFields), known("dataplane", kDataplaneFields), known("control", kControlFields),
         known("interfaces.*", kInterfaceFields), known("routes[]", kRouteFields),

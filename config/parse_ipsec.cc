@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "config/parse_policies.h"
 #include "config/words.h"
 #include "esp/packet.h"
 
@@ -47,15 +48,77 @@ void read_dscp(Reader& in, const Node& node, TunnelDraft& tunnel) {
 }
 
 void read_df(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  tunnel.df_at = node.at;
   if (const auto value = in.choice(node, "df", kOuterDfWords)) tunnel.config.df = *value;
+}
+
+void read_mode(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  tunnel.mode_at = node.at;
+  if (const auto value = in.choice(node, "mode", kIpsecModeWords)) tunnel.config.mode = *value;
+}
+
+void read_path_mtu_discovery(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  if (const auto value = in.choice(node, "path_mtu_discovery", kBoolWords))
+    tunnel.config.path_mtu_discovery = *value;
 }
 
 void read_hop_limit(Reader& in, const Node& node, TunnelDraft& tunnel) {
   if (const auto value = in.integer(node, "hop_limit", 1, 254)) tunnel.config.hop_limit = *value;
 }
 
+void read_remote_port(Reader& in, const Node& node, EspInUdp& udp) {
+  if (const auto value = in.integer(node, "remote_port", 1, 65535))
+    udp.remote_port = static_cast<std::uint16_t>(*value);
+}
+
+void read_keepalive(Reader& in, const Node& node, EspInUdp& udp) {
+  if (const auto value = in.seconds(node, "keepalive", 0, 3600)) udp.keepalive_s = *value;
+}
+
+constexpr Field<EspInUdp> kUdpFields[] = {{"remote_port", read_remote_port}, {"keepalive", read_keepalive}};
+
+// A switch, or how.
 void read_udp(Reader& in, const Node& node, TunnelDraft& tunnel) {
-  if (const auto value = in.choice(node, "udp", kBoolWords)) tunnel.config.udp = *value;
+  if (node.kind == Kind::mapping) {
+    tunnel.udp_at = node.at;
+    in.fields(node, "udp", kUdpFields, tunnel.config.udp.emplace(), node.at);
+  } else if (in.choice(node, "udp", kBoolWords).value_or(false)) {
+    tunnel.udp_at = node.at;
+    tunnel.config.udp.emplace();
+  }
+}
+
+void read_packets(Reader& in, const Node& node, LimitsDraft& limits) {
+  limits.packets_at = node.at;
+  limits.limits.packets = in.count(node, "packets");
+}
+
+void read_bytes(Reader& in, const Node& node, LimitsDraft& limits) {
+  limits.bytes_at = node.at;
+  limits.limits.bytes = in.count(node, "bytes");
+}
+
+void read_time(Reader& in, const Node& node, LimitsDraft& limits) {
+  constexpr unsigned kTenYears = 10 * 366 * 86400;
+  limits.time_at = node.at;
+  limits.limits.seconds = in.seconds(node, "time", 1, kTenYears);
+}
+
+constexpr Field<LimitsDraft> kLimitFields[] = {
+    {"packets", read_packets}, {"bytes", read_bytes}, {"time", read_time}};
+
+void read_soft(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  in.fields(node, "soft", kLimitFields, tunnel.soft, node.at);
+}
+
+void read_hard(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  in.fields(node, "hard", kLimitFields, tunnel.hard, node.at);
+}
+
+constexpr Field<TunnelDraft> kLifetimeFields[] = {{"soft", read_soft}, {"hard", read_hard}};
+
+void read_lifetime(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  in.fields(node, "lifetime", kLifetimeFields, tunnel, node.at);
 }
 
 // SPIs are mostly written in hexadecimal digits.
@@ -113,14 +176,18 @@ void read_in(Reader& in, const Node& node, TunnelDraft& tunnel) {
   for (const Node* item : node.items) tunnel.in.push_back(sa_of(in, *item));
 }
 
-constexpr Field<TunnelDraft> kTunnelFields[] = {{"local", read_local, true},
+constexpr Field<TunnelDraft> kTunnelFields[] = {{"mode", read_mode},
+                                                {"local", read_local, true},
                                                 {"remote", read_remote, true},
                                                 {"algorithm", read_algorithm},
                                                 {"out", read_out},
                                                 {"in", read_in},
+                                                {"selectors", read_selectors},
                                                 {"esn", read_esn},
                                                 {"replay_window", read_replay_window},
                                                 {"udp", read_udp},
+                                                {"lifetime", read_lifetime},
+                                                {"path_mtu_discovery", read_path_mtu_discovery},
                                                 {"dscp", read_dscp},
                                                 {"df", read_df},
                                                 {"hop_limit", read_hop_limit}};
@@ -138,13 +205,15 @@ void read_allow(Reader& in, const Node& node, IpsecConfig& ipsec) {
 
 constexpr Field<IpsecConfig> kIpsecFields[] = {{"state", read_state}, {"allow", read_allow}};
 
-// As much as fits into 1500 bytes with all that is around it.
+// As much as fits into 1500 bytes with all that is around it. In transport mode the IP header is that of the
+// packet inside.
 unsigned default_mtu(const TunnelDraft& draft) {
   constexpr std::uint32_t kOuterMtu = 1500;
   constexpr std::uint32_t kUdp = 8;
   const std::uint32_t ip = draft.local && draft.local->value.is_ipv6() ? 40 : 20;
-  return esp::payload_room(esp::traits(draft.config.algorithm),
-                           kOuterMtu - ip - (draft.config.udp ? kUdp : 0));
+  const unsigned room =
+      esp::payload_room(esp::traits(draft.config.algorithm), kOuterMtu - ip - (draft.config.udp ? kUdp : 0));
+  return draft.config.mode == IpsecMode::transport ? room + ip : room;
 }
 
 }  // namespace
@@ -154,6 +223,8 @@ void read_tunnel(Reader& in, const Node& node, InterfaceDraft& interface) {
   tunnel.at = node.at;
   in.fields(node, "ipsec", kTunnelFields, tunnel, node.at);
   if (!interface.mtu_at) interface.config.mtu = default_mtu(tunnel);
+  // Who sends in transport mode is a host, that learns of no other MTU than its link's.
+  if (tunnel.config.mode == IpsecMode::transport && !tunnel.df_at) tunnel.config.df = OuterDf::clear;
 }
 
 void read_ipsec(Reader& in, const Node& node, Draft& draft) {
@@ -164,14 +235,22 @@ TunnelConfig finished(TunnelDraft& draft) {
   TunnelConfig config = std::move(draft.config);
   config.local = draft.local->value;
   config.remote = draft.remote->value;
+  config.lifetime = {draft.soft.limits, draft.hard.limits};
   if (draft.out) config.out = std::move(draft.out->config);
   for (SaDraft& sa : draft.in) config.in.push_back(std::move(sa.config));
+  for (const SelectorDraft& selector : draft.selectors) config.selectors.push_back(finished(selector));
   return config;
 }
 
 std::vector<KnownKeys> known_ipsec_keys() {
-  return {known("interfaces.*.ipsec", kTunnelFields), known("interfaces.*.ipsec.out", kSaFields),
-          known("interfaces.*.ipsec.in[]", kSaFields), known("ipsec", kIpsecFields)};
+  return {known("interfaces.*.ipsec", kTunnelFields),
+          known("interfaces.*.ipsec.out", kSaFields),
+          known("interfaces.*.ipsec.in[]", kSaFields),
+          known("interfaces.*.ipsec.udp", kUdpFields),
+          known("interfaces.*.ipsec.lifetime", kLifetimeFields),
+          known("interfaces.*.ipsec.lifetime.soft", kLimitFields),
+          known("interfaces.*.ipsec.lifetime.hard", kLimitFields),
+          known("ipsec", kIpsecFields)};
 }
 
 }  // namespace millrace::config

@@ -234,6 +234,14 @@ std::optional<unsigned> Reader::integer(const Node& node, std::string_view what,
   return std::nullopt;
 }
 
+std::optional<std::uint64_t> Reader::count(const Node& node, std::string_view what) {
+  constexpr std::uint64_t kMax = std::uint64_t{1} << 62;
+  const auto value = whole_number(node.text);
+  if (value && *value >= 1 && *value <= kMax && node.plain) return value;
+  unexpected(node, what, range_text(1, kMax));
+  return std::nullopt;
+}
+
 std::optional<unsigned> Reader::word_or_integer(const Node& node, std::string_view what,
                                                 std::string_view word, std::uint32_t min, std::uint32_t max) {
   if (node.kind == Kind::scalar && node.text == word) return std::nullopt;

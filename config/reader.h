@@ -57,6 +57,8 @@ class Reader {
 
   std::optional<unsigned> integer(const Node& node, std::string_view what, std::uint32_t min,
                                   std::uint32_t max);
+  // Of what there may be very many, one at least.
+  std::optional<std::uint64_t> count(const Node& node, std::string_view what);
   // Nothing if it is the word, or neither: both are reported as one expectation.
   std::optional<unsigned> word_or_integer(const Node& node, std::string_view what, std::string_view word,
                                           std::uint32_t min, std::uint32_t max);

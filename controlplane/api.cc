@@ -80,6 +80,7 @@ const std::vector<Api::Endpoint>& Api::endpoints() {
       {"GET", "/v1/workers", &Api::get_workers},
       {"GET", "/v1/feeds", &Api::get_feeds},
       {"GET", "/v1/ipsec", &Api::get_ipsec},
+      {"GET", "/v1/ipsec/events", &Api::get_ipsec_events},
       {"GET", "/v1/counters", &Api::get_counters},
       {"GET", "/v1/drops", &Api::get_drops},
       {"GET", "/v1/config", &Api::get_config},

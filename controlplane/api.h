@@ -83,6 +83,7 @@ class Api {
   void write_feed_metrics(Control& control, MetricsText& text) const;
   // api_ipsec.cc
   ApiResponse get_ipsec(const ApiRequest&, const Query&);
+  ApiResponse get_ipsec_events(const ApiRequest&, const Query&);
   // api_routes.cc
   ApiResponse get_routes(const ApiRequest&, const Query&);
   ApiResponse get_fib(const ApiRequest&, const Query&);

@@ -6,6 +6,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "controlplane/esp_quote.h"
+#include "controlplane/nat_keepalive.h"
 #include "controlplane/packet_bytes.h"
 #include "dataplane/control_protocol.h"
 #include "dataplane/eal.h"
@@ -79,7 +81,7 @@ Control::Control(const ControlOptions& options, const dataplane::FeatureTable& f
       features_(features),
       writer_(tables_, reclaimer_, options.fib, options.flow_hashing),
       interfaces_(writer_),
-      tunnels_(writer_, keys_, options.workers),
+      tunnels_(writer_, interfaces_, keys_, options.workers),
       next_hops_(writer_, interfaces_),
       ribs_{{writer_, next_hops_, FibId(0)}, {writer_, next_hops_, FibId(0)}},
       output_(tables_, interfaces_),
@@ -157,6 +159,14 @@ void Control::connect_hooks() {
                          const Interface* on = interfaces_.find(key.interface);
                          if (on == nullptr || !on->config.ipsec) neighbors_.want(key, wanted);
                        });
+  const auto too_big = [this](std::span<const std::byte> packet, std::uint32_t mtu) {
+    tunnels_.too_big(packet, mtu);
+  };
+  icmp_.set_too_big(too_big);
+  icmp6_.set_too_big(too_big);
+  tunnels_.set_hooks(
+      {.keep_alive = [this](const config::TunnelConfig& of) { send_nat_keepalive(output_, interfaces_, of); },
+       .mtus_changed = [this] { next_hops_.interfaces_changed(); }});
   local_.set_ipsec([this](rte_mbuf* m, const Interface& on) { return give_to_ipsec(m, on); });
   next_hops_.set_covering([this](IpAddress address) { return way_to(address); });
 }
@@ -245,6 +255,7 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
       return neighbors_.resolve({meta.egress, meta.next_hop_address}, m);
     case PuntClass::expired:
     case PuntClass::error:
+      if (meta.reason == DropReason::fragmentation_needed) hear_too_big(m);
       send_error(m, *ingress, meta.reason);
       return rte_pktmbuf_free(m);
   }
@@ -266,13 +277,20 @@ bool Control::give_to_daemons(const rte_mbuf* m, const Interface& ingress) {
 // A datagram that came in fragments: its SA's worker takes it, as any.
 bool Control::give_to_ipsec(rte_mbuf* m, const Interface& ingress) {
   const dataplane::InboundSas& sas = tables_.inbound_sas();
-  if (sas.empty() || !dataplane::is_esp(m, sas.any_udp())) return false;
+  if (!sas.takes_esp() || !dataplane::is_esp(m, sas.any_udp())) return false;
   output_.hand_to_ipsec(m, ingress);
   return true;
 }
 
 void Control::count_drop(InterfaceId at, DropReason reason) {
   ++dropped_[at.value()][static_cast<std::size_t>(reason)];
+}
+
+// Of what is too long for a link of ours: a tunnel's outer packet may be.
+void Control::hear_too_big(rte_mbuf* m) {
+  std::array<std::byte, kEspQuoteBytes> packet;
+  const std::size_t size = copy_out(m, sizeof(wire::Ethernet), packet);
+  tunnels_.too_big(std::span(packet).first(size), dataplane::meta(m).mtu);
 }
 
 void Control::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason) {

@@ -94,7 +94,7 @@ void Control::apply_interfaces(const config::Diff& diff, const config::Config& n
   remove_interfaces(gone);
   const std::vector<std::string> made = add_interfaces(next, opened);
   restore_fixed_neighbors(next, made);
-  tunnels_.publish(interfaces_);
+  tunnels_.publish();
   publish_plans();
   addresses_changed();
   if (host_) {

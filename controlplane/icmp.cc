@@ -1,8 +1,10 @@
 #include "controlplane/icmp.h"
 
 #include <algorithm>
+#include <array>
 #include <span>
 
+#include "controlplane/esp_quote.h"
 #include "controlplane/packet_bytes.h"
 #include "dataplane/packet.h"
 #include "net/checksum.h"
@@ -17,6 +19,8 @@ constexpr std::uint32_t kL2 = sizeof(wire::Ethernet);
 constexpr std::uint8_t kTtl = 64;                    // RFC 1700
 constexpr std::uint8_t kInternetworkControl = 0xc0;  // RFC 1812 4.3.2.5: precedence of errors
 constexpr std::uint32_t kMaxError = 576;             // RFC 1812 4.3.2.3: an error is no longer than this
+
+constexpr std::uint8_t kFragmentationNeeded = 4;  // RFC 1191 4: a code of "unreachable"
 
 bool is_error_type(std::uint8_t type) {
   return type == wire::kIcmpUnreachable || type == wire::kIcmpSourceQuench || type == wire::kIcmpRedirect ||
@@ -34,6 +38,11 @@ std::optional<DropReason> Icmp::deliver(rte_mbuf* m, const Interface& ingress) {
     return DropReason::local_icmp_invalid;
   }
   const auto* icmp = rte_pktmbuf_mtod_offset(m, const wire::Icmp*, kL2 + header);
+  if (icmp->type == wire::kIcmpUnreachable && icmp->code == kFragmentationNeeded) {
+    std::array<std::byte, kEspQuoteBytes> quote;
+    const std::size_t size = copy_out(m, first, quote);
+    too_big_(std::span(quote).first(size), icmp->rest_low.host());
+  }
   // Redirects are not obeyed; source quench, timestamps, masks and all the rest have no answer (RFC 6918).
   if (icmp->type != wire::kIcmpEchoRequest || icmp->code != 0) return DropReason::local_icmp_ignored;
   echo_reply(m, ingress);

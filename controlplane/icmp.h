@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
+#include "controlplane/esp_quote.h"
 #include "controlplane/icmp_limits.h"
 #include "controlplane/interfaces.h"
 #include "controlplane/output.h"
@@ -21,6 +23,8 @@ class Icmp {
  public:
   Icmp(Output& output, IcmpLimits& limits) : output_(output), limits_(limits) {}
   void set_rate(unsigned errors_per_second) { limits_.set_rate(errors_per_second); }
+
+  void set_too_big(TooBig too_big) { too_big_ = std::move(too_big); }
 
   // A message in a whole packet of IPv4 to one of our addresses. Takes the buffer if it has no reason to drop
   // it; else the caller drops it with that reason.
@@ -36,6 +40,7 @@ class Icmp {
 
   Output& output_;
   IcmpLimits& limits_;
+  TooBig too_big_ = [](std::span<const std::byte>, std::uint32_t) {};
   std::uint16_t identification_ = 0;
 };
 

@@ -8,7 +8,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
+#include "controlplane/esp_quote.h"
 #include "controlplane/icmp_limits.h"
 #include "controlplane/nd.h"
 #include "controlplane/output.h"
@@ -19,6 +21,8 @@ class Icmp6 {
  public:
   Icmp6(const dataplane::Tables& tables, const Nd& nd, Output& output, IcmpLimits& limits)
       : tables_(tables), nd_(nd), output_(output), limits_(limits) {}
+
+  void set_too_big(TooBig too_big) { too_big_ = std::move(too_big); }
 
   // A message, `at` bytes behind the Ethernet header of a whole packet to us. Takes the buffer if it has no
   // reason to drop it; else the caller drops it with that reason.
@@ -36,6 +40,7 @@ class Icmp6 {
   const Nd& nd_;
   Output& output_;
   IcmpLimits& limits_;
+  TooBig too_big_ = [](std::span<const std::byte>, std::uint32_t) {};
 };
 
 }  // namespace millrace::controlplane

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "dataplane/urpf.h"
+#include "dataplane/router_features.h"
 #include "net/wire.h"
 
 namespace millrace::controlplane {
@@ -137,18 +137,29 @@ void Interfaces::remove(InterfaceId id) {
   writer_.retire_object(new GiveBack(&ids_, id.value()));
 }
 
-// The ingress features that its configuration asks for.
-static dataplane::FeatureMask features_of(const config::InterfaceConfig& config) {
+std::uint16_t Interface::mtu() const {
+  return static_cast<std::uint16_t>(std::min(config.mtu, path_mtu.value_or(config.mtu)));
+}
+
+dataplane::FeatureMask Interface::ingress_mask() const {
   using dataplane::IngressFeature;
-  switch (config.urpf) {
-    case config::Urpf::strict:
-      return dataplane::mask_of(IngressFeature::urpf_strict);
-    case config::Urpf::loose:
-      return dataplane::mask_of(IngressFeature::urpf_loose);
-    case config::Urpf::off:
-      break;
-  }
-  return 0;
+  dataplane::FeatureMask mask = ingress_features;
+  if (config.urpf == config::Urpf::strict) mask |= dataplane::mask_of(IngressFeature::urpf_strict);
+  if (config.urpf == config::Urpf::loose) mask |= dataplane::mask_of(IngressFeature::urpf_loose);
+  if (!config.policies.empty()) mask |= dataplane::mask_of(IngressFeature::policies);
+  return mask;
+}
+
+dataplane::FeatureMask Interface::egress_mask() const {
+  const bool has_policies = !config.policies.empty();
+  return egress_features | (has_policies ? dataplane::mask_of(dataplane::EgressFeature::policies) : 0);
+}
+
+std::shared_ptr<const dataplane::Policies> Interface::current_policies() const {
+  static const auto discards_all =
+      std::make_shared<const dataplane::Policies>(std::vector<dataplane::Policy>());
+  if (config.policies.empty()) return nullptr;
+  return policies ? policies : discards_all;
 }
 
 void Interfaces::publish(const Interface& interface) {
@@ -156,19 +167,20 @@ void Interfaces::publish(const Interface& interface) {
   view->id = interface.id;
   view->port = interface.port;
   view->fib = interface.fib;
-  view->mtu = static_cast<std::uint16_t>(interface.config.mtu);
+  view->mtu = interface.mtu();
   view->mac = interface.mac;
   for (const LentAddress& one : interface.lent) {
     if (one.mac && !view->accepts(*one.mac)) view->more_macs.push_back(*one.mac);
   }
   view->link_local = interface.link_local().value_or(Ipv6Address());
-  view->ingress_features = interface.ingress_features | features_of(interface.config);
+  view->ingress_features = interface.ingress_mask();
   view->ignores_options = interface.config.ip_options == config::IpOptions::ignore;
   view->host = interface.config.host;
-  view->egress_features = interface.egress_features;
+  view->egress_features = interface.egress_mask();
   view->marks = interface.marks;
   view->vlans = vlans_on(interface);
   view->tunnel = interface.tunnel;
+  view->policies = interface.current_policies();
   writer_.set_interface(interface.id, std::move(view));
 }
 

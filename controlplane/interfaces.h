@@ -35,11 +35,20 @@ struct Interface {
   bool up = false;
   dataplane::FeatureMask ingress_features = 0;  // beside those that `config` asks for
   dataplane::FeatureMask egress_features = 0;
-  std::shared_ptr<const dataplane::Tunnel> tunnel;  // of one that `config` says has it
+  std::shared_ptr<const dataplane::Tunnel> tunnel;      // of one that `config` says has it
+  std::shared_ptr<const dataplane::Policies> policies;  // the same
+  std::optional<unsigned> path_mtu;  // what fits into the packets that a tunnel's way takes
 
   // The one of IPv6 that every interface has by itself, made of its MAC (RFC 4291 2.5.6 and appendix A);
   // nothing without a link, and where the MTU is too small for IPv6 (RFC 8200 5).
   [[nodiscard]] std::optional<Ipv6Address> link_local() const;
+  // Of what leaves.
+  [[nodiscard]] std::uint16_t mtu() const;
+  // All of them.
+  [[nodiscard]] dataplane::FeatureMask ingress_mask() const;
+  [[nodiscard]] dataplane::FeatureMask egress_mask() const;
+  // Null: everything may pass. Nothing may while those of `config` are not there yet.
+  [[nodiscard]] std::shared_ptr<const dataplane::Policies> current_policies() const;
 
   // Takes over what the configuration says of it; what is lent stays.
   void configure(const config::InterfaceConfig& next);

@@ -61,8 +61,9 @@ void Nd::stop(InterfaceId interface) {
 }
 
 std::optional<Ipv6Address> Nd::source_for(const Interface& on, Ipv6Address peer) const {
+  // Without a link nobody else can have it.
   const auto is_unique = [&](const std::optional<Ipv6Address>& own) {
-    return own && dad_.state(on.id, *own) == Dad::State::preferred;
+    return own && (!on.config.has_link() || dad_.state(on.id, *own) == Dad::State::preferred);
   };
   const auto best = on.source_for(peer);
   if (is_unique(best)) return best;

@@ -234,7 +234,7 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   Adjacency adjacency;
   adjacency.address = link.key.address;
   adjacency.counter = link.counter;
-  adjacency.mtu = static_cast<std::uint16_t>(on->config.mtu);
+  adjacency.mtu = on->mtu();
   adjacency.egress.interface = on->id;
   adjacency.egress.port = on->port;
   if (link.state == LinkState::resolved) {
@@ -245,7 +245,7 @@ std::optional<Adjacency> NextHops::adjacency_of(const Link& link) const {
   if (on->tags.any()) adjacency.flags |= Adjacency::kTagged;
   if (on->port_tags) adjacency.flags |= Adjacency::kPortTags;
   if (on->config.ipsec) adjacency.flags |= Adjacency::kTunnel;
-  if (on->egress_features != 0) adjacency.flags |= Adjacency::kEgressFeatures;
+  if (on->egress_mask() != 0) adjacency.flags |= Adjacency::kEgressFeatures;
   adjacency.set_straight_mtu();
   return adjacency;
 }

@@ -75,6 +75,26 @@ void Output::lose(rte_mbuf* m, InterfaceId egress, DropReason reason) {
 }
 
 void Output::send_frame(rte_mbuf* m, const Interface& egress) {
+  if (may_leave(m, egress)) leave(m, egress);
+}
+
+// What the policies say of a packet that leaves; false if it does not, or was given to a tunnel.
+bool Output::may_leave(rte_mbuf* m, const Interface& egress) {
+  const auto policies = egress.current_policies();
+  const std::uint16_t type = dataplane::ethernet(m)->type.host();
+  if (!policies || (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)) return true;
+  const dataplane::Policies::Said said = policies->ask(tables_, m, dataplane::Way::out);
+  if (said.action == dataplane::PolicyAction::bypass) return true;
+  if (said.action == dataplane::PolicyAction::discard) return lose(m, egress.id, said.reason), false;
+  const Interface* tunnel = interfaces_.find(said.tunnel);
+  if (tunnel == nullptr)
+    lose(m, egress.id, DropReason::tx_gone);
+  else
+    send_packet_to(m, *tunnel, {});
+  return false;
+}
+
+void Output::leave(rte_mbuf* m, const Interface& egress) {
   if (egress.tunnel)
     return hand_over(m, egress.id, {.egress = egress.id, .hand_off = dataplane::HandOff::protect},
                      worker_rings_[egress.tunnel->owner]);
@@ -165,22 +185,27 @@ dataplane::FragmentResult Output::fragment(rte_mbuf* m, std::uint16_t mtu,
 
 void Output::send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddress& to) {
   const bool ipv6 = is_ipv6(m);
+  const Be16 type(ipv6 ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4);
+  dataplane::ethernet(m)->type = type;
+  if (!may_leave(m, egress)) return;
   const bool forwarded = !dataplane::meta(m).from_control;
-  const bool too_long = ip_length(m) > egress.config.mtu;
+  // What transport mode protects is whole: what is around it is cut up, where it may be.
+  const bool is_transport = egress.tunnel && egress.tunnel->transport;
+  const bool too_long = !is_transport && ip_length(m) > egress.mtu();
   if (too_long && (ipv6 ? forwarded : dataplane::ipv4(m)->dont_fragment())) {
     if (!forwarded) return lose(m, egress.id, DropReason::fragmentation_needed);
-    dataplane::meta(m).mtu = static_cast<std::uint16_t>(egress.config.mtu);
+    dataplane::meta(m).mtu = egress.mtu();
     return hooks_.drop(m, egress.id, DropReason::fragmentation_needed);
   }
   if (forwarded) count_hop(m);
-  *dataplane::ethernet(m) = {to, egress.mac, Be16(ipv6 ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4)};
-  if (!too_long) return send_frame(m, egress);
+  *dataplane::ethernet(m) = {to, egress.mac, type};
+  if (!too_long) return leave(m, egress);
   rte_mbuf* fragments[dataplane::kMaxFragments];
-  const auto result = fragment(m, static_cast<std::uint16_t>(egress.config.mtu), fragments);
+  const auto result = fragment(m, egress.mtu(), fragments);
   if (result.count == 0) return lose(m, egress.id, result.reason);
   for (unsigned i = 0; i < result.count; ++i) {
     dataplane::meta(fragments[i]) = dataplane::meta(m);
-    send_frame(fragments[i], egress);
+    leave(fragments[i], egress);
   }
   rte_pktmbuf_free(m);
 }

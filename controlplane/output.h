@@ -47,7 +47,7 @@ class Output {
   rte_mbuf* allocate(std::uint16_t bytes);
   // The same with a copy of `bytes`, in several segments if they do not fit into one.
   rte_mbuf* make(std::span<const std::byte> bytes);
-  // A complete Ethernet frame. Takes the buffer.
+  // A complete Ethernet frame, if the interface's policies let it out. Takes the buffer.
   void send_frame(rte_mbuf* m, const Interface& egress);
   // ESP to us, whose worker finds its SA.
   void hand_to_ipsec(rte_mbuf* m, const Interface& ingress);
@@ -71,6 +71,8 @@ class Output {
   template <class Family>  // dataplane/ip_family.h
   void send_by_fib(rte_mbuf* m, FibId fib, typename Family::Address destination);
   void send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency);
+  bool may_leave(rte_mbuf* m, const Interface& egress);
+  void leave(rte_mbuf* m, const Interface& egress);
   void hand_over(rte_mbuf* m, InterfaceId lost_at, const dataplane::PacketMeta& what, rte_ring* ring);
   [[nodiscard]] dataplane::FragmentResult fragment(rte_mbuf* m, std::uint16_t mtu,
                                                    rte_mbuf* (&out)[dataplane::kMaxFragments]);

@@ -25,7 +25,7 @@
 #include "controlplane/netlink_listener.h"
 #include "controlplane/taps.h"
 #include "dataplane/eal.h"
-#include "dataplane/urpf.h"
+#include "dataplane/router_features.h"
 
 // A test library that watches what worker threads call (tests/guard); absent in a router.
 extern "C" [[gnu::weak]] void millrace_guard_enter_worker();

@@ -9,8 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <set>
 #include <utility>
+#include <variant>
+
+#include "controlplane/esp_quote.h"
+#include "esp/packet.h"
+#include "net/wire.h"
 
 namespace millrace::controlplane {
 namespace {
@@ -20,6 +26,11 @@ using config::TunnelConfig;
 
 // Reserved at a time, at least: what a worker gives out in a tenth of a second.
 constexpr std::uint64_t kReserve = 1 << 20;
+
+// How often they are looked at: ten thousand tunnels take some milliseconds.
+constexpr std::uint64_t kLookNs = 20'000'000;
+
+constexpr std::uint64_t kPathMtuLife = 600'000'000'000;  // ns: RFC 1191 6.3
 
 // A line of hexadecimal digits, in a file that not everybody may read.
 Result<Secret> read_key(const std::string& path) {
@@ -56,17 +67,82 @@ dataplane::OuterDf df_of(config::OuterDf df) {
   return dataplane::OuterDf::copy;
 }
 
-std::shared_ptr<const dataplane::Tunnel> published(const Tunnels::Tunnel& tunnel, unsigned owner) {
+dataplane::PolicyAction action_of(config::PolicyAction action) {
+  switch (action) {
+    case config::PolicyAction::protect:
+      return dataplane::PolicyAction::protect;
+    case config::PolicyAction::bypass:
+      return dataplane::PolicyAction::bypass;
+    case config::PolicyAction::discard:
+      break;
+  }
+  return dataplane::PolicyAction::discard;
+}
+
+// What policies have protected, by the tunnel that does it.
+using ByTunnel = std::map<std::string, std::vector<Selector>>;
+ByTunnel protected_by(const Interfaces& interfaces) {
+  ByTunnel found;
+  interfaces.visit([&](const Interface& interface) {
+    for (const config::PolicyConfig& policy : interface.config.policies) {
+      if (policy.action == config::PolicyAction::protect) found[policy.tunnel].push_back(policy.selector);
+    }
+  });
+  return found;
+}
+
+// One with no more in it than the packets between two hosts; nothing if it has none of them.
+std::optional<Selector> between(Selector selector, const IpAddress& local, const IpAddress& remote) {
+  const auto narrow = [](std::optional<AnyPrefix>& prefix, const IpAddress& end) {
+    return end.visit([&]<class Address>(Address host) {
+      const auto* given = prefix ? std::get_if<IpPrefix<Address>>(&*prefix) : nullptr;
+      const bool has = !prefix || (given != nullptr && given->contains(host));
+      prefix = IpPrefix<Address>(host, Address::kBits);
+      return has;
+    });
+  };
+  const bool has_both = narrow(selector.local, local) && narrow(selector.remote, remote);
+  return has_both ? std::optional(selector) : std::nullopt;
+}
+
+// RFC 4301 5.2: of a tunnel that says nothing itself, what its policies have protected may be inside. In
+// transport mode only what its ends say to each other.
+std::shared_ptr<const dataplane::Selectors> selectors_of(const std::string& name, const TunnelConfig& config,
+                                                         const ByTunnel& by_policies) {
+  std::vector<Selector> selectors = config.selectors;
+  const auto at = by_policies.find(name);
+  if (selectors.empty() && at != by_policies.end()) selectors = at->second;
+  if (config.mode == config::IpsecMode::transport) {
+    if (selectors.empty()) selectors.emplace_back();
+    std::vector<Selector> narrowed;
+    for (const Selector& selector : selectors) {
+      if (const auto both = between(selector, config.local, config.remote)) narrowed.push_back(*both);
+    }
+    return std::make_shared<const dataplane::Selectors>(narrowed);
+  }
+  return selectors.empty() ? nullptr : std::make_shared<const dataplane::Selectors>(selectors);
+}
+
+std::uint8_t flags_of(const TunnelConfig& config) {
+  using Entry = dataplane::InboundSas::Entry;
+  unsigned flags = 0;
+  if (config.udp) flags |= Entry::kUdp;
+  if (config.mode == config::IpsecMode::transport) flags |= Entry::kTransport;
+  return static_cast<std::uint8_t>(flags);
+}
+
+std::shared_ptr<dataplane::Tunnel> published(const Tunnels::Tunnel& tunnel, unsigned owner) {
   const TunnelConfig& config = tunnel.config;
   auto view = std::make_shared<dataplane::Tunnel>();
   view->owner = owner;
   view->local = config.local;
   view->remote = config.remote;
-  view->udp = config.udp;
+  view->transport = config.mode == config::IpsecMode::transport;
+  if (config.udp) view->udp = config.udp->remote_port;
   view->hop_limit = static_cast<std::uint8_t>(config.hop_limit);
   if (config.dscp) view->dscp = static_cast<std::uint8_t>(*config.dscp);
   view->df = df_of(config.df);
-  if (tunnel.out) view->out = tunnel.out->sa;
+  if (tunnel.out && !tunnel.out->life->ended) view->out = tunnel.out->sa;
   return view;
 }
 
@@ -119,7 +195,8 @@ Result<void> Tunnels::make_outbound(const Tunnel* before, Tunnel& made) {
   counter.reserve(last);
   made.out = {config.out->spi, key,
               std::make_shared<dataplane::OutboundSa>(
-                  dataplane::OutboundSa{{std::move(*keys), config.out->spi, counter}, {}})};
+                  dataplane::OutboundSa{{std::move(*keys), config.out->spi, counter}, {}}),
+              new_life()};
   return {};
 }
 
@@ -148,14 +225,19 @@ Result<void> Tunnels::make_inbound(const Tunnel* before, const config::SaConfig&
   if (!keys) return Error{"in: " + keys.error()};
   made.in.push_back({sa.spi, key,
                      std::make_shared<dataplane::InboundSa>(dataplane::InboundSa{
-                         {std::move(*keys), esp::ReplayWindow(config.replay_window)}, {}})});
+                         {std::move(*keys), esp::ReplayWindow(config.replay_window)}, {}}),
+                     new_life()});
   return {};
 }
 
 Result<Tunnels::Tunnel> Tunnels::make(const std::string& name, const TunnelConfig& config) {
-  Tunnel made{config, {}, {}};
   const auto at = tunnels_.find(name);
   const Tunnel* before = at == tunnels_.end() ? nullptr : &at->second;
+  Tunnel made;
+  if (before != nullptr) made = *before;
+  made.config = config;
+  made.out.reset();
+  made.in.clear();
   Result<void> done = make_outbound(before, made);
   for (const config::SaConfig& sa : config.in) {
     if (done) done = make_inbound(before, sa, made);
@@ -203,7 +285,7 @@ Result<void> Tunnels::prepare(const config::Config& next) {
       return Error{"interfaces." + name +
                    ".ipsec: another SA has one of its keys: two senders would use one IV for two packets"};
     if (tunnel->out && tunnel->out->sa->sa.sequence.reserved() == tunnel->out->sa->sa.sequence.last())
-      marks[tunnel->out->key] = next_mark(*tunnel->out);
+      marks[tunnel->out->key] = next_mark(*tunnel);
     made.emplace(name, std::move(*tunnel));
   }
   if (marks != marks_) {
@@ -217,41 +299,73 @@ Result<void> Tunnels::prepare(const config::Config& next) {
   return {};
 }
 
-void Tunnels::publish(Interfaces& interfaces) {
-  if (next_.empty() && tunnels_.empty()) return;
+void Tunnels::publish() {
+  const bool has_any = !next_.empty() || !tunnels_.empty();
   tunnels_ = std::move(next_);
   next_.clear();
+  if (has_any) publish_tunnels();
+  publish_policies();
+}
+
+void Tunnels::publish_tunnels() {
   if (keys_ && !keys_->locked() && !std::exchange(unlocked_said_, true))
     spdlog::warn("ipsec: the memory of keys may be swapped out: RLIMIT_MEMLOCK is too low");
   std::vector<dataplane::InboundSas::Entry> entries;
   std::vector<std::pair<Interface*, std::shared_ptr<const dataplane::Tunnel>>> views;
+  const ByTunnel by_policies = protected_by(interfaces_);
   for (const auto& [name, tunnel] : tunnels_) {
-    Interface* interface = interfaces.find(name);
+    Interface* interface = interfaces_.find(name);
     if (interface == nullptr) continue;  // there are too many
     const unsigned owner = interface->id.value() % workers_;
-    for (const Inbound& in : tunnel.in)
-      entries.push_back({in.spi, interface->id, owner, tunnel.config.local, tunnel.config.udp, in.sa});
-    views.emplace_back(interface, published(tunnel, owner));
+    const auto view = published(tunnel, owner);
+    view->selectors = selectors_of(name, tunnel.config, by_policies);
+    for (const Inbound& in : tunnel.in) {
+      if (in.life->ended) continue;
+      entries.push_back({in.spi, interface->id, static_cast<std::uint8_t>(owner), flags_of(tunnel.config),
+                         tunnel.config.local, in.sa, view->selectors});
+    }
+    views.emplace_back(interface, view);
   }
-  writer_.set_inbound_sas(std::make_unique<dataplane::InboundSas>(std::move(entries)));
+  writer_.set_inbound_sas(std::make_unique<dataplane::InboundSas>(std::move(entries), !tunnels_.empty()));
   for (auto& [interface, view] : views) {
     interface->tunnel = std::move(view);
-    interfaces.publish(*interface);
+    interfaces_.publish(*interface);
   }
 }
 
-bool Tunnels::wants_more(const Outbound& out) const {
-  const esp::SequenceCounter& counter = out.sa->sa.sequence;
+void Tunnels::publish_policies() {
+  interfaces_.visit([&](Interface& interface) {
+    if (interface.config.policies.empty() && !interface.policies) return;
+    std::vector<dataplane::Policy> policies;
+    for (const config::PolicyConfig& policy : interface.config.policies) {
+      const Interface* tunnel = policy.tunnel.empty() ? nullptr : interfaces_.find(policy.tunnel);
+      if (tunnel != nullptr)
+        policies.push_back({policy.selector, dataplane::PolicyAction::protect, tunnel->id});
+      else
+        policies.push_back({policy.selector, action_of(policy.action), {}});
+    }
+    interface.policies = policies.empty() ? nullptr : std::make_shared<const dataplane::Policies>(policies);
+    interfaces_.publish(interface);
+  });
+}
+
+// Numbers end, or the packets that an SA may protect do (then it starts no packet more, whatever the process
+// does).
+static std::uint64_t end_of(const Tunnels::Tunnel& tunnel) {
+  const std::uint64_t end = esp::SequenceCounter::end(tunnel.out->sa->sa.keys->extended_sequence());
+  return std::min(end, tunnel.config.lifetime.hard.packets.value_or(end));
+}
+
+bool Tunnels::wants_more(const Tunnel& tunnel) {
+  const esp::SequenceCounter& counter = tunnel.out->sa->sa.sequence;
   const std::uint64_t reserved = counter.reserved();
-  return reserved - counter.last() < kReserve / 2 &&
-         reserved != esp::SequenceCounter::end(out.sa->sa.keys->extended_sequence());
+  return reserved - counter.last() < kReserve / 2 && reserved < end_of(tunnel);
 }
 
 // Those of an SA that gives out more between two looks than is reserved otherwise last for as long again.
-std::uint64_t Tunnels::next_mark(const Outbound& out) const {
-  const esp::SequenceCounter& counter = out.sa->sa.sequence;
-  const std::uint64_t end = esp::SequenceCounter::end(out.sa->sa.keys->extended_sequence());
-  const std::uint64_t last = counter.last();
+std::uint64_t Tunnels::next_mark(const Tunnel& tunnel) {
+  const esp::SequenceCounter& counter = tunnel.out->sa->sa.sequence;
+  const std::uint64_t last = counter.last(), end = std::max(end_of(tunnel), last);
   const std::uint64_t left = counter.reserved() - last;
   const std::uint64_t more = left < kReserve / 8 && left != 0 ? 8 * kReserve : kReserve;
   return end - last < more ? end : last + more;
@@ -280,17 +394,126 @@ bool Tunnels::end_saving(bool wait) {
 }
 
 void Tunnels::tick() {
+  if (tunnels_.empty() || writer_.now_ns() < next_look_ns_) return;
+  next_look_ns_ = writer_.now_ns() + kLookNs;
+  end_lives();
+  forget_path_mtus();
+  keep_alive();
+  reserve_more();
+}
+
+void Tunnels::reserve_more() {
   if (!end_saving(false)) return;
   SequenceMarks marks;
   for (const auto& [name, tunnel] : tunnels_) {
-    if (!tunnel.out || !wants_more(*tunnel.out)) continue;
+    if (!tunnel.out || !wants_more(tunnel)) continue;
     if (marks.empty()) marks = marks_;
-    marks[tunnel.out->key] = next_mark(*tunnel.out);
+    marks[tunnel.out->key] = next_mark(tunnel);
   }
   if (marks.empty()) return;
   saving_marks_ = marks;
   saving_ = std::async(std::launch::async,
                        [path = state_file_, marks = std::move(marks)] { return write_marks(path, marks); });
+}
+
+std::shared_ptr<SaLife> Tunnels::new_life() const {
+  return std::make_shared<SaLife>(SaLife{writer_.now_ns(), false, false});
+}
+
+// Says what limits the SA has reached. True if it ends now.
+bool Tunnels::look_at(const std::string& name, const Tunnel& tunnel, bool outbound, std::uint32_t spi,
+                      SaLife& life, const SaUsage& usage) {
+  const config::SaLifetime& lifetime = tunnel.config.lifetime;
+  const auto tell = [&](SaEvent::Kind kind, const char* limit) {
+    spdlog::info("ipsec: the {} SA {:#010x} of {} has reached its {} lifetime: {}",
+                 outbound ? "outbound" : "inbound", spi, name, kind == SaEvent::Kind::soft ? "soft" : "hard",
+                 limit);
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    events_.add({0, static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()),
+                 name, outbound, spi, kind, limit});
+  };
+  if (const char* limit = reached(lifetime.soft, usage);
+      limit != nullptr && !std::exchange(life.soft_said, true))
+    tell(SaEvent::Kind::soft, limit);
+  const char* limit = reached(lifetime.hard, usage);
+  if (limit == nullptr || std::exchange(life.ended, true)) return false;
+  tell(SaEvent::Kind::hard, limit);
+  return true;
+}
+
+// Of an outbound SA its numbers count, which go on over restarts.
+void Tunnels::end_lives() {
+  bool ended = false;
+  for (const auto& [name, tunnel] : tunnels_) {
+    if (tunnel.config.lifetime == config::SaLifetime{}) continue;
+    const auto seconds = [this](const SaLife& life) {
+      return (writer_.now_ns() - life.made_ns) / 1'000'000'000;
+    };
+    if (tunnel.out) {
+      const dataplane::OutboundSa& sa = *tunnel.out->sa;
+      const SaUsage usage{sa.sa.sequence.last(), sa.counters.bytes.get(), seconds(*tunnel.out->life)};
+      ended |= look_at(name, tunnel, true, tunnel.out->spi, *tunnel.out->life, usage);
+    }
+    for (const Inbound& in : tunnel.in) {
+      const dataplane::SaCounters& counters = in.sa->counters;
+      const SaUsage usage{counters.packets.get(), counters.bytes.get(), seconds(*in.life)};
+      ended |= look_at(name, tunnel, false, in.spi, *in.life, usage);
+    }
+  }
+  if (ended) publish_tunnels();
+}
+
+void Tunnels::too_big(std::span<const std::byte> packet, std::uint32_t mtu) {
+  const auto quote = read_esp_quote(packet);
+  if (!quote) return;
+  const auto at = std::ranges::find_if(tunnels_, [&](const auto& named) {
+    const Tunnel& tunnel = named.second;
+    return tunnel.out && tunnel.out->spi == quote->spi && tunnel.config.local == quote->source &&
+           tunnel.config.remote == quote->destination;
+  });
+  Interface* interface = at == tunnels_.end() ? nullptr : interfaces_.find(at->first);
+  if (interface == nullptr || !interface->tunnel || !at->second.config.path_mtu_discovery) return;
+  // No way takes less (RFC 791 3.2, RFC 8200 5), whoever says so.
+  constexpr std::uint32_t kLeast4 = 576, kLeast6 = 1280;
+  const std::uint32_t least = quote->source.is_ipv6() ? kLeast6 : kLeast4;
+  const std::uint32_t way = std::max(mtu == 0 ? next_plateau(quote->length) : mtu, least);
+  const esp::Traits& of = at->second.out->sa->sa.keys->traits();
+  std::uint32_t inside = esp::payload_room(of, way - interface->tunnel->outer_bytes());
+  if (interface->config.mtu >= wire::kIpv6MinMtu) inside = std::max(inside, wire::kIpv6MinMtu);
+  if (inside >= interface->mtu()) return;
+  spdlog::info("ipsec: the way of {} takes {} bytes: its mtu is {} for now", at->first, way, inside);
+  interface->path_mtu = inside;
+  at->second.path_mtu_until_ns = writer_.now_ns() + kPathMtuLife;
+  interfaces_.publish(*interface);
+  hooks_.mtus_changed();
+}
+
+// RFC 1191 6.3: it may be longer again.
+void Tunnels::forget_path_mtus() {
+  bool changed = false;
+  for (auto& [name, tunnel] : tunnels_) {
+    if (tunnel.path_mtu_until_ns == 0 || tunnel.path_mtu_until_ns > writer_.now_ns()) continue;
+    tunnel.path_mtu_until_ns = 0;
+    Interface* interface = interfaces_.find(name);
+    if (interface == nullptr) continue;
+    interface->path_mtu.reset();
+    interfaces_.publish(*interface);
+    changed = true;
+  }
+  if (changed) hooks_.mtus_changed();
+}
+
+// RFC 3948 4: when nothing has left for a while.
+void Tunnels::keep_alive() {
+  for (auto& [name, tunnel] : tunnels_) {
+    if (!tunnel.config.udp || tunnel.config.udp->keepalive_s == 0 || !tunnel.out) continue;
+    const std::uint64_t packets = tunnel.out->sa->counters.packets.get(), now = writer_.now_ns();
+    const bool has_sent = std::exchange(tunnel.seen_packets, packets) != packets;
+    if (has_sent || tunnel.kept_alive_ns == 0) tunnel.kept_alive_ns = now;
+    if (now - tunnel.kept_alive_ns < tunnel.config.udp->keepalive_s * std::uint64_t{1'000'000'000}) continue;
+    tunnel.kept_alive_ns = now;
+    hooks_.keep_alive(tunnel.config);
+  }
 }
 
 }  // namespace millrace::controlplane

@@ -8,7 +8,7 @@
 
 #include "dataplane/packet.h"
 #include "dataplane/port_marks.h"
-#include "net/wire6.h"
+#include "dataplane/upper_layer.h"
 
 namespace millrace::dataplane {
 
@@ -71,27 +71,16 @@ inline std::uint32_t flow_label(const wire::Ipv6& ip) {
   return ip.version_class_label.host() & 0xfffff;
 }
 
-// The same of IPv6, with the ports behind at most kMaxChain extension headers that lie in the first segment.
+// The same of IPv6, with the ports that upper_layer() finds.
 inline std::uint32_t ipv6_flow_hash(const rte_mbuf* m, const wire::Ipv6& ip, FlowHashing hashing) {
   const std::uint32_t label = flow_label(ip);
   if (hashing.flow_label && label != 0) return ipv6_addresses_hash(ip, hashing.seed, label);
-  constexpr unsigned kMaxChain = 4;
-  std::uint8_t next = ip.next_header;
-  const unsigned end = rte_pktmbuf_data_len(m);
-  unsigned at = sizeof(wire::Ethernet) + sizeof ip;
-  bool fragment = false;
-  for (unsigned i = 0; i < kMaxChain && at + 8 <= end && wire::is_extension(next); ++i) {
-    const auto* header = rte_pktmbuf_mtod_offset(m, const std::uint8_t*, at);
-    fragment = next == wire::kFragment;
-    at += 8U * (header[1] + 1U);
-    next = header[0];
-    if (fragment) break;  // what follows it is the datagram's, not the packet's
-  }
-  std::uint64_t rest = next;
-  const bool has_ports = next == wire::kProtocolTcp || next == wire::kProtocolUdp;
-  if (has_ports && !fragment && at + 4 <= end) {
+  const UpperLayer upper = upper_layer(m, ip);
+  std::uint64_t rest = upper.protocol;
+  const bool has_ports = upper.protocol == wire::kProtocolTcp || upper.protocol == wire::kProtocolUdp;
+  if (has_ports && !upper.is_fragment && upper.at + 4 <= rte_pktmbuf_data_len(m)) {
     std::uint32_t ports;
-    std::memcpy(&ports, rte_pktmbuf_mtod_offset(m, const char*, at), 4);
+    std::memcpy(&ports, rte_pktmbuf_mtod_offset(m, const char*, upper.at), 4);
     rest |= std::uint64_t{ports} << 32;
   }
   return ipv6_addresses_hash(ip, hashing.seed, rest);

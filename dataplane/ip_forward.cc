@@ -286,7 +286,7 @@ class IpBurst {
 
   // To one of our addresses. Apart, so that the others have the registers to themselves.
   [[gnu::noinline]] void deliver_here(rte_mbuf* m) {
-    if (!tables_.inbound_sas().empty() && worker_.ipsec().take(worker_, in_, m)) return;
+    if (tables_.inbound_sas().takes_esp() && worker_.ipsec().take(worker_, in_, m)) return;
     worker_.punt(m, ingress(m), Family::local_class(m, *Family::header(m)));
   }
 
@@ -294,8 +294,7 @@ class IpBurst {
   void forward_otherwise(rte_mbuf* m, const Adjacency& adjacency) {
     // 5.3.1, RFC 8200 3: TTL, hop limit. Only packets that are not for us are asked.
     if (Family::hops_left(*Family::header(m)) <= 1) return drop(m, DropReason::ttl_expired);
-    if ((adjacency.flags & Adjacency::kEgressFeatures) != 0 &&
-        !egress_features(m, adjacency.egress.interface))
+    if ((adjacency.flags & Adjacency::kEgressFeatures) != 0 && !goes_on_to(m, adjacency.egress.interface))
       return;
     if (!adjacency.complete()) return unresolved(m, adjacency.egress.interface, adjacency.address);
     const std::uint32_t length = Family::length(*Family::header(m));
@@ -323,26 +322,49 @@ class IpBurst {
     std::memcpy(static_cast<void*>(ethernet(m)), &adjacency.macs, sizeof adjacency.macs);
   }
 
-  // 4.2.2.7 and RFC 1191, RFC 8200 5: cut it up, or say how long it may be.
   void too_long(rte_mbuf* m, const Adjacency& adjacency) {
+    const std::uint32_t length = Family::length(*Family::header(m));
+    const bool left = cut_up(
+        m, adjacency.mtu, [&] { rewrite(m, adjacency); },
+        [&](rte_mbuf* fragment) { transmit_otherwise(fragment, adjacency); });
+    if (left) count(adjacency, length);
+  }
+
+  // 4.2.2.7 and RFC 1191, RFC 8200 5: cut it up, or say how long it may be. True if fragments left.
+  template <class Ready, class Send>
+  bool cut_up(rte_mbuf* m, std::uint16_t mtu, const Ready& make_ready, const Send& send) {
     if (!Family::may_fragment(*Family::header(m))) {
-      meta(m).mtu = adjacency.mtu;
-      return drop(m, DropReason::fragmentation_needed);
+      meta(m).mtu = mtu;
+      return drop(m, DropReason::fragmentation_needed), false;
     }
-    rewrite(m, adjacency);
+    make_ready();
     rte_mbuf* fragments[kMaxFragments];
-    const FragmentResult result = fragment_ipv4(m, adjacency.mtu, m->pool, fragments);
-    if (result.count == 0) return drop(m, result.reason);
+    const FragmentResult result = fragment_ipv4(m, mtu, m->pool, fragments);
+    if (result.count == 0) return drop(m, result.reason), false;
     worker_.count().fragments_added.add(result.count - 1);
-    count(adjacency, Family::length(*Family::header(m)));
-    for (unsigned i = 0; i < result.count; ++i) transmit_otherwise(fragments[i], adjacency);
+    for (unsigned i = 0; i < result.count; ++i) send(fragments[i]);
     worker_.free_later(m);
+    return true;
+  }
+
+  // A policy has it protected, whatever its next hop is: what is around it then finds its own.
+  [[gnu::noinline]] void protect(rte_mbuf* m, InterfaceId tunnel) {
+    const InterfaceView* view = tables_.interface(tunnel);
+    if (view == nullptr || !view->tunnel) return drop(m, DropReason::tx_gone);
+    const auto count_hop = [&] { Family::hop(*Family::header(m)); };
+    const auto send = [&](rte_mbuf* packet) { worker_.ipsec().protect(worker_, in_, tunnel, packet); };
+    if (Family::length(*Family::header(m)) > view->mtu) {
+      cut_up(m, view->mtu, count_hop, send);
+    } else {
+      count_hop();
+      send(m);
+    }
   }
 
   void glean(rte_mbuf* m, InterfaceId egress) {
     const Header& ip = *Family::header(m);
     if (Family::hops_left(ip) <= 1) return drop(m, DropReason::ttl_expired);
-    if (egress_features(m, egress)) unresolved(m, egress, Address(Family::destination(*Family::header(m))));
+    if (goes_on_to(m, egress)) unresolved(m, egress, Address(Family::destination(*Family::header(m))));
   }
 
   void unresolved(rte_mbuf* m, InterfaceId egress, IpAddress next_hop) {
@@ -357,6 +379,14 @@ class IpBurst {
     meta(m).ingress = in_.id;
     meta(m).fib = in_.fib;
     return run_features(worker_.features().ingress, in_.ingress_features, worker_, m);
+  }
+
+  // What features say of leaving by the interface; one that is to be protected goes where that is done.
+  bool goes_on_to(rte_mbuf* m, InterfaceId egress) {
+    if (!egress_features(m, egress)) return false;
+    const InterfaceId by = meta(m).egress;
+    if (by != egress) protect(m, by);
+    return by == egress;
   }
 
   // True if the packet goes on; else it has ended.

@@ -63,6 +63,18 @@ void set_tos(wire::Ipv6& ip, std::uint8_t tos) {
   ip.version_class_label = Be32(rest | std::uint32_t{tos} << kClassShift);
 }
 
+// So many bytes of that protocol behind the header.
+void set_payload(wire::Ipv4& ip, std::uint32_t bytes, std::uint8_t protocol) {
+  ip.total_length = Be16(static_cast<std::uint16_t>(ip.header_length() + bytes));
+  ip.protocol = protocol;
+  ip.checksum = Be16(0);
+  ip.checksum = internet_checksum({reinterpret_cast<const std::byte*>(&ip), ip.header_length()});
+}
+void set_payload(wire::Ipv6& ip, std::uint32_t bytes, std::uint8_t protocol) {
+  ip.payload_length = Be16(static_cast<std::uint16_t>(bytes));
+  ip.next_header = protocol;
+}
+
 // In one segment, with so much room.
 bool make_room(rte_mbuf* m, std::uint32_t before, std::uint32_t behind) {
   if (m->nb_segs != 1 && rte_pktmbuf_linearize(m) != 0) return false;
@@ -150,6 +162,11 @@ Place find_esp(rte_mbuf* m, bool any_udp) {
   return {};
 }
 
+// RFC 4303 3.1.1, 3.3.4: whole datagrams, and of IPv6 those without headers that belong before ESP.
+bool may_be_transported(rte_mbuf* m) {
+  return carries_ipv6(m) ? !wire::is_extension(ipv6(m)->next_header) : !ipv4(m)->is_fragment();
+}
+
 // Of a list that others may have left: mostly each has its place already.
 template <class Packet>
 void keep(const Packet& packet, Packet& place) {
@@ -160,6 +177,22 @@ void keep(const Packet& packet, Packet& place) {
 IpAddress destination_of(rte_mbuf* m) {
   if (carries_ipv6(m)) return Ipv6Address(ipv6(m)->destination);
   return Ipv4Address(ipv4(m)->destination);
+}
+
+// In transport mode the IP header is that of what was inside, which its next header says again.
+std::optional<DropReason> open_transport(rte_mbuf* m, const esp::Inbound& done, std::uint16_t at) {
+  if (done.payload.next_header == wire::kNoNextHeader) return DropReason::esp_dummy;
+  auto* const frame = reinterpret_cast<std::byte*>(done.payload_begin()) - at;
+  std::memmove(frame, rte_pktmbuf_mtod(m, const std::byte*), at);
+  rte_pktmbuf_adj(m, static_cast<std::uint16_t>(frame - rte_pktmbuf_mtod(m, std::byte*)));
+  m->pkt_len = at + done.payload.bytes;
+  m->data_len = static_cast<std::uint16_t>(m->pkt_len);
+  forget_marks(m);
+  if (carries_ipv6(m))
+    set_payload(*ipv6(m), done.payload.bytes, done.payload.next_header);
+  else
+    set_payload(*ipv4(m), done.payload.bytes, done.payload.next_header);
+  return {};
 }
 
 // What `done` says is inside becomes the frame. Fails with the reason to drop it.
@@ -184,6 +217,14 @@ std::optional<DropReason> open_inner(rte_mbuf* m, const esp::Inbound& done) {
     inner_ipv6 ? set_tos(*ipv6(m), marked) : set_tos(*ipv4(m), marked);
   }
   return {};
+}
+
+// RFC 4301 5.2, step 4. Of what is no whole header nothing is known.
+bool may_come(const Selectors& selectors, rte_mbuf* m) {
+  const std::uint32_t header = carries_ipv6(m) ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4);
+  if (m->pkt_len < kL2 + header) return false;
+  if (!carries_ipv6(m) && m->pkt_len < kL2 + ipv4(m)->header_length()) return false;
+  return selectors.have(m, Way::in);
 }
 
 }  // namespace
@@ -277,14 +318,31 @@ unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>&
   for (Outbound& each : std::span(outbound_).first(outbound_count_)) {
     const Tunnel& tunnel = *each.tunnel;
     const esp::Traits& of = tunnel.out->sa.keys->traits();
+    if (tunnel.selectors && !tunnel.selectors->have(each.m, Way::out)) [[unlikely]] {
+      tunnel.out->counters.unselected.add(1);
+      worker.drop(each.m, each.ingress, DropReason::esp_selectors_out);
+      continue;
+    }
     const bool inner_ipv6 = carries_ipv6(each.m);
-    const std::uint32_t bytes =
+    const std::uint32_t whole =
         inner_ipv6 ? Ipv6Family::length(*ipv6(each.m)) : Ipv4Family::length(*ipv4(each.m));
+    std::uint8_t next_header = inner_ipv6 ? wire::kProtocolIpv6 : wire::kProtocolIpv4;
+    each.header = 0;
+    if (tunnel.transport) [[unlikely]] {
+      if (!may_be_transported(each.m)) {
+        worker.drop(each.m, each.ingress, DropReason::esp_transport);
+        continue;
+      }
+      each.header =
+          static_cast<std::uint8_t>(inner_ipv6 ? sizeof(wire::Ipv6) : ipv4(each.m)->header_length());
+      next_header = inner_ipv6 ? ipv6(each.m)->next_header : ipv4(each.m)->protocol;
+    }
+    const std::uint32_t bytes = whole - each.header;
     const std::uint8_t tos = tos_of(each.m);
     each.tos = tunnel.dscp ? static_cast<std::uint8_t>(*tunnel.dscp << 2 | (tos & ecn::kMask)) : tos;
     const bool inner_df = inner_ipv6 || ipv4(each.m)->dont_fragment();
     each.dont_fragment = tunnel.df == OuterDf::set || (tunnel.df == OuterDf::copy && inner_df);
-    cut_to(each.m, kL2 + bytes);
+    cut_to(each.m, kL2 + whole);
     const std::uint32_t before = tunnel.outer_bytes() + esp::payload_offset(of);
     const std::uint32_t behind = esp::packet_bytes(of, bytes) - esp::payload_offset(of) - bytes;
     if (!make_room(each.m, before, behind)) {
@@ -294,15 +352,40 @@ unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>&
     rte_pktmbuf_prepend(each.m, static_cast<std::uint16_t>(before));
     rte_pktmbuf_append(each.m, static_cast<std::uint16_t>(behind));
     forget_marks(each.m);
+    const std::uint32_t header = each.header;
+    if (header != 0) [[unlikely]] {
+      auto* const frame = rte_pktmbuf_mtod(each.m, std::byte*);
+      std::memmove(frame, frame + before, kL2 + header);
+    }
     keep(each, outbound_[count]);
-    payloads[count++] = {&tunnel.out->sa, rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, kL2 + before), bytes,
-                         inner_ipv6 ? wire::kProtocolIpv6 : wire::kProtocolIpv4};
+    payloads[count++] = {&tunnel.out->sa,
+                         rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, kL2 + header + before), bytes,
+                         next_header};
   }
   return count;
 }
 
+// What the outer packet says of its way stays said. One more hop, for the one that it makes here; of 255
+// there is no more.
+void Ipsec::write_transport(const Outbound& packet, const esp::Outbound& payload) {
+  const auto one_more = [](std::uint8_t hops) { return static_cast<std::uint8_t>(hops + (hops != 0xff)); };
+  rte_mbuf* m = packet.m;
+  if (carries_ipv6(m)) {
+    ipv6(m)->hop_limit = one_more(ipv6(m)->hop_limit);
+    return set_payload(*ipv6(m), payload.esp_bytes(), wire::kProtocolEsp);
+  }
+  wire::Ipv4& ip = *ipv4(m);
+  ip.ttl = one_more(ip.ttl);
+  const std::uint16_t flags = ip.flags_offset.host() & static_cast<std::uint16_t>(~wire::kIpv4DontFragment);
+  ip.flags_offset =
+      Be16(static_cast<std::uint16_t>(flags | (packet.dont_fragment ? wire::kIpv4DontFragment : 0)));
+  set_payload(ip, payload.esp_bytes(), wire::kProtocolEsp);
+}
+
 // RFC 4301 5.1.2. The hop that the outer packet makes here is no hop.
 void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
+  if (packet.tunnel->transport) [[unlikely]]
+    return write_transport(packet, payload);
   const Tunnel& tunnel = *packet.tunnel;
   rte_mbuf* m = packet.m;
   auto bytes = static_cast<std::uint16_t>(payload.esp_bytes());
@@ -311,7 +394,7 @@ void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
   if (tunnel.udp) {
     udp = reinterpret_cast<wire::Udp*>(payload.esp()) - 1;
     bytes = static_cast<std::uint16_t>(bytes + sizeof(wire::Udp));
-    *udp = {Be16(wire::kUdpEsp), Be16(wire::kUdpEsp), Be16(bytes), Be16(0)};
+    *udp = {Be16(wire::kUdpEsp), Be16(*tunnel.udp), Be16(bytes), Be16(0)};
     protocol = wire::kProtocolUdp;
   }
   const auto hops = static_cast<std::uint8_t>(tunnel.hop_limit + 1);
@@ -428,7 +511,8 @@ unsigned Ipsec::find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packe
   find_entries(worker.tables().inbound_sas());
   count = 0;
   for (const Inbound& each : std::span(inbound_).first(inbound_count_)) {
-    if (each.entry == nullptr || each.entry->udp != each.udp || each.entry->local != destination_of(each.m)) {
+    if (each.entry == nullptr || each.entry->is_udp() != each.udp ||
+        each.entry->local != destination_of(each.m)) {
       worker.drop(each.m, each.ingress, DropReason::esp_unknown_sa);
       continue;
     }
@@ -457,7 +541,12 @@ void Ipsec::take_inbound(Worker& worker) {
     if (packets[i].verdict == esp::Verdict::good) {
       counters.packets.add(1);
       counters.bytes.add(packets[i].payload.bytes);
-      reason = open_inner(each.m, packets[i]);
+      reason = each.entry->is_transport() ? open_transport(each.m, packets[i], each.at)
+                                          : open_inner(each.m, packets[i]);
+      if (!reason && each.entry->selectors && !may_come(*each.entry->selectors, each.m)) [[unlikely]] {
+        counters.unselected.add(1);
+        reason = DropReason::esp_selectors_in;
+      }
     } else {
       counters.refused[static_cast<std::size_t>(packets[i].verdict)].add(1);
       reason = reason_of(packets[i].verdict);
@@ -475,6 +564,17 @@ void Ipsec::take_inbound(Worker& worker) {
   takes_ = false;
 }
 
+// It came by the link that it came by, and is counted there already.
+void Ipsec::receive_transport(Worker& worker, const Inbound& packet) {
+  InterfaceCounters& counters = worker.count(packet.entry->interface);
+  counters.rx_packets.add(1);
+  counters.rx_bytes.add(packet.m->pkt_len);
+  const InterfaceView* in = worker.tables().interface(packet.ingress);
+  if (in == nullptr) return worker.drop(packet.m, packet.ingress, DropReason::interface_gone);
+  rte_mbuf* m = packet.m;
+  receive_counted(worker, *in, &m, 1);
+}
+
 // All together that came by the first one's interface, or by one that treats packets alike: a burst of many
 // tunnels' packets is one burst. The others one by one.
 void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
@@ -485,6 +585,10 @@ void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
   unsigned count = 0;
   bool is_mixed = false;
   for (const Inbound& each : packets) {
+    if (each.entry->is_transport()) [[unlikely]] {
+      receive_transport(worker, each);
+      continue;
+    }
     const InterfaceId id = each.entry->interface;
     const InterfaceView* view = tables.interface(id);
     rte_mbuf* m = each.m;

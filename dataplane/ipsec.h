@@ -2,7 +2,8 @@
 //
 //   leaves by a tunnel -> protect() -> at the burst's end: ESP, outer headers -> looked up as any packet
 //   to one of us       -> take()    -> at the burst's end: verified, decrypted -> received by the tunnel's
-//                                      interface, as a port's frames by its own
+//                                      interface, as a port's frames by its own; in transport mode by the
+//                                      one that it came by
 //
 // Packets wait for the burst's end, so that all of a burst are encrypted together. An SA's packets are its
 // owner's: another worker hands them over to it.
@@ -36,6 +37,8 @@ class Ipsec {
   // segment.
   bool take(Worker& worker, const InterfaceView& in, rte_mbuf* m);
 
+  // Is what a worker receives now what was inside?
+  [[nodiscard]] bool takes() const { return takes_; }
   [[nodiscard]] bool waits() const { return (outbound_count_ | inbound_count_) != 0; }
   void go_on(Worker& worker);  // with those that wait
 
@@ -47,6 +50,7 @@ class Ipsec {
     const Tunnel* tunnel = nullptr;
     std::uint8_t tos = 0;  // of the outer packet
     bool dont_fragment = false;
+    std::uint8_t header = 0;  // bytes of the IP header that stays outside (transport mode)
   };
   struct Inbound {
     rte_mbuf* m;
@@ -60,11 +64,13 @@ class Ipsec {
   void find_tunnels(Worker& worker);
   unsigned make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>& payloads);
   void write_outer(const Outbound& packet, const esp::Outbound& payload);
+  static void write_transport(const Outbound& packet, const esp::Outbound& payload);
   void send_outer(Worker& worker, std::span<const esp::Outbound> payloads);
   void take_inbound(Worker& worker);
   void find_entries(const InboundSas& sas);
   unsigned find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packets);
   void receive_inner(Worker& worker, std::span<const Inbound> packets);
+  static void receive_transport(Worker& worker, const Inbound& packet);
 
   std::unique_ptr<esp::Engine> engine_;
   bool sends_ = false;  // outer packets are on their way: they go into no tunnel

@@ -17,6 +17,7 @@
 #include "dataplane/feature.h"
 #include "dataplane/flow_hash.h"
 #include "dataplane/next_hop.h"
+#include "dataplane/policy.h"
 #include "dataplane/port_marks.h"
 #include "dataplane/tunnel.h"
 #include "dataplane/vlan.h"
@@ -51,6 +52,7 @@ struct InterfaceView {
   std::shared_ptr<const VlanTable>
       vlans;                             // of a port's own interface: who gets its tagged frames; may be null
   std::shared_ptr<const Tunnel> tunnel;  // what is around packets that leave; null: nothing
+  std::shared_ptr<const Policies> policies;  // for the features of that name
 
   // Whether packets that come by the other one, a tunnel too, and by this one have the same way. Features may
   // ask by which one they came.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/counters.h"
+#include "dataplane/policy.h"
 #include "esp/sa.h"
 #include "net/ip_address.h"
 #include "net/strong_id.h"
@@ -26,6 +27,7 @@ struct SaCounters {
   Counter packets;  // protected, or verified
   Counter bytes;    // of the packets inside
   std::array<Counter, static_cast<std::size_t>(esp::Verdict::malformed) + 1> refused;  // [verdict]
+  Counter unselected;  // that the selectors do not have
 };
 
 struct OutboundSa {
@@ -41,20 +43,22 @@ struct InboundSa {
 // May an outer packet of IPv4 be fragmented? As the packet inside (one of IPv6 may not), never, always.
 enum class OuterDf : std::uint8_t { copy, set, clear };
 
-// What goes around packets that leave by a tunnel (RFC 4301 5.1.2).
+// What goes around packets that leave by a tunnel (RFC 4301 5.1.2), or around what those carry (transport).
 struct Tunnel {
   unsigned owner = 0;  // the worker that writes the SAs' state
+  bool transport = false;
   IpAddress local, remote;
-  bool udp = false;                  // RFC 3948: ESP in UDP, for ways through NAT
+  std::optional<std::uint16_t> udp;  // RFC 3948: ESP in UDP to this port, for ways through NAT
   std::uint8_t hop_limit = 64;       // at most 254
   std::optional<std::uint8_t> dscp;  // nothing: the inner packet's
   OuterDf df = OuterDf::copy;
-  std::shared_ptr<OutboundSa> out;  // nothing: nothing leaves
+  std::shared_ptr<OutboundSa> out;             // nothing: nothing leaves
+  std::shared_ptr<const Selectors> selectors;  // nothing: what leads into the tunnel may
 
-  // Bytes before the ESP header, from the outer IP header on.
+  // Bytes that come before the ESP header, from the outer IP header on.
   [[nodiscard]] std::uint32_t outer_bytes() const {
     const auto ip = static_cast<std::uint32_t>(local.is_ipv6() ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4));
-    return ip + (udp ? static_cast<std::uint32_t>(sizeof(wire::Udp)) : 0);
+    return (transport ? 0 : ip) + (udp ? static_cast<std::uint32_t>(sizeof(wire::Udp)) : 0);
   }
 };
 
@@ -65,22 +69,28 @@ class InboundSas {
   struct Entry {
     std::uint32_t spi = 0;
     InterfaceId interface;  // that the packets inside come by
-    unsigned owner = 0;
+    std::uint8_t owner = 0;
+    enum Flags : std::uint8_t { kUdp = 1, kTransport = 2 };
+    std::uint8_t flags = 0;
     IpAddress local;  // where its packets are sent to
-    bool udp = false;
     std::shared_ptr<InboundSa> in;
+    std::shared_ptr<const Selectors> selectors;  // of the packets inside; nothing: any may be
+
+    [[nodiscard]] bool is_udp() const { return (flags & kUdp) != 0; }
+    [[nodiscard]] bool is_transport() const { return (flags & kTransport) != 0; }
   };
+  static_assert(sizeof(Entry) == 64, "one cache line");
 
   static const InboundSas& none() {  // never freed
-    static const InboundSas empty{{}};
+    static const InboundSas empty({}, false);
     return empty;
   }
 
-  // Each SPI once, none of them 0.
-  explicit InboundSas(std::vector<Entry> entries)
-      : is_empty_(entries.empty()), slots_(std::bit_ceil(2 * entries.size() + 1)) {
+  // Each SPI once, none of them 0. With `takes_esp` ESP that none of them takes is not for others, either.
+  InboundSas(std::vector<Entry> entries, bool takes_esp)
+      : takes_esp_(takes_esp), slots_(std::bit_ceil(2 * entries.size() + 1)) {
     for (Entry& entry : entries) {
-      any_udp_ |= entry.udp;
+      any_udp_ |= entry.is_udp();
       std::size_t at = slot_of(entry.spi);
       while (slots_[at].in) at = next(at);
       slots_[at] = std::move(entry);
@@ -93,7 +103,7 @@ class InboundSas {
     return nullptr;
   }
   void prefetch(std::uint32_t spi) const { __builtin_prefetch(&slots_[slot_of(spi)]); }
-  [[nodiscard]] bool empty() const { return is_empty_; }
+  [[nodiscard]] bool takes_esp() const { return takes_esp_; }
   [[nodiscard]] bool any_udp() const { return any_udp_; }
 
  private:
@@ -102,7 +112,7 @@ class InboundSas {
   }
   [[nodiscard]] std::size_t next(std::size_t at) const { return (at + 1) & (slots_.size() - 1); }
 
-  bool is_empty_;
+  bool takes_esp_;
   bool any_udp_ = false;
   std::vector<Entry> slots_;  // at most half of them are taken
 };

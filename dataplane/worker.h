@@ -99,6 +99,7 @@ class Worker {
   // For packet steps.
   [[nodiscard]] unsigned id() const { return setup_.id; }
   [[nodiscard]] Ipsec& ipsec() { return *setup_.ipsec; }
+  [[nodiscard]] bool takes_from_ipsec() const { return setup_.ipsec != nullptr && setup_.ipsec->takes(); }
   [[nodiscard]] const Tables& tables() const { return *setup_.tables; }
   [[nodiscard]] const FeatureTable& features() const { return *setup_.features; }
   [[nodiscard]] FindStraight find_straight() const { return find_straight_; }

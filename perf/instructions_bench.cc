@@ -25,7 +25,7 @@
 
 #include "config/parse.h"
 #include "controlplane/control.h"
-#include "dataplane/urpf.h"
+#include "dataplane/router_features.h"
 #include "lpm/lookup.h"
 #include "perf/net_stamp/frame.h"
 #include "perf/route_stand.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <span>
 
 #include "cases.h"
 #include "esp_peer.h"
@@ -19,6 +20,7 @@ struct Row {
 };
 
 const PeerSa kIn = make_sa(0x2001, esp::Algorithm::aes_128_gcm, false, 1);
+const PeerSa kTransportIn = make_sa(0x2004, esp::Algorithm::aes_128_gcm, false, 5);
 const PeerSa kOut = make_sa(0x1001, esp::Algorithm::aes_128_gcm, false, 2);
 const std::string kState =
     std::filesystem::temp_directory_path() / ("millrace_drops_" + std::to_string(getpid()));
@@ -28,6 +30,11 @@ const std::string kConfig = R"(
 interfaces:
   a: {device: @a, addresses: [10.0.1.1/24, "2001:db8:1::1/64"]}
   b: {device: @b, addresses: [10.0.2.1/24]}
+  c:
+    device: @c
+    addresses: [10.0.3.1/24]
+    policies: [{action: protect, tunnel: ipsec2, remote: 10.0.3.9/32},
+               {action: discard, protocol: tcp, remote_port: 23}, {action: bypass, protocol: tcp}]
   ipsec0:
     addresses: [10.9.0.1/30]
     ipsec: {local: 10.0.1.1, remote: 10.0.2.2, esn: false, out: {spi: 0x1001, key: )" +
@@ -36,6 +43,10 @@ interfaces:
     addresses: [10.9.1.1/30]
     ipsec: {local: 10.0.1.1, remote: 10.0.2.3, udp: true, in: {spi: 0x2003, key: )" +
                             make_sa(0, esp::Algorithm::aes_128_gcm, true, 3).key_text() + R"(}}
+  ipsec2:
+    ipsec: {mode: transport, local: 10.0.3.1, remote: 10.0.3.9, esn: false, out: {spi: 0x1004, key: )" +
+                            make_sa(0, esp::Algorithm::aes_128_gcm, true, 4).key_text() +
+                            "}, in: {spi: 0x2004, key: " + kTransportIn.key_text() + R"(}}
 ipsec: {state: )" + kState + R"(}
 routes:
   - {prefix: 203.0.113.0/24, via: 10.0.2.2}
@@ -331,6 +342,44 @@ void esp_nested(Lab& lab) {
       {});
 }
 
+// Of the router itself, to the other end of the transport mode.
+void esp_transport(Lab& lab) {
+  const Bytes fragment =
+      Ipv4Packet{.source = ip("10.0.3.1"), .destination = ip("10.0.3.9"), .flags_offset = kMf}.bytes();
+  controlplane::Output& output = lab.control().output();
+  output.send_packet(output.make(std::as_bytes(std::span(fragment))), lab.interface("c"));
+  lab.send("c", frame(lab.mac("c"), kHostB,
+                      ArpPacket{.operation = 2,
+                                .sender_mac = kHostB,
+                                .sender = ip("10.0.3.9"),
+                                .target_mac = lab.mac("c"),
+                                .target = ip("10.0.3.1")}));
+}
+
+Reach esp_of_another() {
+  return raw([](Lab& lab) {
+    return in(lab, {.destination = ip("10.0.3.1"),
+                    .protocol = 50,
+                    .payload = seal(kTransportIn, pattern(20), {.next_header = 17})});
+  });
+}
+
+Reach by_c(const char* source) {
+  return [=](Lab& lab) {
+    lab.send("c", towards(lab, "c", kHostB, {.source = ip(source), .destination = ip("10.0.1.2")}));
+  };
+}
+
+std::vector<Row> policy_rows() {
+  return {{DropReason::esp_selectors_out, to("10.0.3.9")},
+          {DropReason::esp_selectors_in, esp_of_another()},
+          {DropReason::esp_transport, esp_transport},
+          {DropReason::policy_discard, by_c("10.0.3.2")},
+          {DropReason::policy_unprotected, by_c("10.0.3.9")},
+          {DropReason::policy_fragment,
+           packet({.destination = ip("10.0.3.2"), .protocol = 6, .flags_offset = kMf})}};
+}
+
 std::vector<Row> ipsec_rows() {
   return {{DropReason::esp_unknown_sa, to_us(50, pattern(60))},
           {DropReason::esp_runt, to_us(50, pattern(5))},
@@ -352,7 +401,7 @@ std::vector<Row> ipsec_rows() {
 std::vector<Row> all_rows() {
   std::vector<Row> all;
   for (const auto& rows : {link_rows(), validation_rows(), forwarding_rows(), queue_rows(), control_rows(),
-                           local_rows(), ipsec_rows()}) {
+                           local_rows(), ipsec_rows(), policy_rows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

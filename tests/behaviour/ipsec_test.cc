@@ -6,150 +6,12 @@
 #include <map>
 #include <set>
 
-#include "esp_peer.h"
+#include "ipsec_lab.h"
 
 namespace millrace::behaviour {
 namespace {
 
-using esp::Algorithm;
-
-constexpr std::uint8_t kIpv4Inside = 4, kIpv6Inside = 41, kEsp = 50, kUdpProtocol = 17;
-
-struct Settings {
-  bool outer_ipv6 = false;
-  Algorithm algorithm = Algorithm::aes_128_gcm;
-  bool esn = true;
-  std::string more{};  // settings of the tunnel: ", esn: false"
-  unsigned inbound = 1;
-};
-
-// The clear side is a, the tunnel's way b. The other end is host B, behind it are 192.168.9.0/24 and
-// 2001:db8:9::/48.
-class Ipsec : public LabTest {
- protected:
-  void TearDown() override {
-    LabTest::TearDown();
-    std::filesystem::remove(state_);
-  }
-
-  Lab& with(const Settings& settings, const LabOptions& options = {}) {
-    prepare(settings);
-    return start(config(), options);
-  }
-  void prepare(const Settings& settings) {
-    settings_ = settings;
-    out_ = make_sa(0x1001, settings.algorithm, settings.esn, 1);
-    in_ = make_sa(0x2001, settings.algorithm, settings.esn, 2);
-  }
-  std::string config() const {
-    const bool six = settings_.outer_ipv6;
-    std::string text = R"(
-interfaces:
-  a: {device: @a, addresses: [10.0.1.1/24, "2001:db8:1::1/64"]}
-  b: {device: @b, addresses: [10.0.2.1/24, "2001:db8:2::1/64"]}
-  ipsec0:
-    addresses: [10.9.0.1/30, "2001:db8:99::1/64"]
-    ipsec:
-)";
-    text += six ? "      local: \"2001:db8:2::1\"\n      remote: \"2001:db8:2::2\"\n"
-                : "      local: 10.0.2.1\n      remote: 10.0.2.2\n";
-    text += "      algorithm: " + std::string(esp::traits(settings_.algorithm).name) + "\n";
-    text += std::string("      esn: ") + (settings_.esn ? "true" : "false") + "\n";
-    text += "      out: {spi: 0x1001, key: " + out_.key_text() + "}\n";
-    text += "      in: [{spi: 0x2001, key: " + in_.key_text() + "}]\n";
-    text += settings_.more;
-    text += R"(
-routes:
-  - {prefix: 192.168.9.0/24, via: 10.9.0.2}
-  - {prefix: "2001:db8:9::/48", via: "2001:db8:99::2"}
-neighbors:
-  - {address: 10.0.1.2, mac: "02:00:00:00:01:02", interface: a}
-  - {address: 10.0.2.2, mac: "02:00:00:00:02:02", interface: b}
-  - {address: "2001:db8:1::2", mac: "02:00:00:00:01:02", interface: a}
-  - {address: "2001:db8:2::2", mac: "02:00:00:00:02:02", interface: b}
-ipsec:
-  state: )" +
-            state_ + "\n  allow: [";
-    for (const esp::Traits& of : esp::kTraits) text += std::string(of.name) + ", ";
-    return text + "]\n";
-  }
-
-  // From host A into the tunnel.
-  Bytes from_a(const Ipv4Packet& packet = {.destination = ip("192.168.9.5")}) {
-    return towards(*lab_, "a", kHostA, packet);
-  }
-  Bytes six_from_a(const Ipv6Packet& packet = {.destination = ip6("2001:db8:9::5")}) {
-    return frame(lab_->mac("a"), kHostA, packet);
-  }
-  // From behind the other end to host A.
-  static Ipv4Packet to_a() { return {.source = ip("192.168.9.5"), .destination = ip("10.0.1.2")}; }
-  static Ipv6Packet six_to_a() {
-    return {.source = ip6("2001:db8:9::5"), .destination = ip6("2001:db8:1::2")};
-  }
-  // What the other end puts around ESP.
-  Bytes around(const Bytes& esp, std::uint8_t protocol = kEsp, std::uint8_t tos = 0) {
-    if (settings_.outer_ipv6)
-      return frame(lab_->mac("b"), kHostB,
-                   Ipv6Packet{.source = ip6("2001:db8:2::2"),
-                              .destination = ip6("2001:db8:2::1"),
-                              .next_header = protocol,
-                              .traffic_class = tos,
-                              .payload = esp});
-    return frame(lab_->mac("b"), kHostB,
-                 Ipv4Packet{.source = ip("10.0.2.2"),
-                            .destination = ip("10.0.2.1"),
-                            .protocol = protocol,
-                            .tos = tos,
-                            .payload = esp});
-  }
-  Bytes sealed(const Bytes& inner, const Sealing& how) { return around(seal(in_, inner, how)); }
-  Bytes sealed(std::uint64_t number) { return sealed(to_a().bytes(), {.number = number}); }
-  std::size_t outer_header() const { return kEthernet + (settings_.outer_ipv6 ? 40 : 20); }
-
-  std::vector<Bytes> send(const std::string& port, const std::vector<Bytes>& frames,
-                          const std::string& from) {
-    for (const Bytes& each : frames) lab_->send(port, each);
-    lab_->run();
-    return lab_->received(from);
-  }
-  // What the packets that left by b hold, as the other end has them.
-  std::vector<Opened> opened(const std::vector<Bytes>& frames, std::uint32_t high = 0) {
-    std::vector<Opened> all;
-    for (const Bytes& each : frames) {
-      const auto packet = open(out_, slice(each, outer_header(), each.size() - outer_header()), high);
-      EXPECT_TRUE(packet) << describe(each);
-      if (packet) all.push_back(*packet);
-    }
-    return all;
-  }
-  // A packet from the tunnel as host A gets it.
-  Bytes at_a(const Bytes& packet, bool six = false) {
-    const Bytes whole = ethernet({}, {}, six ? 0x86dd : 0x0800, packet);
-    return six ? forwarded6(whole, kHostA, lab_->mac("a")) : forwarded(whole, kHostA, lab_->mac("a"));
-  }
-  // What a tunnel has inside of a frame that was sent into it.
-  static Bytes inside(const Bytes& frame, bool six = false) {
-    const Bytes hop = six ? forwarded6(frame, {}, {}) : forwarded(frame, {}, {});
-    return slice(hop, kEthernet, hop.size() - kEthernet);
-  }
-  void expect_dropped(const std::string& what, const Bytes& frame, DropReason reason) {
-    SCOPED_TRACE(what);
-    const std::uint64_t before = lab_->dropped(reason);
-    EXPECT_TRUE(send("b", {frame}, "a").empty());
-    EXPECT_EQ(lab_->dropped(reason) - before, 1U) << dataplane::info(reason).name;
-    EXPECT_EQ(lab_->control().accounting().difference(), 0);
-  }
-  void expect_taken(const std::string& what, const Bytes& frame) {
-    SCOPED_TRACE(what);
-    EXPECT_EQ(send("b", {frame}, "a").size(), 1U);
-  }
-
-  Settings settings_;
-  PeerSa out_, in_;
-  std::string state_ =
-      std::filesystem::temp_directory_path() / ("millrace_ipsec_" + std::to_string(getpid()) + ".json");
-};
-
+class Ipsec : public IpsecLab {};
 class IpsecOf : public Ipsec, public ::testing::WithParamInterface<std::tuple<Algorithm, bool, bool>> {};
 
 // Rule 39.
@@ -500,6 +362,17 @@ TEST_F(Ipsec, TheRouterAnswersOnATunnelsAddress) {
   EXPECT_EQ(lab_->control().accounting().difference(), 0);
 }
 
+// RFC 4443 3.3: its address on a tunnel is unique, as nobody else can have it.
+TEST_F(Ipsec, TheRouterAnswersInIPv6WhoComesByATunnel) {
+  with({});
+  Ipv6Packet last = six_to_a();
+  last.hop_limit = 1;
+  const auto out = opened(send("b", {sealed(last.bytes(), {.next_header = kIpv6Inside})}, "b"));
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_TRUE(same(slice(out[0].inner, 8, 16), address_bytes(ip6("2001:db8:99::1"))));
+  EXPECT_EQ(out[0].inner[40], 3U) << "time exceeded";
+}
+
 TEST_F(Ipsec, ClearAndProtectedPacketsOfABurstEachGoTheirWay) {
   with({});
   std::vector<Bytes> burst;
@@ -551,102 +424,6 @@ TEST_F(Ipsec, ATunnelsOwnPacketsGoIntoNone) {
   expect_dropped("ESP in ESP", sealed(inner, {.number = 1}), DropReason::esp_nested);
 }
 
-// Rule 33, and that no (key, IV) is seen twice.
-TEST_F(Ipsec, Rfc4106_3_1_NoNumberIsUsedAgainAfterARestart) {
-  std::set<Bytes> ivs;
-  for (unsigned restart = 0; restart < 3; ++restart) {
-    with({});
-    for (const Opened& each : opened(send("a", std::vector<Bytes>(20, from_a()), "b")))
-      EXPECT_TRUE(ivs.insert(each.iv).second) << "restart " << restart << ", number " << each.number;
-    LabTest::TearDown();  // the file stays
-  }
-  EXPECT_EQ(ivs.size(), 60U);
-}
-
-TEST_F(Ipsec, AReloadLeavesAnSaAlone) {
-  with({});
-  expect_taken("the first", sealed(5));
-  EXPECT_EQ(opened(send("a", {from_a()}, "b")).at(0).number, 1U);
-  std::string other = config();
-  other.replace(other.find("10.0.1.1/24"), 11, "10.0.1.9/24");
-  lab_->must_apply(other);
-  settings_.more = "      dscp: 7\n      hop_limit: 5\n";
-  lab_->must_apply(config());
-  expect_dropped("its window stays", sealed(5), DropReason::esp_replayed);
-  EXPECT_EQ(opened(send("a", {from_a()}, "b")).at(0).number, 2U);
-  settings_.more = "      replay_window: 64\n";
-  const auto refused = lab_->apply(config());
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().find("an SA keeps its window"), std::string::npos) << refused.error();
-}
-
-// Rule 37.
-TEST_F(Ipsec, Rfc4301_ARekeyLosesNothing) {
-  with({});
-  const auto old_out = out_, old_in = in_;
-  EXPECT_EQ(opened(send("a", {from_a()}, "b")).size(), 1U);
-  expect_taken("by the old one", sealed(1));
-  // 1. The new inbound SA is there beside the old one.
-  const auto fresh_out = make_sa(0x1002, settings_.algorithm, true, 3),
-             fresh_in = make_sa(0x2002, settings_.algorithm, true, 4);
-  std::string both = config();
-  const std::string old_entry = "{spi: 0x2001, key: " + old_in.key_text() + "}";
-  both.insert(both.find(old_entry) + old_entry.size(), ", {spi: 0x2002, key: " + fresh_in.key_text() + "}");
-  lab_->must_apply(both);
-  expect_taken("still by the old one", sealed(2));
-  expect_taken("by the new one", around(seal(fresh_in, to_a().bytes(), {})));
-  // 2. The outbound one is swapped between two packets of a burst.
-  const std::string old_out_text = "{spi: 0x1001, key: " + old_out.key_text() + "}";
-  both.replace(both.find(old_out_text), old_out_text.size(),
-               "{spi: 0x1002, key: " + fresh_out.key_text() + "}");
-  for (unsigned i = 0; i < 10; ++i) lab_->send("a", from_a());
-  lab_->step();
-  lab_->must_apply(both);
-  out_ = fresh_out;
-  const auto out = opened(send("a", {from_a()}, "b"));
-  ASSERT_EQ(out.size(), 1U);
-  EXPECT_EQ(out[0].spi, 0x1002U);
-  EXPECT_EQ(out[0].number, 1U);
-  // 3. The old inbound one goes.
-  both.erase(both.find(old_entry), old_entry.size() + 2);
-  lab_->must_apply(both);
-  expect_dropped("it is gone", sealed(3), DropReason::esp_unknown_sa);
-  EXPECT_EQ(lab_->control().totals(lab_->interface("ipsec0").id).tx_packets, 12U)
-      << "the tunnel's counters go on";
-}
-
-TEST_F(Ipsec, Rfc4303_3_3_3_AnSaEndsBeforeItsNumbersWrap) {
-  prepare({.esn = false});
-  start(config());
-  EXPECT_EQ(opened(send("a", {from_a()}, "b")).size(), 1U);
-  const auto& all = lab_->control().tunnels().all();
-  dataplane::OutboundSa& sa = *all.at("ipsec0").out->sa;
-  sa.sa.sequence = esp::SequenceCounter(false, 0xffff'fffd);
-  EXPECT_EQ(opened(send("a", std::vector<Bytes>(5, from_a()), "b")).size(), 2U);
-  EXPECT_EQ(lab_->dropped(DropReason::esp_exhausted), 3U);
-}
-
-TEST_F(Ipsec, AnSaIsItsOwnersWhoeverReceives) {
-  LabOptions options;
-  options.workers = 2;
-  options.rx_queues = 2;
-  options.tx_queues = 3;
-  with({}, options);
-  for (unsigned queue = 0; queue < 2; ++queue) {
-    for (unsigned i = 0; i < 5; ++i) {
-      lab_->send("a", from_a(), {}, queue);
-      lab_->send("b", sealed(1 + 5 * queue + i), {}, queue);
-    }
-  }
-  lab_->run();
-  const auto out = opened(lab_->received("b"));
-  std::set<std::uint32_t> numbers;
-  for (const Opened& each : out) numbers.insert(each.number);
-  EXPECT_EQ(numbers, (std::set<std::uint32_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
-  EXPECT_EQ(lab_->received("a").size(), 10U);
-  EXPECT_EQ(lab_->control().accounting().difference(), 0);
-}
-
 TEST_F(Ipsec, WithoutAnOutboundSaNothingLeaves) {
   prepare({});
   std::string text = config();
@@ -677,52 +454,6 @@ TEST_F(Ipsec, PacketsGoFromTunnelToTunnel) {
   const Bytes hop = inside(ethernet({}, {}, 0x0800, inner));
   for (const Opened& each : opened(out)) EXPECT_TRUE(same(hop, each.inner));
   EXPECT_EQ(lab_->control().accounting().difference(), 0);
-}
-
-TEST_F(Ipsec, AKeyMayBeInAFileThatOthersCannotRead) {
-  prepare({});
-  const std::filesystem::path file = state_ + ".key";
-  const auto write = [&](const std::string& text, std::filesystem::perms mode) {
-    std::ofstream(file) << text;
-    std::filesystem::permissions(file, mode);
-  };
-  using std::filesystem::perms;
-  constexpr perms kPrivate = perms::owner_read | perms::owner_write;
-  std::string text = config();
-  const std::string key = "key: " + out_.key_text();
-  text.replace(text.find(key), key.size(), "key_file: " + file.string());
-  start("ipsec: {state: " + state_ + "}");
-  const auto error_of = [&](const std::string& content, perms mode) {
-    write(content, mode);
-    const auto applied = lab_->apply(text);
-    return applied ? std::string() : applied.error();
-  };
-  EXPECT_NE(error_of(out_.key_text(), kPrivate | perms::others_read).find("others may not read"),
-            std::string::npos);
-  EXPECT_NE(error_of(out_.key_text() + "00", kPrivate).find("a key of aes-128-gcm has 20 bytes, not 21"),
-            std::string::npos);
-  EXPECT_NE(error_of("secret", kPrivate).find("holds no key"), std::string::npos);
-  EXPECT_NE(error_of(in_.key_text(), kPrivate).find("another SA has one of its keys"), std::string::npos);
-  EXPECT_EQ(error_of(out_.key_text() + "\n", kPrivate), "");
-  lab_->advance(3);  // the interfaces are new
-  lab_->settle();
-  EXPECT_EQ(opened(send("a", {from_a()}, "b")).size(), 1U);
-  // It is read when the SA is new, and not for other changes.
-  std::filesystem::remove(file);
-  std::string other = text;
-  other.replace(other.find("10.0.1.1/24"), 11, "10.0.1.9/24");
-  EXPECT_TRUE(lab_->apply(other));
-}
-
-TEST_F(Ipsec, AStateFileThatIsDamagedIsNoneThatIsEmpty) {
-  prepare({});
-  std::ofstream(state_) << "{\"reserved\": {\"00\": 1}}";
-  start("ipsec: {state: " + state_ + "}");
-  const auto applied = lab_->apply(config());
-  ASSERT_FALSE(applied);
-  EXPECT_NE(applied.error().find("is damaged"), std::string::npos) << applied.error();
-  std::filesystem::remove(state_);
-  EXPECT_TRUE(lab_->apply(config()));
 }
 
 // Packets of many tunnels in one burst go together, and each is still its own interface's.
@@ -780,6 +511,180 @@ TEST_F(Ipsec, ABurstOfSeveralTunnelsIsCountedByEach) {
   for (const Bytes& each : send("a", out_burst, "b")) ++by_spi[get32(each, 34)];
   EXPECT_EQ(by_spi, (std::map<std::uint32_t, unsigned>{{0x1001, 3}, {0x1101, 3}, {0x1102, 3}, {0x1103, 3}}));
   EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+std::string family_name(const ::testing::TestParamInfo<bool>& info) {
+  return info.param ? "ipv6" : "ipv4";
+}
+
+class IpsecPathMtu : public IpsecLab, public ::testing::WithParamInterface<bool> {
+ protected:
+  // The error that a router on the way sends about a packet of ours.
+  Bytes too_big(const Bytes& outer, std::uint16_t mtu) {
+    const Bytes quote = slice(outer, kEthernet, 64);
+    if (GetParam())
+      return frame(lab_->mac("b"), kHostB,
+                   icmp6(Ipv6Packet{.source = ip6("2001:db8:2::77"), .destination = ip6("2001:db8:2::1")}, 2,
+                         0, mtu, quote));
+    return frame(lab_->mac("b"), kHostB,
+                 Ipv4Packet{.source = ip("10.0.2.77"),
+                            .destination = ip("10.0.2.1"),
+                            .protocol = 1,
+                            .payload = icmp(3, 4, mtu, quote)});
+  }
+  Bytes of(std::size_t bytes) {
+    return from_a({.destination = ip("192.168.9.5"), .flags_offset = kDf, .payload = pattern(bytes - 20)});
+  }
+  void expect_mtu(std::uint16_t mtu, std::size_t outer) {
+    const auto fits = send("a", {of(mtu)}, "b");
+    ASSERT_EQ(fits.size(), 1U);
+    EXPECT_LE(fits[0].size(), kEthernet + outer);
+    const Bytes one_more = of(mtu + 1U);
+    verify(*lab_, "a",
+           {"one byte more", one_more,
+            refused(DropReason::fragmentation_needed, "a",
+                    icmp_error(*lab_, "a", kHostA, one_more, {.type = 3, .code = 4, .mtu = mtu}))});
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, IpsecPathMtu, ::testing::Bool(), family_name);
+
+// Rule 38: RFC 4301 8.2, RFC 1191 6.3.
+TEST_P(IpsecPathMtu, Rfc4301_8_2_1_TheWaysMtuIsLearntForTenMinutes) {
+  with({.outer_ipv6 = GetParam()});
+  const std::uint16_t whole = GetParam() ? 1426 : 1446, less = GetParam() ? 1326 : 1346;
+  expect_mtu(whole, 1500);
+  const auto outer = send("a", {of(whole)}, "b");
+  ASSERT_EQ(outer.size(), 1U);
+  Bytes forged = outer[0];
+  forged[outer_header() + 3] ^= 1U;  // another SPI
+  send("b", {too_big(forged, 1400)}, "a");
+  expect_mtu(whole, 1500);
+  send("b", {too_big(outer[0], 1400)}, "a");
+  expect_mtu(less, 1400);
+  send("b", {too_big(outer[0], 1450)}, "a");
+  expect_mtu(less, 1400);
+  send("b", {too_big(outer[0], 100)}, "a");
+  expect_mtu(1280, 1500);  // IPv6 inside has no less
+  lab_->advance(599);
+  expect_mtu(1280, 1500);
+  lab_->advance(2);
+  expect_mtu(whole, 1500);
+  EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+TEST_P(IpsecPathMtu, Rfc4301_6_1_1_WhoSaysSoMayBeIgnored) {
+  with({.outer_ipv6 = GetParam(), .more = "      path_mtu_discovery: false\n"});
+  const std::uint16_t whole = GetParam() ? 1426 : 1446;
+  const auto outer = send("a", {of(whole)}, "b");
+  ASSERT_EQ(outer.size(), 1U);
+  send("b", {too_big(outer[0], 1400)}, "a");
+  expect_mtu(whole, 1500);
+}
+
+// The first link may be the one that takes less.
+TEST_F(Ipsec, Rfc4301_8_2_1_AnOwnLinksMtuIsLearntLikeAnyWays) {
+  IpsecSettings settings;
+  prepare(settings);
+  std::string text = config();
+  const std::string link = "b: {device: @b, ";
+  text.insert(text.find(link) + link.size(), "mtu: 1400, ");
+  start(text);
+  const Bytes longer =
+      from_a({.destination = ip("192.168.9.5"), .flags_offset = kDf, .payload = pattern(1400)});
+  EXPECT_TRUE(send("a", {longer}, "b").empty());
+  lab_->received("a");
+  verify(*lab_, "a",
+         {"the next one is told", longer,
+          refused(DropReason::fragmentation_needed, "a",
+                  icmp_error(*lab_, "a", kHostA, longer, {.type = 3, .code = 4, .mtu = 1346}))});
+}
+
+class IpsecTransport : public IpsecLab, public ::testing::WithParamInterface<bool> {
+ protected:
+  // What is said to and by the router itself goes by policy.
+  Lab& with_transport(const std::string& more = "") {
+    prepare({.outer_ipv6 = GetParam(),
+             .more = "      mode: transport\n" + more,
+             .policies = R"(, policies: [{action: protect, tunnel: ipsec0, remote: 10.0.2.2/32},
+                 {action: protect, tunnel: ipsec0, remote: "2001:db8:2::2/128"}, {action: bypass}])"});
+    return start(config());
+  }
+  Bytes echo(std::size_t data, std::uint8_t type) const {
+    if (GetParam()) return icmp6_bytes(type == 8 ? 128 : 129, data);
+    return icmp(type, 0, 0x10001, pattern(data));
+  }
+  // ICMPv6 with its checksum, from the other end or from the router.
+  static Bytes icmp6_bytes(std::uint8_t type, std::size_t data) {
+    const bool request = type == 128;
+    const Ipv6Packet packet{.source = ip6(request ? "2001:db8:2::2" : "2001:db8:2::1"),
+                            .destination = ip6(request ? "2001:db8:2::1" : "2001:db8:2::2")};
+    const Bytes whole = icmp6(packet, type, 0, 0x10001, pattern(data)).bytes();
+    return slice(whole, 40, whole.size() - 40);
+  }
+  std::uint8_t protocol() const { return GetParam() ? 58 : 1; }
+};
+INSTANTIATE_TEST_SUITE_P(All, IpsecTransport, ::testing::Bool(), family_name);
+
+// Rule 39.
+TEST_P(IpsecTransport, Rfc4303_3_1_1_WhatEndsSayToEachOtherIsProtected) {
+  with_transport();
+  const auto out = send("b", {sealed(echo(40, 8), {.number = 1, .next_header = protocol()})}, "b");
+  const auto packets = opened(out);
+  ASSERT_EQ(packets.size(), 1U);
+  EXPECT_EQ(packets[0].next_header, protocol());
+  EXPECT_TRUE(same(echo(40, 0), packets[0].inner)) << "behind the IP header, and that is not inside";
+  if (GetParam()) {
+    EXPECT_TRUE(same(slice(out[0], kEthernet + 8, 16), address_bytes(ip6("2001:db8:2::1"))));
+    EXPECT_TRUE(same(slice(out[0], kEthernet + 24, 16), address_bytes(ip6("2001:db8:2::2"))));
+    EXPECT_EQ(out[0][kEthernet + 7], 64U) << "this is no hop";
+  } else {
+    EXPECT_EQ(get32(out[0], kEthernet + 12), ip("10.0.2.1").value());
+    EXPECT_EQ(get32(out[0], kEthernet + 16), ip("10.0.2.2").value());
+    EXPECT_EQ(out[0][kEthernet + 8], 64U) << "this is no hop";
+  }
+  EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+TEST_P(IpsecTransport, Rfc4301_5_2_NothingElseIs) {
+  with_transport();
+  const Bytes clear = around(echo(40, 8), protocol());
+  expect_dropped("in the clear", clear, DropReason::policy_unprotected);
+  const Bytes from_another = GetParam()
+                                 ? frame(lab_->mac("b"), kHostB,
+                                         Ipv6Packet{.source = ip6("2001:db8:2::3"),
+                                                    .destination = ip6("2001:db8:2::1"),
+                                                    .next_header = kEsp,
+                                                    .payload = seal(in_, echo(40, 8), {.next_header = 58})})
+                                 : frame(lab_->mac("b"), kHostB,
+                                         Ipv4Packet{.source = ip("10.0.2.3"),
+                                                    .destination = ip("10.0.2.1"),
+                                                    .protocol = kEsp,
+                                                    .payload = seal(in_, echo(40, 8), {.next_header = 1})});
+  expect_dropped("from another host", from_another, DropReason::esp_selectors_in);
+  const Bytes transit = GetParam() ? six_from_a({.destination = ip6("2001:db8:2::2")})
+                                   : from_a({.destination = ip("10.0.2.2")});
+  const std::uint64_t before = lab_->dropped(DropReason::esp_selectors_out);
+  EXPECT_TRUE(send("a", {transit}, "b").empty());
+  EXPECT_EQ(lab_->dropped(DropReason::esp_selectors_out) - before, 1U) << "of another host";
+  expect_dropped("a dummy", sealed(pattern(20), {.number = 50, .next_header = 59}), DropReason::esp_dummy);
+  EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+// RFC 4303 3.3.4: it is cut up after it is encrypted.
+TEST_P(IpsecTransport, Rfc4303_3_3_4_WhatIsTooLongIsProtectedWhole) {
+  with_transport();
+  const auto out = send("b", {sealed(echo(1450, 8), {.number = 1, .next_header = protocol()})}, "b");
+  if (GetParam()) {  // which routers do not cut up
+    EXPECT_TRUE(out.empty());
+    EXPECT_EQ(lab_->dropped(DropReason::fragmentation_needed), 1U);
+    return;
+  }
+  ASSERT_EQ(out.size(), 2U);
+  const Bytes esp = join(slice(out[0], kEthernet + 20, out[0].size() - kEthernet - 20),
+                         slice(out[1], kEthernet + 20, out[1].size() - kEthernet - 20));
+  const auto packet = open(out_, esp);
+  ASSERT_TRUE(packet);
+  EXPECT_TRUE(same(echo(1450, 0), packet->inner));
 }
 
 }  // namespace

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "controlplane/control.h"
-#include "dataplane/urpf.h"
+#include "dataplane/router_features.h"
 #include "host_model.h"
 #include "tests/packets/packet.h"
 

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "controlplane/api.h"
-#include "dataplane/urpf.h"
+#include "dataplane/router_features.h"
 
 using namespace millrace;
 using namespace millrace::controlplane;

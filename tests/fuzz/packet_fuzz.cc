@@ -37,7 +37,7 @@ constexpr unsigned kMostFrames = 256;  // of an input
 
 // A jumbo port, one with the least MTU that a configuration may have (too little for IPv6), and an ordinary
 // one; a VLAN on the first and a customer's VLAN on the last. Some of them check sources, and some advertise
-// the router.
+// the router. Routes lead into a tunnel of IPsec, and the customer's VLAN has policies.
 const char* const kNames[] = {"jumbo0", "small0", "wan0"};
 const char* const kConfig = R"(
 interfaces:
@@ -46,7 +46,37 @@ interfaces:
   wan0: { device: @wan0, urpf: loose, router_advertisements: true, addresses: [203.0.113.1/31, "2001:db8:c::1/64"] }
   lan0: { parent: jumbo0, vlan: 100, urpf: strict, router_advertisements: true,
           addresses: [192.168.1.1/24, "2001:db8:d::1/64"] }
-  qinq0: { parent: wan0, vlan: 200, inner_vlan: 7, mtu: 1400, addresses: [192.168.2.1/24, "2001:db8:e::1/64"] }
+  qinq0:
+    parent: wan0
+    vlan: 200
+    inner_vlan: 7
+    mtu: 1400
+    addresses: [192.168.2.1/24, "2001:db8:e::1/64"]
+    policies:
+      - { action: discard, protocol: tcp, remote_port: 1-1024 }
+      - { action: protect, tunnel: ipsec1, remote: 192.168.2.128/25 }
+      - { action: protect, tunnel: ipsec1, remote: "2001:db8:1200::/44" }
+      - { action: bypass, protocol: udp }
+      - { action: bypass, protocol: icmp }
+      - { action: bypass, protocol: icmpv6 }
+  ipsec0:
+    addresses: [192.168.9.1/24, "2001:db8:f::1/64"]
+    ipsec:
+      local: 192.0.2.1
+      remote: 192.0.2.2
+      esn: false
+      udp: true
+      out: { spi: 0x1001, key: "1111111111111111111111111111111111111111" }
+      in: { spi: 0x2001, key: "2222222222222222222222222222222222222222" }
+      selectors: [{ protocol: udp, remote_port: 53 }, { remote: 10.4.0.0/17 }, { remote: "2001:db8::/32" }]
+  ipsec1:
+    ipsec:
+      local: "2001:db8:e::1"
+      remote: "2001:db8:e::2"
+      algorithm: chacha20-poly1305
+      out: { spi: 0x1002, key: "333333333333333333333333333333333333333333333333333333333333333333333333" }
+      in: { spi: 0x2002, key: "444444444444444444444444444444444444444444444444444444444444444444444444" }
+ipsec: { state: /tmp/millrace_packet_fuzz.json }
 routes:
   - { prefix: 10.0.0.0/8, via: 198.51.100.2 }
   - { prefix: 10.1.0.0/16, via: [192.0.2.2, 203.0.113.0] }
@@ -54,6 +84,8 @@ routes:
   - { prefix: 10.3.0.0/24, type: blackhole }
   - { prefix: 10.3.1.0/24, type: unreachable }
   - { prefix: 10.3.2.0/24, type: prohibit }
+  - { prefix: 10.4.0.0/16, via: 192.168.9.2 }
+  - { prefix: "2001:db8:1500::/48", via: "2001:db8:f::2" }
   - { prefix: 20.0.0.0/8, via: 192.0.2.2 }
   - { prefix: 20.1.0.0/16, via: "2001:db8:e::2" }
   - { prefix: "2001:db8:1000::/36", via: "2001:db8:a::2" }

@@ -151,7 +151,7 @@ def test_everything_crosses_and_the_way_sees_only_esp(sites, tunnel):
     assert kinds <= {"arp", "nd", "udp-esp" if settings.get("udp") else "esp"}, kinds
     for router in (sites.first, sites.second):
         shown = router.cli("show", "ipsec").stdout
-        assert re.search(r"ipsec0 +out +0x0000[12]001 +[1-9]", shown), shown
+        assert re.search(r"ipsec0 +out +0x0000[12]001 +active +[1-9]", shown), shown
         (seen,) = router.get("/v1/ipsec")["tunnels"]
         assert {of["direction"]: of["packets"] > 1000 for of in seen["sas"]} == {"out": True, "in": True}
         assert all(of.get("forged", 0) == of.get("replayed", 0) == 0 for of in seen["sas"])

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/urpf.h"
+#include "dataplane/router_features.h"
 
 namespace millrace::controlplane {
 

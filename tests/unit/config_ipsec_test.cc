@@ -46,7 +46,9 @@ TEST(ConfigIpsec, ReadsATunnel) {
   EXPECT_EQ(read.algorithm, esp::Algorithm::aes_128_cbc_hmac_sha256);
   EXPECT_FALSE(read.esn);
   EXPECT_EQ(read.replay_window, 64U);
-  EXPECT_TRUE(read.udp);
+  ASSERT_TRUE(read.udp);
+  EXPECT_EQ(read.udp->remote_port, 4500U);
+  EXPECT_EQ(read.udp->keepalive_s, 20U);
   EXPECT_EQ(read.dscp, 46U);
   EXPECT_EQ(read.df, OuterDf::clear);
   EXPECT_EQ(read.hop_limit, 9U);
@@ -58,6 +60,51 @@ TEST(ConfigIpsec, ReadsATunnel) {
   EXPECT_EQ(read.in[1].spi, 0xffffffffU);
   EXPECT_EQ(result.config.ipsec.state, "/tmp/x.json");
   EXPECT_EQ(result.config.ipsec.allow, std::vector{esp::Algorithm::null_hmac_sha1});
+}
+
+TEST(ConfigIpsec, ReadsWhatATunnelMayHaveBeside) {
+  const auto result = parse_text(tunnel(
+      "mode: transport, lifetime: {soft: {packets: 10, time: 50s}, hard: {packets: 10, bytes: "
+      "4611686018427387904}},\n"
+      "    path_mtu_discovery: false, selectors: [{local: 10.0.0.0/8, remote: 192.0.2.0/24, protocol: udp,\n"
+      "    local_port: 53, remote_port: 1024-2047}, {remote: \"2001:db8::/32\", protocol: 47}]"));
+  ASSERT_TRUE(result.ok()) << listing(result.problems);
+  const InterfaceConfig& interface = result.config.interfaces.at("t0");
+  const TunnelConfig& read = *interface.ipsec;
+  EXPECT_EQ(read.mode, IpsecMode::transport);
+  EXPECT_EQ(read.df, OuterDf::clear) << "unless it is said";
+  EXPECT_EQ(interface.mtu, 1466U) << "1500 less 16 of ESP and IV, 2 of its trailer, 16 of the ICV";
+  EXPECT_EQ(read.lifetime.soft, (SaLimits{10, {}, 50}));
+  EXPECT_EQ(read.lifetime.hard, (SaLimits{10, std::uint64_t{1} << 62, {}}));
+  EXPECT_FALSE(read.path_mtu_discovery);
+  ASSERT_EQ(read.selectors.size(), 2U);
+  EXPECT_EQ(read.selectors[0].to_string(),
+            "local 10.0.0.0/8 remote 192.0.2.0/24 protocol 17 local_port 53 remote_port 1024-2047");
+  EXPECT_EQ(read.selectors[1].to_string(), "remote 2001:db8::/32 protocol 47");
+  EXPECT_FALSE(parse_text(tunnel("udp: false")).config.interfaces.at("t0").ipsec->udp);
+  const auto udp =
+      parse_text(tunnel("udp: {remote_port: 40000, keepalive: 0s}")).config.interfaces.at("t0").ipsec->udp;
+  EXPECT_EQ(udp, (EspInUdp{40000, 0}));
+}
+
+// An interface with policies and the tunnel that they name.
+std::string policies(const std::string& list) {
+  return "interfaces:\n  t0: {ipsec: {local: 192.0.2.1, remote: 192.0.2.2}}\n  a:\n    device: net_null\n    "
+         "policies: [" +
+         list + "]";
+}
+
+TEST(ConfigIpsec, ReadsPolicies) {
+  const auto result =
+      parse_text(policies("{action: protect, tunnel: t0, remote: 10.0.0.0/8}, {action: discard, protocol: "
+                          "tcp, remote_port: 23}, {action: bypass}"));
+  ASSERT_TRUE(result.ok()) << listing(result.problems);
+  const auto& read = result.config.interfaces.at("a").policies;
+  ASSERT_EQ(read.size(), 3U);
+  EXPECT_EQ(read[0].action, PolicyAction::protect);
+  EXPECT_EQ(read[0].tunnel, "t0");
+  EXPECT_EQ(read[1].selector.to_string(), "protocol 6 remote_port 23");
+  EXPECT_EQ(read[2].selector.to_string(), "any");
 }
 
 // RFC 4303 2: what is around a packet, worked out by hand.
@@ -128,6 +175,30 @@ TEST(ConfigIpsec, RefusesWrongTunnels) {
       {tunnel("dscp: 64"), 2, 59, "dscp must be a whole number from 0 to 63", ""},
       {tunnel("dscp: ef"), 2, 59, "dscp must be copy or a whole number from 0 to 63", ""},
       {tunnel("hop_limit: 255"), 2, 64, "from 1 to 254", ""},
+      {tunnel("mode: transport, udp: true"), 2, 75, "no transport mode in UDP", "NAT"},
+      {tunnel("mode: beet"), 2, 59, "mode must be one of tunnel, transport", ""},
+      {tunnel("udp: {remote_port: 0}"), 2, 72, "remote_port must be a whole number from 1", ""},
+      {tunnel("udp: 4500"), 2, 58, "udp must be one of true, false", ""},
+      {tunnel("lifetime: {soft: {bytes: 9}, hard: {bytes: 8}}"), 2, 78,
+       "a soft limit is at most the hard one", ""},
+      {tunnel("lifetime: {hard: {packets: 0}}"), 2, 80, "packets must be a whole number from 1", ""},
+      {tunnel("lifetime: {hard: {time: 1}}"), 2, 77, "time must be a time from 1s", "did you mean '1s'?"},
+      {tunnel("selectors: [{local: 10.0.0.0/8, remote: \"2001:db8::/32\"}]"), 2, 93,
+       "both of IPv4 or both of IPv6", ""},
+      {tunnel("selectors: [{protocol: icmp, local_port: 8}]"), 2, 94, "ports need a protocol that has them",
+       ""},
+      {tunnel("selectors: [{local_port: 8}]"), 2, 78, "ports need a protocol that has them", ""},
+      {tunnel("selectors: [{protocol: tcp, local_port: 9-8}]"), 2, 93, "local_port must be a port or a range",
+       "443"},
+      {tunnel("selectors: [{protocol: tpc}]"), 2, 76, "protocol must be one of", "did you mean 'tcp'?"},
+      {tunnel("selectors: [{protocol: 256}]"), 2, 76, "protocol must be a whole number from 0 to 255", ""},
+      {policies("{action: protect}"), 5, 25, "who protects needs a 'tunnel'", ""},
+      {policies("{action: bypass, tunnel: t0}"), 5, 41, "only 'action: protect' has a tunnel", ""},
+      {policies("{action: protect, tunnel: t1}"), 5, 42, "there is no interface 't1'", "did you mean 't0'?"},
+      {policies("{action: protect, tunnel: a}"), 5, 42, "interface 'a' is no tunnel", ""},
+      {policies("{remote: 10.0.0.0/8}"), 5, 16, "a policy has no 'action'", ""},
+      {"interfaces:\n  lo0: {loopback: true, policies: [{action: discard}]}", 2, 35,
+       "only an interface with a link has policies", ""},
       {"interfaces:\n  t0: {device: net_null, ipsec: {local: 192.0.2.1, remote: 192.0.2.2}}", 2, 33,
        "one of 'device', 'parent', 'loopback' and 'ipsec'", ""},
       {"interfaces:\n  t0: {host: true, ipsec: {local: 192.0.2.1, remote: 192.0.2.2}}", 2, 14,
@@ -163,6 +234,7 @@ TEST(ConfigIpsec, ShowsNoKey) {
             "~ interfaces.t0.ipsec.out: spi 256, key -> spi 257, key\n");
   EXPECT_EQ(lines({}, before),
             "+ interfaces.t0.mtu: 1446\n"
+            "+ interfaces.t0.ipsec.mode: tunnel\n"
             "+ interfaces.t0.ipsec.local: 192.0.2.1\n"
             "+ interfaces.t0.ipsec.remote: 192.0.2.2\n"
             "+ interfaces.t0.ipsec.algorithm: aes-128-gcm\n"
@@ -172,7 +244,26 @@ TEST(ConfigIpsec, ShowsNoKey) {
             "+ interfaces.t0.ipsec.dscp: copy\n"
             "+ interfaces.t0.ipsec.df: copy\n"
             "+ interfaces.t0.ipsec.hop_limit: 64\n"
+            "+ interfaces.t0.ipsec.path_mtu_discovery: true\n"
             "+ interfaces.t0.ipsec.out: spi 256, key\n");
+}
+
+TEST(ConfigIpsec, ADifferenceShowsPoliciesAndSelectorsByPlace) {
+  const auto lines = [](const std::string& from, const std::string& to) {
+    std::string all;
+    for (const Change& change : describe(parse_text(from).config, parse_text(to).config))
+      all += change.to_string() + "\n";
+    return all;
+  };
+  EXPECT_EQ(lines(policies("{action: bypass}, {action: discard}"),
+                  policies("{action: protect, tunnel: t0, remote: 10.0.0.0/8}")),
+            "~ interfaces.a.policies[0]: bypass: any -> protect by t0: remote 10.0.0.0/8\n"
+            "- interfaces.a.policies[1]: discard: any\n");
+  EXPECT_EQ(lines(tunnel("udp: true, lifetime: {hard: {packets: 9, time: 5s}}"),
+                  tunnel("udp: {keepalive: 5s}, selectors: [{protocol: tcp}]")),
+            "~ interfaces.t0.ipsec.udp: port 4500, keepalive 20s -> port 4500, keepalive 5s\n"
+            "- interfaces.t0.ipsec.lifetime.hard: 9 packets, 5s\n"
+            "+ interfaces.t0.ipsec.selectors[0]: protocol 6\n");
 }
 
 TEST(ConfigIpsec, TheStateFileIsFixedAtStart) {

@@ -160,7 +160,7 @@ TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {
       "test.yaml:6:19: queues must be a whole number from 1 to 64, not '99'\n"
       "test.yaml:6:23: unknown key 'colour' in interface 'lan0' (known keys: device, parent, vlan, "
       "inner_vlan, vlan_type, loopback, queues, offloads, mtu, addresses, urpf, ip_options, "
-      "directed_broadcast, router_advertisements, host, ipsec)\n"
+      "directed_broadcast, router_advertisements, host, ipsec, policies)\n"
       "test.yaml:7:21: duplicate key 'core' (it stands on line 7 already)\n"
       "test.yaml:8:22: memory must be a size from 64M to 1024G, not '1' (add the unit: K, M or G, such as "
       "512M or 1G)\n"

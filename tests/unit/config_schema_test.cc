@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -43,8 +44,19 @@ const json& mapping(const std::string& path) {
   const json& top = schema().at("properties");
   if (path.empty()) return schema();
   if (path == "routes[].via[]") return schema().at("definitions").at("weighted_next_hop");
-  if (path == "interfaces.*.ipsec") return schema().at("definitions").at("tunnel");
-  if (path.starts_with("interfaces.*.ipsec.")) return schema().at("definitions").at("sa");
+  static const std::map<std::string, const char*> kDefinitions{
+      {"interfaces.*.ipsec", "tunnel"},
+      {"interfaces.*.ipsec.out", "sa"},
+      {"interfaces.*.ipsec.in[]", "sa"},
+      {"interfaces.*.ipsec.udp", "esp_in_udp"},
+      {"interfaces.*.ipsec.lifetime.soft", "sa_limits"},
+      {"interfaces.*.ipsec.lifetime.hard", "sa_limits"},
+      {"interfaces.*.ipsec.selectors[]", "selector"},
+      {"interfaces.*.policies[]", "policy"}};
+  if (path == "interfaces.*.ipsec.lifetime")
+    return schema().at("definitions").at("tunnel").at("properties").at("lifetime");
+  if (const auto at = kDefinitions.find(path); at != kDefinitions.end())
+    return schema().at("definitions").at(at->second);
   if (path.ends_with(".*"))
     return resolved(top.at(path.substr(0, path.size() - 2)).at("additionalProperties"));
   if (path.ends_with("[]")) return resolved(top.at(path.substr(0, path.size() - 2)).at("items"));
@@ -79,6 +91,17 @@ std::string file_with(const std::string& path, const std::string& key, const std
   if (path == "interfaces.*.ipsec") return tunnel_with(setting);
   if (path == "interfaces.*.ipsec.out") return tunnel_with("out: " + sa_with(setting));
   if (path == "interfaces.*.ipsec.in[]") return tunnel_with("in: [" + sa_with(setting) + "]");
+  if (path == "interfaces.*.ipsec.udp") return tunnel_with("udp: {" + setting + "}");
+  if (path == "interfaces.*.ipsec.lifetime") return tunnel_with("lifetime: {" + setting + "}");
+  if (path.starts_with("interfaces.*.ipsec.lifetime."))
+    return tunnel_with("lifetime: {" + path.substr(path.size() - 4) + ": {" + setting + "}}");
+  if (path == "interfaces.*.ipsec.selectors[]") return tunnel_with("selectors: [{" + setting + "}]");
+  if (path == "interfaces.*.policies[]") {
+    const std::string action = key == "action" ? setting : "action: bypass, " + setting;
+    const std::string tunnel = value == "protect" ? ", tunnel: t" : "";
+    return "interfaces: {a: {device: net_null, policies: [{" + action + tunnel +
+           "}]}, t: {ipsec: {local: 192.0.2.1, remote: 192.0.2.2}}}";
+  }
   if (path == "interfaces.*" && (key == "parent" || key.find("vlan") != std::string::npos)) {
     std::string vlan;
     for (const auto& [needed, given] : {std::pair("parent", "lan0"), std::pair("vlan", "7")})
@@ -151,8 +174,9 @@ TEST(ConfigSchema, HasTheWordsThatTheParserTakes) {
           << path << " " << key << " " << word;
     EXPECT_FALSE(accepts(file_with(path, key, "another"))) << path << " " << key;
   });
-  // hugepages, idle, rss, queues, vlan_type, urpf, ip_options, type, table, algorithm, dscp, df
-  EXPECT_EQ(enums, 12);
+  // hugepages, idle, rss, queues, vlan_type, urpf, ip_options, type, table, algorithm, dscp, df, mode,
+  // action
+  EXPECT_EQ(enums, 14);
 }
 
 TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
@@ -168,8 +192,8 @@ TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
   });
   // tx_wait_us, core, queues, mtu, vlan, inner_vlan, distance, metric, weight, table, replay_window, dscp,
-  // hop_limit, spi of both directions
-  EXPECT_EQ(ranges, 15);
+  // hop_limit, spi of both directions, remote_port, packets and bytes of both lifetimes
+  EXPECT_EQ(ranges, 20);
 }
 
 // Writing every default out must change nothing.
@@ -187,14 +211,14 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     if (path == "feeds.netlink") expected.feeds.netlink.emplace();
     if (path == "interfaces.*") expected.interfaces["a"].device = "net_null";
     if (path == "routes[]") expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].type = RouteType::blackhole;
-    if (path == "interfaces.*.ipsec") expected = parse(file_with(path, "", ""), "schema").config;
+    if (path.starts_with("interfaces.*.ipsec")) expected = parse(file_with(path, "", ""), "schema").config;
     if (path == "routes[].via[]") {
       expected = parse(kWan, "schema").config;
       expected.routes.ipv4[{Ipv4Address(10, 0, 0, 0), 8}].via = {Ipv4Address(192, 0, 2, 2)};
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 35);
+  EXPECT_EQ(defaults, 39);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

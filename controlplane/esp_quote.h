@@ -1,0 +1,34 @@
+// ESP of ours that an error is about: RFC 4301 section 8.2.1, RFC 3948. Control thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "net/ip_address.h"
+
+namespace millrace::controlplane {
+
+struct EspQuote {
+  IpAddress source, destination;
+  std::uint32_t spi = 0;
+  std::uint32_t length = 0;  // of the whole packet
+};
+
+// Bytes of a quote that are looked at.
+inline constexpr std::size_t kEspQuoteBytes = 80;
+
+// What the beginning of a packet says that was sent, from its IP header on; nothing if it is no ESP, or too
+// little of it is there.
+std::optional<EspQuote> read_esp_quote(std::span<const std::byte> packet);
+
+// Who is told that a packet of ours, whose beginning it gets, was too long for a way that takes `mtu`; 0: the
+// way does not say.
+using TooBig = std::function<void(std::span<const std::byte> packet, std::uint32_t mtu)>;
+
+// RFC 1191 section 7.1: what the path may carry, where who says that it is less does not say how much.
+std::uint32_t next_plateau(std::uint32_t length);
+
+}  // namespace millrace::controlplane

@@ -1,0 +1,131 @@
+#include "dataplane/policy.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/ip_family.h"
+#include "dataplane/upper_layer.h"
+#include "dataplane/worker.h"
+
+namespace millrace::dataplane {
+namespace {
+
+constexpr std::uint8_t kProtocolSctp = 132;
+
+UpperLayer upper_layer_of(rte_mbuf* m, const wire::Ipv4& ip) {
+  make_contiguous(
+      m, static_cast<std::uint16_t>(sizeof(wire::Ethernet) + ip.header_length() + sizeof(std::uint32_t)));
+  return upper_layer(ip);
+}
+UpperLayer upper_layer_of(rte_mbuf* m, const wire::Ipv6& ip) {
+  return upper_layer(m, ip);
+}
+
+bool has_ports(const UpperLayer& upper, const rte_mbuf* m) {
+  const bool wanted = upper.protocol == wire::kProtocolTcp || upper.protocol == wire::kProtocolUdp ||
+                      upper.protocol == kProtocolSctp;
+  return wanted && !upper.is_fragment && upper.at + sizeof(std::uint32_t) <= rte_pktmbuf_data_len(m);
+}
+
+template <class Family>
+SelectedFlow<typename Family::Address> flow_of(rte_mbuf* m, Way way) {
+  using Address = typename Family::Address;
+  const auto& ip = *Family::header(m);
+  const Address source(ip.source), destination(ip.destination);
+  const UpperLayer upper = upper_layer_of(m, ip);
+  SelectedFlow<Address> flow;
+  flow.local = way == Way::out ? source : destination;
+  flow.remote = way == Way::out ? destination : source;
+  const bool is_hidden =
+      ethernet(m)->type.host() == wire::kEtherTypeIpv6 && wire::is_extension(upper.protocol);
+  if (!is_hidden) flow.protocol = upper.protocol;
+  flow.has_ports = has_ports(upper, m);
+  if (flow.has_ports) {
+    Be16 ports[2];
+    std::memcpy(ports, rte_pktmbuf_mtod_offset(m, const std::byte*, upper.at), sizeof ports);
+    flow.local_port = ports[way == Way::out ? 0 : 1].host();
+    flow.remote_port = ports[way == Way::out ? 1 : 0].host();
+  }
+  return flow;
+}
+
+bool is_of_link(rte_mbuf* /*m*/, const wire::Ipv4& ip) {
+  const Ipv4Address to(ip.destination);
+  return Ipv4Family::has_link_scope(ip) || is_link_group(to) || to.is_broadcast();
+}
+bool is_of_link(rte_mbuf* m, const wire::Ipv6& ip) {
+  return Ipv6Family::has_link_scope(ip) || is_neighbor_discovery(m, ip);
+}
+
+// RFC 4301 4.4.1: what makes the protection is not itself protected.
+template <class Address>
+bool is_ipsec(const Tables& tables, const SelectedFlow<Address>& flow) {
+  constexpr std::uint16_t kIke = 500;
+  const auto is_port = [](std::uint16_t port) { return port == kIke || port == wire::kUdpEsp; };
+  const bool may_be =
+      flow.protocol == wire::kProtocolEsp || (flow.protocol == wire::kProtocolUdp && flow.has_ports &&
+                                              (is_port(flow.local_port) || is_port(flow.remote_port)));
+  return may_be && tables.own_addresses<Address>().contains(flow.local);
+}
+
+bool carries_ipv6(rte_mbuf* m) {
+  return ethernet(m)->type.host() == wire::kEtherTypeIpv6;
+}
+
+}  // namespace
+
+bool Selectors::have(rte_mbuf* m, Way way) const {
+  const auto any_has = []<class Address>(const List<Address>& list, const SelectedFlow<Address>& flow) {
+    return std::ranges::any_of(list, [&](const FlowSelector<Address>& each) {
+      return each.match(flow) == FlowSelector<Address>::Match::yes;
+    });
+  };
+  return carries_ipv6(m) ? any_has(lists_.ipv6, flow_of<Ipv6Family>(m, way))
+                         : any_has(lists_.ipv4, flow_of<Ipv4Family>(m, way));
+}
+
+template <class Family>
+Policies::Said Policies::ask_family(const Tables& tables, rte_mbuf* m, Way way) const {
+  using Address = typename Family::Address;
+  using Match = typename FlowSelector<Address>::Match;
+  if (is_of_link(m, *Family::header(m))) return {PolicyAction::bypass, {}};
+  const auto flow = flow_of<Family>(m, way);
+  if (is_ipsec(tables, flow)) return {PolicyAction::bypass, {}};
+  for (const Rule<Address>& rule : lists_.of<Address>()) {
+    const Match match = rule.selector.match(flow);
+    if (match == Match::unknown) return {PolicyAction::discard, {}, DropReason::policy_fragment};
+    if (match == Match::yes) return {rule.action, rule.tunnel, DropReason::policy_discard};
+  }
+  return {PolicyAction::discard, {}, DropReason::policy_discard};
+}
+
+Policies::Said Policies::ask(const Tables& tables, rte_mbuf* m, Way way) const {
+  return carries_ipv6(m) ? ask_family<Ipv6Family>(tables, m, way) : ask_family<Ipv4Family>(tables, m, way);
+}
+
+Verdict ask_policies_in(Worker& worker, rte_mbuf* m) {
+  if (worker.takes_from_ipsec()) return Verdict::go_on();  // in transport mode: it was protected
+  const InterfaceView* in = worker.tables().interface(meta(m).ingress);
+  if (in == nullptr || !in->policies) return Verdict::drop(DropReason::policy_discard);
+  const Policies::Said said = in->policies->ask(worker.tables(), m, Way::in);
+  switch (said.action) {
+    case PolicyAction::bypass:
+      return Verdict::go_on();
+    case PolicyAction::protect:
+      return Verdict::drop(DropReason::policy_unprotected);
+    case PolicyAction::discard:
+      break;
+  }
+  return Verdict::drop(said.reason);
+}
+
+Verdict ask_policies_out(Worker& worker, rte_mbuf* m) {
+  const InterfaceView* out = worker.tables().interface(meta(m).egress);
+  if (out == nullptr || !out->policies) return Verdict::drop(DropReason::policy_discard);
+  const Policies::Said said = out->policies->ask(worker.tables(), m, Way::out);
+  if (said.action == PolicyAction::discard) return Verdict::drop(said.reason);
+  if (said.action == PolicyAction::protect) meta(m).egress = said.tunnel;
+  return Verdict::go_on();
+}
+
+}  // namespace millrace::dataplane
