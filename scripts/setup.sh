@@ -15,6 +15,7 @@ packages=(
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool procps strace util-linux
   systemd libcap2-bin frr bird2 gobgpd exabgp keepalived
+  charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins
   python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
 )
 
@@ -53,13 +54,14 @@ install_packages() {
   apt-get -qq update || die "apt-get update failed: is there a network?"
   keep_services_down
   apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
-  # Tests start routing daemons themselves; on a machine that did not have them, they route nothing by themselves.
+  # Tests start these daemons themselves; on a machine that did not have them, they do nothing by themselves.
   [[ -d /run/systemd/system ]] || return 0
   [[ " ${missing[*]} " != *" frr "* ]] || systemctl -q disable --now frr
   [[ " ${missing[*]} " != *" bird2 "* ]] || systemctl -q disable --now bird
   [[ " ${missing[*]} " != *" gobgpd "* ]] || systemctl -q disable --now gobgpd
   [[ " ${missing[*]} " != *" exabgp "* ]] || systemctl -q disable --now exabgp
   [[ " ${missing[*]} " != *" keepalived "* ]] || systemctl -q disable --now keepalived
+  [[ " ${missing[*]} " != *" charon-systemd "* ]] || systemctl -q disable --now strongswan
 }
 
 # No service of a package starts while it is installed, unless this machine has a policy of its own.

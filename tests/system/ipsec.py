@@ -24,7 +24,11 @@ ALGORITHMS = {
     "null-hmac-sha512": (0, 64, "NULL", "SHA2-512-256"),
     "aes-128-gmac": (20, 0, None, None),  # scapy has none
 }
-ALLOW = [name for name in ALGORITHMS if "null" in name or "gmac" in name or "sha1" in name]
+
+
+def to_allow(algorithms):
+    """Those that a configuration has to allow."""
+    return [name for name in algorithms if "null" in name or "gmac" in name or "sha1" in name]
 
 
 def key(algorithm, name):
@@ -41,7 +45,7 @@ def with_tunnels(config, tunnels, state):
     """The configuration with interfaces NAME -> settings, of which `ipsec` is one."""
     whole = copy.deepcopy(config)
     whole["interfaces"].update(tunnels)
-    whole["ipsec"] = {"state": str(state), "allow": ALLOW}
+    whole["ipsec"] = {"state": str(state), "allow": to_allow(ALGORITHMS)}
     return whole
 
 
