@@ -6,7 +6,7 @@
 `eth0` of each namespace is a wire to the router. Destinations take turns. Sends until its input has a line, then waits for
 what is under way, and says as JSON what was sent and what was lost, by destination, when what was lost was sent, the
 longest time without a packet, and when packets to a destination came by another wire than before. They came when the
-kernel says so.
+kernel says so. A packet is out of order that comes after a later one to its destination.
 """
 
 import argparse
@@ -129,11 +129,12 @@ class Stream:
         self.sender, self.receivers, self.heads, self.rate = sender, receivers, heads, rate
         self.nap = min(NAP, 10 / rate)
         self.came = array.array("Q")  # of each packet, when; 0: not yet
-        self.sent, self.refused, self.doubled, self.late = 0, 0, 0, 0
+        self.sent, self.refused, self.doubled, self.reordered, self.late = 0, 0, 0, 0, 0
         self.bursts = []  # (number of the first packet, when it was sent)
         self.last_came, self.longest_gap = None, 0
         self.by, self.moves = [0] * len(receivers), []
         self.ways = [None] * len(heads)  # the wire that each destination was reached by last
+        self.newest = [-1] * len(heads)  # the number of the last packet to each
 
     def send(self, until):
         while self.sent < until:
@@ -158,6 +159,8 @@ class Stream:
             self.doubled += self.came[number] != 0
             self.came[number] = when
             destination = number % len(self.heads)
+            self.reordered += number < self.newest[destination]
+            self.newest[destination] = max(number, self.newest[destination])
             before, self.ways[destination] = self.ways[destination], wire_number
             if before not in (None, wire_number):
                 self.moves.append((when, before, wire_number))
@@ -187,8 +190,9 @@ class Stream:
         sent = {to: len(self.came[n::count]) for n, to in enumerate(destinations)}
         lost = {to: self.came[n::count].count(0) for n, to in enumerate(destinations)}
         seconds = (self.bursts[-1][1] - self.bursts[0][1]) / 1e9
-        return {"sent": sent, "lost": lost, "refused": self.refused, "doubled": self.doubled, "late": self.late,
-                "rate": round(self.sent / seconds) if seconds else 0, "longest_gap_ms": self.longest_gap / 1e6,
+        return {"sent": sent, "lost": lost, "refused": self.refused, "doubled": self.doubled, "reordered": self.reordered,
+                "late": self.late, "rate": round(self.sent / seconds) if seconds else 0,
+                "longest_gap_ms": self.longest_gap / 1e6,
                 "by_wire": self.by, "moves_ns": self.moves,
                 "lost_ns": [self.sent_ns(number) for number, when in enumerate(self.came) if not when]}
 

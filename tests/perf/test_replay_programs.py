@@ -56,6 +56,14 @@ def test_packets_that_come_by_another_wire_have_moved():
     assert stream.said(["even", "odd"])["moves_ns"] == [(30, 0, 1), (40, 1, 0), (50, 1, 0)]
 
 
+def test_packets_are_out_of_order_that_come_behind_later_ones_to_their_destination():
+    came = [(number, 10 * at + 10) for at, number in enumerate([1, 0, 2, 7, 3, 5, 4, 6])]  # odd: 1 7 3 5
+    stream = packet_stream.Stream(Wires({}), [types.SimpleNamespace(frames=lambda: came)], HEADS, 1000)
+    stream.send(8)
+    stream.take()
+    assert (stream.said(["even", "odd"])["reordered"], stream.doubled) == (2, 0)
+
+
 def test_frames_of_the_stream_are_right_ipv4():
     frame = HEADS[0] + bytes(8)
     assert frame[:14] == b"\x02\0\0\0\0\1" + b"\x02\0\0\0\0\2" + b"\x08\0"
