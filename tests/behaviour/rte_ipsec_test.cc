@@ -305,7 +305,7 @@ ipsec: {state: )" +
       std::filesystem::temp_directory_path() / ("millrace_rte_ipsec_" + std::to_string(getpid()) + ".json");
 };
 
-// The matrix. All cells are possible but half of those of AES-GMAC.
+// Rules 33, 36, 39. The matrix: all cells are possible but half of those of AES-GMAC.
 TEST_P(RteIpsec, Rfc4303_EachOpensWhatTheOtherSeals) {
   start(config());
   unsigned passed = 0;

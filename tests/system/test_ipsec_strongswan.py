@@ -177,7 +177,7 @@ def outcome_of(sites, near, far, kind, outer):
         child = near.initiate(f"over-ipv{outer}", kind.child)
     except strongswan.Refused:
         return f"impossible: {refusal(far.log[mark:])}"
-    assert kind.mode == "tunnel", "Millrace has no transport mode to try it with"
+    assert kind.mode == "tunnel", "transport mode in UDP, which Millrace has not"
     assert far.child_sas()[child.out["spi"]]["encap"] == "yes", "the tunnel is in UDP"
     sites.use(outer, kind, child)
     for inner in (4, 6):
