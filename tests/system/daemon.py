@@ -11,9 +11,10 @@ import socket
 import subprocess
 import tempfile
 
+import pytest
 import yaml
 
-from basics import CLIENT, DAEMON, wait_for
+from basics import CLIENT, DAEMON, sh, wait_for
 
 START_SECONDS = 60
 STOP_SECONDS = 10
@@ -68,7 +69,8 @@ class Router:
     def start(self):
         """Starts the daemon and returns once its API answers."""
         with self._log.open("ab") as log:
-            self._process = self.lab.router_netns.popen(*self.command(), stdout=log, stderr=subprocess.STDOUT)
+            self._process = self.lab.router_netns.popen(*self.command(), stdout=log, stderr=subprocess.STDOUT,
+                                                          cwd=self.directory)
         wait_for(self._ready, START_SECONDS, lambda: f"{self.name} answers on its socket\n{self.log}")
         self._baseline = self.mbufs()
         return self
@@ -123,6 +125,18 @@ class Router:
                 self._process.kill()
             self._process.wait()
             self._process = None
+
+    def dump_core(self):
+        """Ends it, and returns what the kernel wrote of it: a file of its folder."""
+        pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
+        if "/" in pattern or pattern.startswith("|"):
+            pytest.skip(f"this machine gives cores elsewhere: {pattern}")
+        sh("prlimit", "--pid", str(self.pid), "--core=unlimited")
+        os.kill(self.pid, signal.SIGABRT)
+        self._process.wait(60)
+        self._process = None
+        (core,) = self.directory.glob("core*")
+        return core
 
     def close(self):
         self.kill()

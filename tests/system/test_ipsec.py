@@ -4,6 +4,7 @@
 """
 
 import itertools
+import mmap
 import re
 import struct
 import threading
@@ -199,7 +200,7 @@ def test_new_keys_come_under_traffic_and_nothing_is_lost(sites):
 
 
 def memory_with(pid, wanted):
-    """The mappings of a process that hold the bytes: (what it is, whether a core dump has it)."""
+    """Which of `wanted` the mappings of a process hold: (which, where, whether a core dump has it)."""
     found = []
     with open(f"/proc/{pid}/smaps") as smaps, open(f"/proc/{pid}/mem", "rb") as memory:
         place = None
@@ -216,9 +217,18 @@ def memory_with(pid, wanted):
                     content = memory.read(end - begin)
                 except (OSError, ValueError, OverflowError):
                     continue  # of a device
-                if wanted in content:
-                    found.append((name or hex(begin), " dd" not in line))
+                found += [(one, name or hex(begin), " dd" not in line) for one in wanted if one in content]
     return found
+
+
+def check_core(path, keys):
+    """The core dump of a router holds none of the keys, neither as bytes nor as text."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as core:
+            assert core.size() > 1 << 20 and core.find(b"ipsec0") != -1, "it is one of that process"
+            assert not [of for of in keys if core.find(of) != -1 or core.find(of.hex().encode()) != -1]
+    finally:
+        path.unlink()
 
 
 def test_memory_holds_keys_only_where_no_core_dump_looks_and_only_while_they_are_used(sites):
@@ -227,18 +237,16 @@ def test_memory_holds_keys_only_where_no_core_dump_looks_and_only_while_they_are
     with_keys, without = sites.configs(TUNNELS["aes-128-gcm over IPv4"], (0x3001, 0x3002))[0], None
     without = {**with_keys, "interfaces": {name: of for name, of in with_keys["interfaces"].items() if name != "ipsec0"},
                "routes": []}
-    keys = [ipsec.key("aes-128-gcm", str(spi)) for spi in (0x3001, 0x3002)]
-    for of in keys:
-        assert not memory_with(router.pid, of[:16])
+    keys = [ipsec.key("aes-128-gcm", str(spi))[:16] for spi in (0x3001, 0x3002)]
+    assert not memory_with(router.pid, keys)
     router.apply(with_keys)
-    for of in keys:
-        places = memory_with(router.pid, of[:16])
-        assert len(places) >= 1, "it is found where it is"
-        assert not [place for place in places if place[1]], places
-        assert not memory_with(router.pid, of.hex().encode()), "the text that it came in is gone"
+    found = memory_with(router.pid, [*keys, *(of.hex().encode() for of in keys)])
+    assert {one for one, _, _ in found} == set(keys), "they are found where they are; the text that they came in is gone"
+    assert not [place for place in found if place[2]], found
+    check_core(router.dump_core(), keys)
+    router.start()
     router.apply(without)
-    for of in keys:
-        wait_for(lambda key=of: not memory_with(router.pid, key[:16]), 10, lambda key=of: memory_with(router.pid, key[:16]))
+    wait_for(lambda: not memory_with(router.pid, keys), 10, lambda: memory_with(router.pid, keys))
 
 
 def test_no_key_is_shown(sites):
