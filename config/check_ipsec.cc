@@ -29,9 +29,8 @@ std::string parts_of(const esp::Traits& of) {
 void check_selector(const SelectorDraft& draft, Problems& problems) {
   if (draft.local && draft.remote && draft.local->value.index() != draft.remote->value.index())
     problems.add(draft.remote->at, "'local' and 'remote' are both of IPv4 or both of IPv6");
-  constexpr std::uint8_t kWithPorts[] = {6, 17, 132};
   const auto protocol = draft.selector.protocol;
-  if (draft.ports_at && (!protocol || std::ranges::find(kWithPorts, *protocol) == std::end(kWithPorts)))
+  if (draft.ports_at && (!protocol || !wire::has_ports(*protocol)))
     problems.add(*draft.ports_at, "ports need a protocol that has them: tcp, udp or sctp");
 }
 
@@ -98,6 +97,11 @@ class Tunnels {
     if (tunnel.udp_at)
       problems_.add(*tunnel.udp_at, "there is no transport mode in UDP",
                     "NAT changes addresses that the checksums inside are about");
+    const auto refuse = [&](const std::optional<Place>& at, const char* what) {
+      if (at) problems_.add(*at, std::string("in transport mode there is no ") + what + ": the header stays");
+    };
+    refuse(tunnel.dscp_at, "'dscp'");
+    refuse(tunnel.hop_limit_at, "'hop_limit'");
   }
 
   void check_lifetime(const TunnelDraft& tunnel) {

@@ -25,7 +25,6 @@ struct SaDraft {
 };
 
 struct SelectorDraft {
-  Place at;
   std::optional<Placed<AnyPrefix>> local, remote;
   std::optional<Place> ports_at;  // the first of them
   Selector selector;
@@ -45,7 +44,7 @@ struct LimitsDraft {
 struct TunnelDraft {
   Place at;
   std::optional<Placed<IpAddress>> local, remote;
-  std::optional<Place> algorithm_at, mode_at, df_at, udp_at;
+  std::optional<Place> algorithm_at, udp_at, dscp_at, hop_limit_at;
   bool algorithm_is_unknown = false;  // could not be read
   std::optional<SaDraft> out;
   std::vector<SaDraft> in;

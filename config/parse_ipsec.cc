@@ -44,16 +44,15 @@ void read_replay_window(Reader& in, const Node& node, TunnelDraft& tunnel) {
 }
 
 void read_dscp(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  tunnel.dscp_at = node.at;
   tunnel.config.dscp = in.word_or_integer(node, "dscp", "copy", 0, 63);
 }
 
 void read_df(Reader& in, const Node& node, TunnelDraft& tunnel) {
-  tunnel.df_at = node.at;
   if (const auto value = in.choice(node, "df", kOuterDfWords)) tunnel.config.df = *value;
 }
 
 void read_mode(Reader& in, const Node& node, TunnelDraft& tunnel) {
-  tunnel.mode_at = node.at;
   if (const auto value = in.choice(node, "mode", kIpsecModeWords)) tunnel.config.mode = *value;
 }
 
@@ -63,6 +62,7 @@ void read_path_mtu_discovery(Reader& in, const Node& node, TunnelDraft& tunnel) 
 }
 
 void read_hop_limit(Reader& in, const Node& node, TunnelDraft& tunnel) {
+  tunnel.hop_limit_at = node.at;
   if (const auto value = in.integer(node, "hop_limit", 1, 254)) tunnel.config.hop_limit = *value;
 }
 
@@ -205,15 +205,12 @@ void read_allow(Reader& in, const Node& node, IpsecConfig& ipsec) {
 
 constexpr Field<IpsecConfig> kIpsecFields[] = {{"state", read_state}, {"allow", read_allow}};
 
-// As much as fits into 1500 bytes with all that is around it. In transport mode the IP header is that of the
-// packet inside.
+// As much as fits into 1500 bytes with all that is around it.
 unsigned default_mtu(const TunnelDraft& draft) {
   constexpr std::uint32_t kOuterMtu = 1500;
-  constexpr std::uint32_t kUdp = 8;
-  const std::uint32_t ip = draft.local && draft.local->value.is_ipv6() ? 40 : 20;
-  const unsigned room =
-      esp::payload_room(esp::traits(draft.config.algorithm), kOuterMtu - ip - (draft.config.udp ? kUdp : 0));
-  return draft.config.mode == IpsecMode::transport ? room + ip : room;
+  const bool outer_ipv6 = draft.local && draft.local->value.is_ipv6();
+  return esp::inside_room(esp::traits(draft.config.algorithm), kOuterMtu, outer_ipv6,
+                          draft.config.udp.has_value(), draft.config.mode == IpsecMode::transport);
 }
 
 }  // namespace
@@ -223,8 +220,6 @@ void read_tunnel(Reader& in, const Node& node, InterfaceDraft& interface) {
   tunnel.at = node.at;
   in.fields(node, "ipsec", kTunnelFields, tunnel, node.at);
   if (!interface.mtu_at) interface.config.mtu = default_mtu(tunnel);
-  // Who sends in transport mode is a host, that learns of no other MTU than its link's.
-  if (tunnel.config.mode == IpsecMode::transport && !tunnel.df_at) tunnel.config.df = OuterDf::clear;
 }
 
 void read_ipsec(Reader& in, const Node& node, Draft& draft) {

@@ -99,9 +99,7 @@ void read_selectors(Reader& in, const Node& node, TunnelDraft& tunnel) {
     in.problem(node.items[kMaxSelectors]->at,
                "a tunnel has at most " + std::to_string(kMaxSelectors) + " selectors");
   for (const Node* item : node.items) {
-    SelectorDraft& selector = tunnel.selectors.emplace_back();
-    selector.at = item->at;
-    in.fields(*item, "a selector", kSelectorFields, selector, item->at);
+    in.fields(*item, "a selector", kSelectorFields, tunnel.selectors.emplace_back(), item->at);
   }
 }
 
@@ -112,9 +110,7 @@ void read_policies(Reader& in, const Node& node, InterfaceDraft& interface) {
     in.problem(node.items[kMaxPolicies]->at,
                "an interface has at most " + std::to_string(kMaxPolicies) + " policies");
   for (const Node* item : node.items) {
-    PolicyDraft& policy = interface.policies.emplace_back();
-    policy.selector.at = item->at;
-    in.fields(*item, "a policy", kPolicyFields, policy, item->at);
+    in.fields(*item, "a policy", kPolicyFields, interface.policies.emplace_back(), item->at);
   }
 }
 

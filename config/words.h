@@ -32,8 +32,11 @@ inline constexpr Word<IpsecMode> kIpsecModeWords[] = {{"tunnel", IpsecMode::tunn
 inline constexpr Word<PolicyAction> kPolicyActionWords[] = {
     {"protect", PolicyAction::protect}, {"bypass", PolicyAction::bypass}, {"discard", PolicyAction::discard}};
 // Others are written as numbers.
-inline constexpr Word<std::uint8_t> kProtocolWords[] = {
-    {"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmpv6", 58}, {"sctp", 132}};
+inline constexpr Word<std::uint8_t> kProtocolWords[] = {{"icmp", wire::kProtocolIcmp},
+                                                        {"tcp", wire::kProtocolTcp},
+                                                        {"udp", wire::kProtocolUdp},
+                                                        {"icmpv6", wire::kProtocolIcmpv6},
+                                                        {"sctp", wire::kProtocolSctp}};
 inline constexpr Word<bool> kBoolWords[] = {{"true", true}, {"false", false}};
 // The type that introduces the outer tag of a VLAN's frames.
 inline constexpr Word<std::uint16_t> kVlanTypeWords[] = {{"dot1q", wire::kEtherTypeVlan},

@@ -141,7 +141,8 @@ void Control::connect_hooks() {
   const auto drop_hook = [this](rte_mbuf* m, InterfaceId, DropReason reason) {
     drop(m, dataplane::meta(m).ingress, reason);
   };
-  output_.set_hooks({[this](NeighborKey key, rte_mbuf* m) { neighbors_.resolve(key, m); }, drop_hook});
+  output_.set_hooks({[this](NeighborKey key, rte_mbuf* m) { neighbors_.resolve(key, m); }, drop_hook,
+                     [this](rte_mbuf* m, const Interface& link) { tell_host(m, link); }});
   neighbors_.set_hooks({[this](NeighborKey key, NextHops::LinkState state, MacAddress mac) {
                           neighbor_changed(key, state, mac);
                         },
@@ -164,9 +165,8 @@ void Control::connect_hooks() {
   };
   icmp_.set_too_big(too_big);
   icmp6_.set_too_big(too_big);
-  tunnels_.set_hooks(
-      {.keep_alive = [this](const config::TunnelConfig& of) { send_nat_keepalive(output_, interfaces_, of); },
-       .mtus_changed = [this] { next_hops_.interfaces_changed(); }});
+  tunnels_.set_hooks({.keep_alive = [this](const Interface& tunnel) { send_nat_keepalive(output_, tunnel); },
+                      .mtus_changed = [this] { next_hops_.interfaces_changed(); }});
   local_.set_ipsec([this](rte_mbuf* m, const Interface& on) { return give_to_ipsec(m, on); });
   next_hops_.set_covering([this](IpAddress address) { return way_to(address); });
 }
@@ -274,12 +274,41 @@ bool Control::give_to_daemons(const rte_mbuf* m, const Interface& ingress) {
   return true;
 }
 
-// A datagram that came in fragments: its SA's worker takes it, as any.
+// A datagram that came in fragments: its SA's worker takes it, as any. Of others policies are asked again:
+// workers let fragments to us pass that may be ESP or IKE.
 bool Control::give_to_ipsec(rte_mbuf* m, const Interface& ingress) {
   const dataplane::InboundSas& sas = tables_.inbound_sas();
-  if (!sas.takes_esp() || !dataplane::is_esp(m, sas.any_udp())) return false;
-  output_.hand_to_ipsec(m, ingress);
+  if (sas.takes_esp() && dataplane::is_esp(m, sas.any_udp())) {
+    output_.hand_to_ipsec(m, ingress);
+    return true;
+  }
+  const auto policies = ingress.current_policies();
+  if (!policies) return false;
+  const dataplane::Policies::Said said = policies->ask(tables_, m, dataplane::Way::in);
+  if (said.action == dataplane::PolicyAction::bypass) return false;
+  const bool unprotected = said.action == dataplane::PolicyAction::protect;
+  drop(m, ingress.id, unprotected ? DropReason::policy_unprotected : said.reason);
   return true;
+}
+
+// A packet of a daemon that is too long for the tunnel that protects it: it learns that as from any way.
+void Control::tell_host(rte_mbuf* m, const Interface& on) {
+  rte_mbuf* error = host_ && host_->has(on.id) ? make_host_error(m, on) : nullptr;
+  if (error != nullptr) host_->send(error, on);
+  rte_pktmbuf_free(error);
+}
+
+// As from where the packet was to go: from one of ours the host would not believe it.
+rte_mbuf* Control::make_host_error(rte_mbuf* m, const Interface& on) {
+  rte_mbuf* error = is_ipv6(m) ? icmp6_.make_error(m, Ipv6Address(dataplane::ipv6(m)->destination),
+                                                   DropReason::fragmentation_needed)
+                               : icmp_.make_error(m, Ipv4Address(dataplane::ipv4(m)->destination),
+                                                  DropReason::fragmentation_needed);
+  if (error == nullptr) return nullptr;
+  const std::uint16_t type = is_ipv6(m) ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4;
+  if (rte_pktmbuf_prepend(error, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(error), nullptr;
+  *dataplane::ethernet(error) = {on.mac, dataplane::ethernet(m)->destination, Be16(type)};
+  return error;
 }
 
 void Control::count_drop(InterfaceId at, DropReason reason) {

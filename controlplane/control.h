@@ -230,6 +230,8 @@ class Control {
   bool give_to_daemons(const rte_mbuf* m, const Interface& ingress);
   bool give_to_ipsec(rte_mbuf* m, const Interface& ingress);
   void hear_too_big(rte_mbuf* m);
+  void tell_host(rte_mbuf* m, const Interface& on);
+  rte_mbuf* make_host_error(rte_mbuf* m, const Interface& on);
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
   std::pair<NextHops::LinkState, MacAddress> mac_of(NeighborKey key) const;
   void neighbor_changed(NeighborKey key, NextHops::LinkState state, MacAddress mac);

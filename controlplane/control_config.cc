@@ -193,6 +193,7 @@ void Control::reopen(const std::vector<std::string>& closed) {
     desired_ = std::move(without);
   }
   const std::vector<std::string> made = add_interfaces(*desired_, opened);
+  tunnels_.publish_policies(Tunnels::Policies::first_ones);
   publish_plans();
   addresses_changed();
   restore_fixed_neighbors(*desired_, made);

@@ -180,7 +180,7 @@ void HostInterfaces::from_host(One& one, const Interface& on, std::size_t bytes)
   std::memcpy(static_cast<void*>(&ethernet), buffer_.data(), sizeof ethernet);
   const bool is_routed = on.has_mac(ethernet.destination);
   std::span<const std::byte> frame(buffer_.data(), bytes);
-  const bool is_read = is_routed || (!on.config.policies.empty() && is_ip_type(ethernet.type.host()));
+  const bool is_read = is_routed || (on.current_policies() && is_ip_type(ethernet.type.host()));
   if (is_read && !can_be_routed(frame.subspan(kL2), ethernet.type.host())) {
     ++one.counters.from_host_bad;
     return;

@@ -89,15 +89,22 @@ bool Icmp::may_answer(rte_mbuf* m) const {
 }
 
 void Icmp::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason) {
+  if (!dataplane::info(reason).error) return;  // not in this family
+  const auto source = ingress.source_for(Ipv4Address(dataplane::ipv4(m)->source));
+  if (!limits_.allow(source && may_answer(m))) return;
+  rte_mbuf* error = make_error(m, *source, reason);
+  if (error == nullptr) return;
+  ++limits_.count().errors_sent;
+  output_.send_packet(error, ingress);
+}
+
+rte_mbuf* Icmp::make_error(rte_mbuf* m, Ipv4Address from, DropReason reason) {
   const auto& what = dataplane::info(reason).error;
   const wire::Ipv4* original = dataplane::ipv4(m);
-  const auto source = ingress.source_for(Ipv4Address(original->source));
-  if (!what) return;  // not in this family
-  if (!limits_.allow(source && may_answer(m))) return;
   constexpr std::uint32_t kHeaders = sizeof(wire::Ipv4) + sizeof(wire::Icmp);
   const std::uint32_t quote = std::min<std::uint32_t>(original->total_length.host(), kMaxError - kHeaders);
   rte_mbuf* error = output_.allocate(static_cast<std::uint16_t>(kHeaders + quote));
-  if (error == nullptr) return;
+  if (error == nullptr) return nullptr;
   auto* ip = rte_pktmbuf_mtod(error, wire::Ipv4*);
   auto* icmp = reinterpret_cast<wire::Icmp*>(ip + 1);
   copy_out(m, kL2, std::span(reinterpret_cast<std::byte*>(icmp + 1), quote));
@@ -112,11 +119,10 @@ void Icmp::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason) 
          kTtl,
          wire::kProtocolIcmp,
          Be16(0),
-         source->wire(),
+         from.wire(),
          original->source};
   ip->checksum = internet_checksum({reinterpret_cast<const std::byte*>(ip), sizeof(wire::Ipv4)});
-  ++limits_.count().errors_sent;
-  output_.send_packet(error, ingress);
+  return error;
 }
 
 }  // namespace millrace::controlplane

@@ -31,6 +31,9 @@ class Icmp {
   std::optional<dataplane::DropReason> deliver(rte_mbuf* m, const Interface& ingress);
   // The error that `reason` calls for, about `m`, which came on `ingress`. The buffer stays the caller's.
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
+  // The same, whoever it is from and whatever limits say: a packet, or null without a buffer. The reason has
+  // an error in this family.
+  rte_mbuf* make_error(rte_mbuf* m, Ipv4Address from, dataplane::DropReason reason);
 
   [[nodiscard]] const IcmpCounters& counters() const { return limits_.counters(); }  // of both families
 

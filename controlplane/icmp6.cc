@@ -128,23 +128,30 @@ std::optional<Ipv6Address> Icmp6::error_source(const wire::Ipv6& original, const
 void Icmp6::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason) {
   const auto& what = dataplane::info(reason).error6;
   if (!what) return;  // not in this family
-  const wire::Ipv6* original = dataplane::ipv6(m);
-  const auto source = error_source(*original, ingress);
+  const auto source = error_source(*dataplane::ipv6(m), ingress);
   if (!limits_.allow(source && may_answer(m, *what))) return;
+  rte_mbuf* error = make_error(m, *source, reason);
+  if (error == nullptr) return;
+  ++limits_.count().errors_sent;
+  output_.send_packet(error, ingress);
+}
+
+rte_mbuf* Icmp6::make_error(rte_mbuf* m, Ipv6Address from, DropReason reason) {
+  const auto& what = dataplane::info(reason).error6;
   const std::uint32_t quote = std::min<std::uint32_t>(m->pkt_len - kL2, wire::kIpv6MinMtu - kHeaders);
   rte_mbuf* error = output_.allocate(static_cast<std::uint16_t>(kHeaders + quote));
-  if (error == nullptr) return;
+  if (error == nullptr) return nullptr;
   auto* message = rte_pktmbuf_mtod(error, Message*);
   const std::span quoted(reinterpret_cast<std::byte*>(message + 1), quote);
   copy_out(m, kL2, quoted);
   const std::uint32_t rest = rest_of(dataplane::meta(m), *what);
-  *message = {{Be32(6U << 28), Be16(0), wire::kProtocolIcmpv6, kHopLimit, source->bytes(), original->source},
-              {what->type, what->code, Be16(0), Be16(static_cast<std::uint16_t>(rest >> 16)),
-               Be16(static_cast<std::uint16_t>(rest))}};
+  *message = {
+      {Be32(6U << 28), Be16(0), wire::kProtocolIcmpv6, kHopLimit, from.bytes(), dataplane::ipv6(m)->source},
+      {what->type, what->code, Be16(0), Be16(static_cast<std::uint16_t>(rest >> 16)),
+       Be16(static_cast<std::uint16_t>(rest))}};
   complete(*message, static_cast<std::uint32_t>(sizeof(wire::Icmp)) + quote,
            checksum_fold(checksum_add(quoted)));
-  ++limits_.count().errors_sent;
-  output_.send_packet(error, ingress);
+  return error;
 }
 
 }  // namespace millrace::controlplane

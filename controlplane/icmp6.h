@@ -30,6 +30,9 @@ class Icmp6 {
   // The error that `reason` calls for, about `m`, which came on `ingress`. What it points to or which MTU it
   // tells is in meta(m). The buffer stays the caller's.
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);
+  // The same, whoever it is from and whatever limits say: a packet, or null without a buffer. The reason has
+  // an error in this family.
+  rte_mbuf* make_error(rte_mbuf* m, Ipv6Address from, dataplane::DropReason reason);
 
  private:
   [[nodiscard]] std::optional<Ipv6Address> error_source(const wire::Ipv6& original,

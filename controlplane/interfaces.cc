@@ -146,20 +146,18 @@ dataplane::FeatureMask Interface::ingress_mask() const {
   dataplane::FeatureMask mask = ingress_features;
   if (config.urpf == config::Urpf::strict) mask |= dataplane::mask_of(IngressFeature::urpf_strict);
   if (config.urpf == config::Urpf::loose) mask |= dataplane::mask_of(IngressFeature::urpf_loose);
-  if (!config.policies.empty()) mask |= dataplane::mask_of(IngressFeature::policies);
+  if (current_policies()) mask |= dataplane::mask_of(IngressFeature::policies);
   return mask;
 }
 
 dataplane::FeatureMask Interface::egress_mask() const {
-  const bool has_policies = !config.policies.empty();
-  return egress_features | (has_policies ? dataplane::mask_of(dataplane::EgressFeature::policies) : 0);
+  return egress_features | (current_policies() ? dataplane::mask_of(dataplane::EgressFeature::policies) : 0);
 }
 
 std::shared_ptr<const dataplane::Policies> Interface::current_policies() const {
   static const auto discards_all =
       std::make_shared<const dataplane::Policies>(std::vector<dataplane::Policy>());
-  if (config.policies.empty()) return nullptr;
-  return policies ? policies : discards_all;
+  return policies || config.policies.empty() ? policies : discards_all;
 }
 
 void Interfaces::publish(const Interface& interface) {

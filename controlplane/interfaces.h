@@ -36,7 +36,7 @@ struct Interface {
   dataplane::FeatureMask ingress_features = 0;  // beside those that `config` asks for
   dataplane::FeatureMask egress_features = 0;
   std::shared_ptr<const dataplane::Tunnel> tunnel;      // of one that `config` says has it
-  std::shared_ptr<const dataplane::Policies> policies;  // the same
+  std::shared_ptr<const dataplane::Policies> policies;  // those of `config`, once all of that is there
   std::optional<unsigned> path_mtu;  // what fits into the packets that a tunnel's way takes
 
   // The one of IPv6 that every interface has by itself, made of its MAC (RFC 4291 2.5.6 and appendix A);

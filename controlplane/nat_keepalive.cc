@@ -31,11 +31,7 @@ void write(wire::Ipv4& ip, std::span<std::byte> /*udp*/, const config::TunnelCon
 void write(wire::Ipv6& ip, std::span<std::byte> udp, const config::TunnelConfig& tunnel) {
   const auto local = tunnel.local.as<Ipv6Address>(), remote = tunnel.remote.as<Ipv6Address>();
   ip = {Be32(6U << 28), Be16(kUdpBytes), wire::kProtocolUdp, kHops, local.bytes(), remote.bytes()};
-  const std::uint64_t sum =
-      checksum_add(udp, wire::pseudo_header_sum(local, remote, kUdpBytes, wire::kProtocolUdp));
-  const auto checksum = static_cast<std::uint16_t>(~checksum_fold(sum));
-  auto* header = reinterpret_cast<wire::Udp*>(udp.data());
-  header->checksum = Be16::from_wire(checksum == 0 ? std::uint16_t{0xffff} : checksum);
+  reinterpret_cast<wire::Udp*>(udp.data())->checksum = wire::udp_checksum(ip, udp);
 }
 
 template <class Ip>
@@ -53,12 +49,10 @@ void send(Output& output, const Interface& on, const config::TunnelConfig& tunne
 
 }  // namespace
 
-void send_nat_keepalive(Output& output, const Interfaces& interfaces, const config::TunnelConfig& tunnel) {
-  // By whatever interface its route leads: all have one FIB.
-  const Interface* any = nullptr;
-  interfaces.visit([&](const Interface& interface) { any = &interface; });
-  if (any == nullptr) return;
-  tunnel.local.is_ipv6() ? send<wire::Ipv6>(output, *any, tunnel) : send<wire::Ipv4>(output, *any, tunnel);
+void send_nat_keepalive(Output& output, const Interface& tunnel) {
+  const config::TunnelConfig& config = *tunnel.config.ipsec;
+  config.local.is_ipv6() ? send<wire::Ipv6>(output, tunnel, config)
+                         : send<wire::Ipv4>(output, tunnel, config);
 }
 
 }  // namespace millrace::controlplane

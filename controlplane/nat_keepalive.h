@@ -9,6 +9,6 @@
 namespace millrace::controlplane {
 
 // To the other end of a tunnel in UDP.
-void send_nat_keepalive(Output& output, const Interfaces& interfaces, const config::TunnelConfig& tunnel);
+void send_nat_keepalive(Output& output, const Interface& tunnel);
 
 }  // namespace millrace::controlplane

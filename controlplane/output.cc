@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "controlplane/packet_bytes.h"
+#include "dataplane/control_protocol.h"
 #include "dataplane/ip_family.h"
 #include "net/wire6.h"
 
@@ -78,20 +79,35 @@ void Output::send_frame(rte_mbuf* m, const Interface& egress) {
   if (may_leave(m, egress)) leave(m, egress);
 }
 
-// What the policies say of a packet that leaves; false if it does not, or was given to a tunnel.
+// What the policies say of a packet that leaves; false if it does not, or was given to a tunnel. What is no
+// IP and not of the link they cannot be asked about.
 bool Output::may_leave(rte_mbuf* m, const Interface& egress) {
   const auto policies = egress.current_policies();
+  if (!policies) return true;
   const std::uint16_t type = dataplane::ethernet(m)->type.host();
-  if (!policies || (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)) return true;
+  if (type == wire::kEtherTypeArp || dataplane::is_of_link(type)) return true;
+  if (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)
+    return lose(m, egress.id, DropReason::policy_discard), false;
   const dataplane::Policies::Said said = policies->ask(tables_, m, dataplane::Way::out);
   if (said.action == dataplane::PolicyAction::bypass) return true;
   if (said.action == dataplane::PolicyAction::discard) return lose(m, egress.id, said.reason), false;
   const Interface* tunnel = interfaces_.find(said.tunnel);
-  if (tunnel == nullptr)
+  if (tunnel == nullptr || !tunnel->tunnel)
     lose(m, egress.id, DropReason::tx_gone);
   else
-    send_packet_to(m, *tunnel, {});
+    protect(m, *tunnel, egress);
   return false;
+}
+
+// Of a daemon, whose device has the MTU of the link: it is told where the tunnel's is less.
+void Output::protect(rte_mbuf* m, const Interface& tunnel, const Interface& link) {
+  const bool may_cut = is_ipv6(m) ? !tunnel.tunnel->transport : !dataplane::ipv4(m)->dont_fragment();
+  if (dataplane::meta(m).from_control && !may_cut && ip_length(m) > tunnel.mtu()) {
+    dataplane::meta(m).mtu = tunnel.mtu();
+    hooks_.too_long(m, link);
+    return lose(m, tunnel.id, DropReason::fragmentation_needed);
+  }
+  send_packet_to(m, tunnel, {});
 }
 
 void Output::leave(rte_mbuf* m, const Interface& egress) {
@@ -189,9 +205,11 @@ void Output::send_packet_to(rte_mbuf* m, const Interface& egress, const MacAddre
   dataplane::ethernet(m)->type = type;
   if (!may_leave(m, egress)) return;
   const bool forwarded = !dataplane::meta(m).from_control;
-  // What transport mode protects is whole: what is around it is cut up, where it may be.
-  const bool is_transport = egress.tunnel && egress.tunnel->transport;
-  const bool too_long = !is_transport && ip_length(m) > egress.mtu();
+  // What transport mode protects is whole, and so is what selectors ask ports of: it is cut up outside.
+  const bool may_cut = !ipv6 && !dataplane::ipv4(m)->dont_fragment();
+  const bool goes_whole =
+      egress.tunnel && may_cut && (egress.tunnel->transport || egress.tunnel->asks_ports());
+  const bool too_long = !goes_whole && ip_length(m) > egress.mtu();
   if (too_long && (ipv6 ? forwarded : dataplane::ipv4(m)->dont_fragment())) {
     if (!forwarded) return lose(m, egress.id, DropReason::fragmentation_needed);
     dataplane::meta(m).mtu = egress.mtu();

@@ -34,6 +34,8 @@ class Output {
     std::function<void(NeighborKey, rte_mbuf*)> unresolved;
     std::function<void(rte_mbuf*, InterfaceId egress, dataplane::DropReason)>
         drop;  // a packet that we forwarded
+    std::function<void(rte_mbuf*, const Interface& link)>
+        too_long;  // of ours, for the tunnel that protects it; its meta has the MTU. Stays the caller's
   };
 
   Output(const dataplane::Tables& tables, const Interfaces& interfaces)
@@ -72,6 +74,7 @@ class Output {
   void send_by_fib(rte_mbuf* m, FibId fib, typename Family::Address destination);
   void send_over(rte_mbuf* m, const dataplane::Adjacency& adjacency);
   bool may_leave(rte_mbuf* m, const Interface& egress);
+  void protect(rte_mbuf* m, const Interface& tunnel, const Interface& link);
   void leave(rte_mbuf* m, const Interface& egress);
   void hand_over(rte_mbuf* m, InterfaceId lost_at, const dataplane::PacketMeta& what, rte_ring* ring);
   [[nodiscard]] dataplane::FragmentResult fragment(rte_mbuf* m, std::uint16_t mtu,

@@ -40,7 +40,7 @@ struct SaEvent {
 // The last ones.
 class SaEvents {
  public:
-  static constexpr std::size_t kKept = 32768;  // both of both directions of as many tunnels as there may be
+  static constexpr std::size_t kKept = 32768;  // soft and hard ones of both directions of 8,192 tunnels
 
   void add(SaEvent event) {
     event.number = ++last_;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <set>
+#include <tuple>
 #include <utility>
 #include <variant>
 
@@ -29,6 +30,8 @@ constexpr std::uint64_t kReserve = 1 << 20;
 
 // How often they are looked at: ten thousand tunnels take some milliseconds.
 constexpr std::uint64_t kLookNs = 20'000'000;
+
+constexpr std::uint64_t kSpreadNs = 7'368'787;  // between keepalives of one interface's number and the next
 
 constexpr std::uint64_t kPathMtuLife = 600'000'000'000;  // ns: RFC 1191 6.3
 
@@ -123,6 +126,13 @@ std::shared_ptr<const dataplane::Selectors> selectors_of(const std::string& name
   return selectors.empty() ? nullptr : std::make_shared<const dataplane::Selectors>(selectors);
 }
 
+// What of a packet that the way takes is left for those inside.
+std::uint32_t mtu_inside(const TunnelConfig& config, std::uint32_t way) {
+  const bool is_transport = config.mode == config::IpsecMode::transport;
+  return esp::inside_room(esp::traits(config.algorithm), way, config.local.is_ipv6(), config.udp.has_value(),
+                          is_transport);
+}
+
 std::uint8_t flags_of(const TunnelConfig& config) {
   using Entry = dataplane::InboundSas::Entry;
   unsigned flags = 0;
@@ -131,7 +141,7 @@ std::uint8_t flags_of(const TunnelConfig& config) {
   return static_cast<std::uint8_t>(flags);
 }
 
-std::shared_ptr<dataplane::Tunnel> published(const Tunnels::Tunnel& tunnel, unsigned owner) {
+std::shared_ptr<const dataplane::Tunnel> view_of(const Tunnels::Tunnel& tunnel, unsigned owner) {
   const TunnelConfig& config = tunnel.config;
   auto view = std::make_shared<dataplane::Tunnel>();
   view->owner = owner;
@@ -141,7 +151,8 @@ std::shared_ptr<dataplane::Tunnel> published(const Tunnels::Tunnel& tunnel, unsi
   if (config.udp) view->udp = config.udp->remote_port;
   view->hop_limit = static_cast<std::uint8_t>(config.hop_limit);
   if (config.dscp) view->dscp = static_cast<std::uint8_t>(*config.dscp);
-  view->df = df_of(config.df);
+  view->df = tunnel.outer_is_cut ? dataplane::OuterDf::clear : df_of(config.df);
+  view->selectors = tunnel.selectors;
   if (tunnel.out && !tunnel.out->life->ended) view->out = tunnel.out->sa;
   return view;
 }
@@ -235,6 +246,10 @@ Result<Tunnels::Tunnel> Tunnels::make(const std::string& name, const TunnelConfi
   const Tunnel* before = at == tunnels_.end() ? nullptr : &at->second;
   Tunnel made;
   if (before != nullptr) made = *before;
+  const auto way_of = [](const TunnelConfig& of) {
+    return std::tuple(of.local, of.remote, of.udp, of.mode, of.path_mtu_discovery);
+  };
+  if (before != nullptr && way_of(before->config) != way_of(config)) made.path_mtu_until_ns = 0;
   made.config = config;
   made.out.reset();
   made.in.clear();
@@ -299,61 +314,83 @@ Result<void> Tunnels::prepare(const config::Config& next) {
   return {};
 }
 
-void Tunnels::publish() {
-  const bool has_any = !next_.empty() || !tunnels_.empty();
-  tunnels_ = std::move(next_);
-  next_.clear();
-  if (has_any) publish_tunnels();
-  publish_policies();
-}
-
-void Tunnels::publish_tunnels() {
-  if (keys_ && !keys_->locked() && !std::exchange(unlocked_said_, true))
-    spdlog::warn("ipsec: the memory of keys may be swapped out: RLIMIT_MEMLOCK is too low");
-  std::vector<dataplane::InboundSas::Entry> entries;
-  std::vector<std::pair<Interface*, std::shared_ptr<const dataplane::Tunnel>>> views;
-  const ByTunnel by_policies = protected_by(interfaces_);
-  for (const auto& [name, tunnel] : tunnels_) {
-    Interface* interface = interfaces_.find(name);
-    if (interface == nullptr) continue;  // there are too many
-    const unsigned owner = interface->id.value() % workers_;
-    const auto view = published(tunnel, owner);
-    view->selectors = selectors_of(name, tunnel.config, by_policies);
-    for (const Inbound& in : tunnel.in) {
-      if (in.life->ended) continue;
-      entries.push_back({in.spi, interface->id, static_cast<std::uint8_t>(owner), flags_of(tunnel.config),
-                         tunnel.config.local, in.sa, view->selectors});
-    }
-    views.emplace_back(interface, view);
-  }
-  writer_.set_inbound_sas(std::make_unique<dataplane::InboundSas>(std::move(entries), !tunnels_.empty()));
-  for (auto& [interface, view] : views) {
-    interface->tunnel = std::move(view);
-    interfaces_.publish(*interface);
-  }
-}
-
-void Tunnels::publish_policies() {
-  interfaces_.visit([&](Interface& interface) {
-    if (interface.config.policies.empty() && !interface.policies) return;
-    std::vector<dataplane::Policy> policies;
-    for (const config::PolicyConfig& policy : interface.config.policies) {
-      const Interface* tunnel = policy.tunnel.empty() ? nullptr : interfaces_.find(policy.tunnel);
-      if (tunnel != nullptr)
-        policies.push_back({policy.selector, dataplane::PolicyAction::protect, tunnel->id});
-      else
-        policies.push_back({policy.selector, action_of(policy.action), {}});
-    }
-    interface.policies = policies.empty() ? nullptr : std::make_shared<const dataplane::Policies>(policies);
-    interfaces_.publish(interface);
-  });
-}
-
 // Numbers end, or the packets that an SA may protect do (then it starts no packet more, whatever the process
 // does).
 static std::uint64_t end_of(const Tunnels::Tunnel& tunnel) {
   const std::uint64_t end = esp::SequenceCounter::end(tunnel.out->sa->sa.keys->extended_sequence());
   return std::min(end, tunnel.config.lifetime.hard.packets.value_or(end));
+}
+
+void Tunnels::publish() {
+  const bool has_any = !next_.empty() || !tunnels_.empty();
+  tunnels_ = std::move(next_);
+  next_.clear();
+  if (has_any) publish_tunnels();
+  publish_policies(Policies::first_ones);
+}
+
+void Tunnels::publish_tunnels() {
+  if (keys_ && !keys_->locked() && !std::exchange(unlocked_said_, true))
+    spdlog::warn("ipsec: the memory of keys may be swapped out: RLIMIT_MEMLOCK is too low");
+  const ByTunnel by_policies = protected_by(interfaces_);
+  by_outbound_spi_.clear();
+  for (auto& [name, tunnel] : tunnels_) {
+    tunnel.selectors = selectors_of(name, tunnel.config, by_policies);
+    if (!tunnel.out) continue;
+    by_outbound_spi_.emplace(tunnel.out->spi, name);
+    esp::SequenceCounter& counter = tunnel.out->sa->sa.sequence;
+    const std::uint64_t end = std::max(counter.last(), end_of(tunnel));
+    if (counter.reserved() > end) counter.reserve(end);  // its lifetime is a shorter one now
+  }
+  publish_inbound();
+  for (auto& [name, tunnel] : tunnels_) {
+    Interface* interface = interfaces_.find(name);
+    if (interface != nullptr) publish_tunnel(tunnel, *interface);
+  }
+}
+
+void Tunnels::publish_inbound() {
+  std::vector<dataplane::InboundSas::Entry> entries;
+  for (const auto& [name, tunnel] : tunnels_) {
+    const Interface* interface = interfaces_.find(name);
+    if (interface == nullptr) continue;  // there are too many
+    for (const Inbound& in : tunnel.in) {
+      if (in.life->ended) continue;
+      entries.push_back({in.spi, interface->id, static_cast<std::uint8_t>(owner_of(*interface)),
+                         flags_of(tunnel.config), tunnel.config.local, in.sa, tunnel.selectors});
+    }
+  }
+  writer_.set_inbound_sas(std::make_unique<dataplane::InboundSas>(std::move(entries), !tunnels_.empty()));
+}
+
+void Tunnels::publish_tunnel(const Tunnel& tunnel, Interface& interface) {
+  if (tunnel.path_mtu_until_ns == 0) interface.path_mtu.reset();
+  interface.tunnel = view_of(tunnel, owner_of(interface));
+  interfaces_.publish(interface);
+}
+
+// What protects and has no tunnel any more discards.
+static std::shared_ptr<const dataplane::Policies> policies_of(const Interface& interface,
+                                                              const Interfaces& interfaces) {
+  if (interface.config.policies.empty()) return nullptr;
+  std::vector<dataplane::Policy> policies;
+  for (const config::PolicyConfig& policy : interface.config.policies) {
+    const Interface* tunnel = policy.tunnel.empty() ? nullptr : interfaces.find(policy.tunnel);
+    const bool is_lost = policy.action == config::PolicyAction::protect && tunnel == nullptr;
+    policies.push_back({policy.selector,
+                        is_lost ? dataplane::PolicyAction::discard : action_of(policy.action),
+                        tunnel == nullptr ? kNoInterface : tunnel->id});
+  }
+  return std::make_shared<const dataplane::Policies>(policies);
+}
+
+void Tunnels::publish_policies(Policies which) {
+  interfaces_.visit([&](Interface& interface) {
+    if (which == Policies::first_ones && interface.policies) return;
+    if (interface.config.policies.empty() && !interface.policies) return;
+    interface.policies = policies_of(interface, interfaces_);
+    interfaces_.publish(interface);
+  });
 }
 
 bool Tunnels::wants_more(const Tunnel& tunnel) {
@@ -423,6 +460,7 @@ std::shared_ptr<SaLife> Tunnels::new_life() const {
 // Says what limits the SA has reached. True if it ends now.
 bool Tunnels::look_at(const std::string& name, const Tunnel& tunnel, bool outbound, std::uint32_t spi,
                       SaLife& life, const SaUsage& usage) {
+  if (life.ended) return false;
   const config::SaLifetime& lifetime = tunnel.config.lifetime;
   const auto tell = [&](SaEvent::Kind kind, const char* limit) {
     spdlog::info("ipsec: the {} SA {:#010x} of {} has reached its {} lifetime: {}",
@@ -436,71 +474,77 @@ bool Tunnels::look_at(const std::string& name, const Tunnel& tunnel, bool outbou
       limit != nullptr && !std::exchange(life.soft_said, true))
     tell(SaEvent::Kind::soft, limit);
   const char* limit = reached(lifetime.hard, usage);
-  if (limit == nullptr || std::exchange(life.ended, true)) return false;
+  if (limit == nullptr) return false;
+  life.ended = true;
   tell(SaEvent::Kind::hard, limit);
   return true;
 }
 
 // Of an outbound SA its numbers count, which go on over restarts.
 void Tunnels::end_lives() {
-  bool ended = false;
+  bool inbound_ended = false;
   for (const auto& [name, tunnel] : tunnels_) {
     if (tunnel.config.lifetime == config::SaLifetime{}) continue;
     const auto seconds = [this](const SaLife& life) {
       return (writer_.now_ns() - life.made_ns) / 1'000'000'000;
     };
-    if (tunnel.out) {
-      const dataplane::OutboundSa& sa = *tunnel.out->sa;
-      const SaUsage usage{sa.sa.sequence.last(), sa.counters.bytes.get(), seconds(*tunnel.out->life)};
-      ended |= look_at(name, tunnel, true, tunnel.out->spi, *tunnel.out->life, usage);
-    }
     for (const Inbound& in : tunnel.in) {
       const dataplane::SaCounters& counters = in.sa->counters;
       const SaUsage usage{counters.packets.get(), counters.bytes.get(), seconds(*in.life)};
-      ended |= look_at(name, tunnel, false, in.spi, *in.life, usage);
+      inbound_ended |= look_at(name, tunnel, false, in.spi, *in.life, usage);
     }
+    if (!tunnel.out) continue;
+    const dataplane::OutboundSa& sa = *tunnel.out->sa;
+    const SaUsage usage{sa.sa.sequence.last(), sa.counters.bytes.get(), seconds(*tunnel.out->life)};
+    Interface* interface = interfaces_.find(name);
+    if (look_at(name, tunnel, true, tunnel.out->spi, *tunnel.out->life, usage) && interface != nullptr)
+      publish_tunnel(tunnel, *interface);
   }
-  if (ended) publish_tunnels();
+  if (inbound_ended) publish_inbound();
 }
 
 void Tunnels::too_big(std::span<const std::byte> packet, std::uint32_t mtu) {
   const auto quote = read_esp_quote(packet);
   if (!quote) return;
-  const auto at = std::ranges::find_if(tunnels_, [&](const auto& named) {
-    const Tunnel& tunnel = named.second;
-    return tunnel.out && tunnel.out->spi == quote->spi && tunnel.config.local == quote->source &&
-           tunnel.config.remote == quote->destination;
+  const auto [first, end] = by_outbound_spi_.equal_range(quote->spi);
+  const auto at = std::find_if(first, end, [&](const auto& found) {
+    const TunnelConfig& config = tunnels_.at(found.second).config;
+    return config.local == quote->source && config.remote == quote->destination;
   });
-  Interface* interface = at == tunnels_.end() ? nullptr : interfaces_.find(at->first);
-  if (interface == nullptr || !interface->tunnel || !at->second.config.path_mtu_discovery) return;
+  if (at == end) return;
+  Tunnel& tunnel = tunnels_.at(at->second);
+  Interface* interface = interfaces_.find(at->second);
+  if (interface == nullptr || !tunnel.config.path_mtu_discovery) return;
   // No way takes less (RFC 791 3.2, RFC 8200 5), whoever says so.
   constexpr std::uint32_t kLeast4 = 576, kLeast6 = 1280;
   const std::uint32_t least = quote->source.is_ipv6() ? kLeast6 : kLeast4;
   const std::uint32_t way = std::max(mtu == 0 ? next_plateau(quote->length) : mtu, least);
-  const esp::Traits& of = at->second.out->sa->sa.keys->traits();
-  std::uint32_t inside = esp::payload_room(of, way - interface->tunnel->outer_bytes());
-  if (interface->config.mtu >= wire::kIpv6MinMtu) inside = std::max(inside, wire::kIpv6MinMtu);
-  if (inside >= interface->mtu()) return;
-  spdlog::info("ipsec: the way of {} takes {} bytes: its mtu is {} for now", at->first, way, inside);
+  const std::uint32_t fits = mtu_inside(tunnel.config, way);
+  // What speaks IPv6 takes 1280 bytes: outer packets of that are cut up on the way.
+  const bool is_cut = interface->config.mtu >= wire::kIpv6MinMtu && fits < wire::kIpv6MinMtu;
+  const std::uint32_t inside = is_cut ? wire::kIpv6MinMtu : fits;
+  if (inside >= interface->mtu() && (!is_cut || tunnel.outer_is_cut)) return;
+  spdlog::info("ipsec: the way of {} takes {} bytes: its mtu is {} for now", at->second, way, inside);
   interface->path_mtu = inside;
-  at->second.path_mtu_until_ns = writer_.now_ns() + kPathMtuLife;
-  interfaces_.publish(*interface);
-  hooks_.mtus_changed();
+  tunnel.path_mtu_until_ns = writer_.now_ns() + kPathMtuLife;
+  tunnel.outer_is_cut = is_cut;
+  mtus_changed_ = true;
+  publish_tunnel(tunnel, *interface);
 }
 
 // RFC 1191 6.3: it may be longer again.
 void Tunnels::forget_path_mtus() {
-  bool changed = false;
   for (auto& [name, tunnel] : tunnels_) {
     if (tunnel.path_mtu_until_ns == 0 || tunnel.path_mtu_until_ns > writer_.now_ns()) continue;
     tunnel.path_mtu_until_ns = 0;
+    tunnel.outer_is_cut = false;
     Interface* interface = interfaces_.find(name);
     if (interface == nullptr) continue;
     interface->path_mtu.reset();
-    interfaces_.publish(*interface);
-    changed = true;
+    publish_tunnel(tunnel, *interface);
+    mtus_changed_ = true;
   }
-  if (changed) hooks_.mtus_changed();
+  if (std::exchange(mtus_changed_, false)) hooks_.mtus_changed();
 }
 
 // RFC 3948 4: when nothing has left for a while.
@@ -509,10 +553,16 @@ void Tunnels::keep_alive() {
     if (!tunnel.config.udp || tunnel.config.udp->keepalive_s == 0 || !tunnel.out) continue;
     const std::uint64_t packets = tunnel.out->sa->counters.packets.get(), now = writer_.now_ns();
     const bool has_sent = std::exchange(tunnel.seen_packets, packets) != packets;
-    if (has_sent || tunnel.kept_alive_ns == 0) tunnel.kept_alive_ns = now;
-    if (now - tunnel.kept_alive_ns < tunnel.config.udp->keepalive_s * std::uint64_t{1'000'000'000}) continue;
+    const std::uint64_t period = tunnel.config.udp->keepalive_s * std::uint64_t{1'000'000'000};
+    const Interface* interface = interfaces_.find(name);
+    if (interface == nullptr) continue;
+    // Those of thousands of tunnels do not leave together.
+    const std::uint64_t early = interface->id.value() * kSpreadNs % period;
+    if (tunnel.kept_alive_ns == 0) tunnel.kept_alive_ns = now > early ? now - early : now;
+    if (has_sent) tunnel.kept_alive_ns = now;
+    if (now < tunnel.kept_alive_ns + period) continue;
     tunnel.kept_alive_ns = now;
-    hooks_.keep_alive(tunnel.config);
+    hooks_.keep_alive(*interface);
   }
 }
 

@@ -45,14 +45,16 @@ class Tunnels {
     config::TunnelConfig config;
     std::optional<Outbound> out;
     std::vector<Inbound> in;
-    std::uint64_t path_mtu_until_ns = 0;  // while its interface has one
-    std::uint64_t kept_alive_ns = 0;      // when something left last, as far as was looked
-    std::uint64_t seen_packets = 0;       // then
+    std::shared_ptr<const dataplane::Selectors> selectors;  // made of the configuration, and of policies
+    std::uint64_t path_mtu_until_ns = 0;                    // while its interface has one
+    bool outer_is_cut = false;        // meanwhile: the way takes less than what is inside has to
+    std::uint64_t kept_alive_ns = 0;  // when something left last, as far as was looked
+    std::uint64_t seen_packets = 0;   // then
   };
   using ByName = std::map<std::string, Tunnel>;  // by interface
 
   struct Hooks {
-    std::function<void(const config::TunnelConfig&)> keep_alive;  // sends a keepalive to the other end
+    std::function<void(const Interface&)> keep_alive;  // sends a keepalive to the other end
     std::function<void()> mtus_changed;
   };
 
@@ -65,9 +67,13 @@ class Tunnels {
   // Makes what is new of `next`, beside what there is: keys are read, sequence numbers reserved. Fails with
   // nothing changed.
   Result<void> prepare(const config::Config& next);
-  // Makes it what there is. Inbound SAs come before outbound ones; interfaces with tunnels or policies get
-  // them, and are published.
+  // Makes it what there is. Inbound SAs come before outbound ones; interfaces with tunnels get them, and
+  // those with policies that have none yet, and are published.
   void publish();
+  // Policies of interfaces: `first_ones` of those that have none yet. Others are there until the routes are
+  // those that the new ones are for: what was protected does not leave in the clear meanwhile.
+  enum class Policies : std::uint8_t { first_ones, all };
+  void publish_policies(Policies which);
   // Reserves more numbers for SAs that need some soon; ends SAs whose time has come; forgets what paths took
   // once; keeps NAT's mappings.
   void tick();
@@ -86,7 +92,11 @@ class Tunnels {
   [[nodiscard]] KeyDigest digest_of(const config::Secret& key) const;
   void index_current();
   void publish_tunnels();
-  void publish_policies();
+  void publish_inbound();
+  void publish_tunnel(const Tunnel& tunnel, Interface& interface);
+  [[nodiscard]] unsigned owner_of(const Interface& interface) const {
+    return interface.id.value() % workers_;
+  }
   bool look_at(const std::string& name, const Tunnel& tunnel, bool outbound, std::uint32_t spi, SaLife& life,
                const SaUsage& usage);
   void end_lives();
@@ -111,7 +121,9 @@ class Tunnels {
   SequenceMarks marks_;  // that the file has
   SequenceMarks saving_marks_;
   std::future<Result<void>> saving_;
+  std::multimap<std::uint32_t, std::string> by_outbound_spi_;  // names
   SaEvents events_;
+  bool mtus_changed_ = false;  // and the hook has not heard of it
   std::uint64_t next_look_ns_ = 0;
   bool save_failed_ = false;    // and the log says so
   bool unlocked_said_ = false;  // by the log

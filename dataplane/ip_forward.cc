@@ -324,6 +324,12 @@ class IpBurst {
 
   void too_long(rte_mbuf* m, const Adjacency& adjacency) {
     const std::uint32_t length = Family::length(*Family::header(m));
+    if ((adjacency.flags & Adjacency::kTunnel) != 0 &&
+        goes_whole(m, tables_.interface(adjacency.egress.interface))) {
+      rewrite(m, adjacency);
+      count(adjacency, length);
+      return transmit_otherwise(m, adjacency);
+    }
     const bool left = cut_up(
         m, adjacency.mtu, [&] { rewrite(m, adjacency); },
         [&](rte_mbuf* fragment) { transmit_otherwise(fragment, adjacency); });
@@ -347,13 +353,19 @@ class IpBurst {
     return true;
   }
 
+  // Into a tunnel whose selectors could not tell what its fragments are: it is cut up outside.
+  static bool goes_whole(rte_mbuf* m, const InterfaceView* tunnel) {
+    return tunnel != nullptr && tunnel->tunnel && tunnel->tunnel->asks_ports() &&
+           Family::may_fragment(*Family::header(m));
+  }
+
   // A policy has it protected, whatever its next hop is: what is around it then finds its own.
   [[gnu::noinline]] void protect(rte_mbuf* m, InterfaceId tunnel) {
     const InterfaceView* view = tables_.interface(tunnel);
     if (view == nullptr || !view->tunnel) return drop(m, DropReason::tx_gone);
     const auto count_hop = [&] { Family::hop(*Family::header(m)); };
     const auto send = [&](rte_mbuf* packet) { worker_.ipsec().protect(worker_, in_, tunnel, packet); };
-    if (Family::length(*Family::header(m)) > view->mtu) {
+    if (Family::length(*Family::header(m)) > view->mtu && !goes_whole(m, view)) {
       cut_up(m, view->mtu, count_hop, send);
     } else {
       count_hop();

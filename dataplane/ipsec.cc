@@ -35,10 +35,6 @@ DropReason reason_of(esp::Verdict verdict) {
   return DropReason::esp_runt;
 }
 
-bool carries_ipv6(rte_mbuf* m) {
-  return ethernet(m)->type.host() == wire::kEtherTypeIpv6;
-}
-
 // What was the TOS of IPv4, and is the traffic class of IPv6.
 constexpr unsigned kClassShift = 20;
 std::uint8_t tos_of(rte_mbuf* m) {
@@ -105,15 +101,6 @@ void write_ipv4(wire::Ipv4& to, const OuterIpv4& ip) {
   std::memcpy(bytes, &begin, sizeof begin);
   std::memcpy(bytes + sizeof begin, &middle, sizeof middle);
   std::memcpy(bytes + sizeof begin + sizeof middle, &end, sizeof end);
-}
-
-// RFC 8200 8.1: IPv6 has no checksum of its own, so that the one of UDP may not be left out.
-Be16 udp_checksum(const wire::Ipv6& ip, std::span<const std::byte> udp) {
-  const std::uint64_t sum =
-      wire::pseudo_header_sum(Ipv6Address(ip.source), Ipv6Address(ip.destination),
-                              static_cast<std::uint32_t>(udp.size()), wire::kProtocolUdp);
-  const auto checksum = static_cast<std::uint16_t>(~checksum_fold(checksum_add(udp, sum)));
-  return Be16::from_wire(checksum == 0 ? std::uint16_t{0xffff} : checksum);
 }
 
 // Behind the outer header: what of it is ESP.
@@ -408,7 +395,8 @@ void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
           tunnel.local.as<Ipv6Address>().bytes(),
           tunnel.remote.as<Ipv6Address>().bytes()};
     set_tos(ip, packet.tos);
-    if (udp != nullptr) udp->checksum = udp_checksum(ip, {reinterpret_cast<const std::byte*>(udp), bytes});
+    if (udp != nullptr)
+      udp->checksum = wire::udp_checksum(ip, {reinterpret_cast<const std::byte*>(udp), bytes});
     return;
   }
   ethernet(m)->type = Be16(wire::kEtherTypeIpv4);

@@ -61,6 +61,9 @@ inline PacketMeta& meta(rte_mbuf* m) {
 inline wire::Ethernet* ethernet(rte_mbuf* m) {
   return rte_pktmbuf_mtod(m, wire::Ethernet*);
 }
+inline bool carries_ipv6(rte_mbuf* m) {
+  return ethernet(m)->type.host() == wire::kEtherTypeIpv6;
+}
 inline wire::Ipv4* ipv4(rte_mbuf* m) {
   return rte_pktmbuf_mtod_offset(m, wire::Ipv4*, sizeof(wire::Ethernet));
 }

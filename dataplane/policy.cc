@@ -10,8 +10,6 @@
 namespace millrace::dataplane {
 namespace {
 
-constexpr std::uint8_t kProtocolSctp = 132;
-
 UpperLayer upper_layer_of(rte_mbuf* m, const wire::Ipv4& ip) {
   make_contiguous(
       m, static_cast<std::uint16_t>(sizeof(wire::Ethernet) + ip.header_length() + sizeof(std::uint32_t)));
@@ -22,9 +20,8 @@ UpperLayer upper_layer_of(rte_mbuf* m, const wire::Ipv6& ip) {
 }
 
 bool has_ports(const UpperLayer& upper, const rte_mbuf* m) {
-  const bool wanted = upper.protocol == wire::kProtocolTcp || upper.protocol == wire::kProtocolUdp ||
-                      upper.protocol == kProtocolSctp;
-  return wanted && !upper.is_fragment && upper.at + sizeof(std::uint32_t) <= rte_pktmbuf_data_len(m);
+  return wire::has_ports(upper.protocol) && !upper.is_fragment &&
+         upper.at + sizeof(std::uint32_t) <= rte_pktmbuf_data_len(m);
 }
 
 template <class Family>
@@ -39,6 +36,7 @@ SelectedFlow<typename Family::Address> flow_of(rte_mbuf* m, Way way) {
   const bool is_hidden =
       ethernet(m)->type.host() == wire::kEtherTypeIpv6 && wire::is_extension(upper.protocol);
   if (!is_hidden) flow.protocol = upper.protocol;
+  flow.is_fragment = upper.is_fragment;
   flow.has_ports = has_ports(upper, m);
   if (flow.has_ports) {
     Be16 ports[2];
@@ -49,27 +47,27 @@ SelectedFlow<typename Family::Address> flow_of(rte_mbuf* m, Way way) {
   return flow;
 }
 
-bool is_of_link(rte_mbuf* /*m*/, const wire::Ipv4& ip) {
+bool is_of_link(const Tables& /*tables*/, rte_mbuf* /*m*/, const wire::Ipv4& ip, Ipv4Address /*local*/) {
   const Ipv4Address to(ip.destination);
   return Ipv4Family::has_link_scope(ip) || is_link_group(to) || to.is_broadcast();
 }
-bool is_of_link(rte_mbuf* m, const wire::Ipv6& ip) {
-  return Ipv6Family::has_link_scope(ip) || is_neighbor_discovery(m, ip);
+// RFC 4861 7.1: no router forwarded it.
+bool is_of_link(const Tables& tables, rte_mbuf* m, const wire::Ipv6& ip, const Ipv6Address& local) {
+  if (Ipv6Family::has_link_scope(ip)) return true;
+  return is_neighbor_discovery(m, ip) && ip.hop_limit == 0xff &&
+         tables.own_addresses<Ipv6Address>().contains(local);
 }
 
-// RFC 4301 4.4.1: what makes the protection is not itself protected.
+// RFC 4301 4.4.1: what makes the protection is not itself protected. Of a datagram in fragments it is asked
+// when it is whole.
 template <class Address>
-bool is_ipsec(const Tables& tables, const SelectedFlow<Address>& flow) {
+bool is_ipsec(const Tables& tables, const SelectedFlow<Address>& flow, Way way) {
   constexpr std::uint16_t kIke = 500;
-  const auto is_port = [](std::uint16_t port) { return port == kIke || port == wire::kUdpEsp; };
-  const bool may_be =
-      flow.protocol == wire::kProtocolEsp || (flow.protocol == wire::kProtocolUdp && flow.has_ports &&
-                                              (is_port(flow.local_port) || is_port(flow.remote_port)));
+  const bool is_udp = flow.protocol == wire::kProtocolUdp;
+  const bool has_port = flow.has_ports ? flow.local_port == kIke || flow.local_port == wire::kUdpEsp
+                                       : way == Way::in && flow.is_fragment;
+  const bool may_be = flow.protocol == wire::kProtocolEsp || (is_udp && has_port);
   return may_be && tables.own_addresses<Address>().contains(flow.local);
-}
-
-bool carries_ipv6(rte_mbuf* m) {
-  return ethernet(m)->type.host() == wire::kEtherTypeIpv6;
 }
 
 }  // namespace
@@ -88,9 +86,9 @@ template <class Family>
 Policies::Said Policies::ask_family(const Tables& tables, rte_mbuf* m, Way way) const {
   using Address = typename Family::Address;
   using Match = typename FlowSelector<Address>::Match;
-  if (is_of_link(m, *Family::header(m))) return {PolicyAction::bypass, {}};
   const auto flow = flow_of<Family>(m, way);
-  if (is_ipsec(tables, flow)) return {PolicyAction::bypass, {}};
+  if (is_of_link(tables, m, *Family::header(m), flow.local) || is_ipsec(tables, flow, way))
+    return {PolicyAction::bypass, {}};
   for (const Rule<Address>& rule : lists_.of<Address>()) {
     const Match match = rule.selector.match(flow);
     if (match == Match::unknown) return {PolicyAction::discard, {}, DropReason::policy_fragment};

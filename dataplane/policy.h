@@ -30,7 +30,8 @@ template <class Address>
 struct SelectedFlow {
   Address local, remote;
   std::optional<std::uint8_t> protocol;  // nothing: behind more headers than are looked at
-  bool has_ports = false;                // no fragment does
+  bool is_fragment = false;
+  bool has_ports = false;  // no fragment does
   std::uint16_t local_port = 0, remote_port = 0;
 };
 
@@ -76,16 +77,20 @@ class Selectors {
     for_each_family([&]<class Address>() {
       for (const Selector& each : selectors) {
         if (const auto selector = in_family<Address>(each)) lists_.of<Address>().push_back(*selector);
+        ask_ports_ |= !each.local_ports.is_any() || !each.remote_ports.is_any();
       }
     });
   }
   // Of a frame with a whole IP header.
   [[nodiscard]] bool have(rte_mbuf* m, Way way) const;
+  // Whether they tell packets apart by what fragments do not say: what is too long is then cut up outside.
+  [[nodiscard]] bool ask_ports() const { return ask_ports_; }
 
  private:
   template <class Address>
   using List = std::vector<FlowSelector<Address>>;
   PerFamily<List> lists_;
+  bool ask_ports_ = false;
 };
 
 struct Policy {

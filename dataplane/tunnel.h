@@ -55,6 +55,7 @@ struct Tunnel {
   std::shared_ptr<OutboundSa> out;             // nothing: nothing leaves
   std::shared_ptr<const Selectors> selectors;  // nothing: what leads into the tunnel may
 
+  [[nodiscard]] bool asks_ports() const { return selectors && selectors->ask_ports(); }
   // Bytes that come before the ESP header, from the outer IP header on.
   [[nodiscard]] std::uint32_t outer_bytes() const {
     const auto ip = static_cast<std::uint32_t>(local.is_ipv6() ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4));

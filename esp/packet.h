@@ -47,6 +47,15 @@ constexpr std::uint32_t payload_room(const Traits& of, std::uint32_t packet) {
   return (packet - around) / of.block() * of.block() - kTrailerBytes;
 }
 
+// The longest packet that fits inside of one that takes no more than `way` with its outer IP header and, if
+// it has that, UDP. In transport mode it has the IP header itself.
+constexpr std::uint32_t inside_room(const Traits& of, std::uint32_t way, bool outer_ipv6, bool udp,
+                                    bool transport) {
+  constexpr std::uint32_t kUdp = 8;
+  const std::uint32_t ip = outer_ipv6 ? 40 : 20;
+  return payload_room(of, way - ip - (udp ? kUdp : 0)) + (transport ? ip : 0);
+}
+
 // Whether a packet of this length can be one of the algorithm: what is not is dropped before any key is used.
 constexpr bool is_whole(const Traits& of, std::uint32_t packet) {
   const std::uint32_t around = payload_offset(of) + of.icv;

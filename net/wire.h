@@ -40,6 +40,11 @@ inline constexpr std::uint8_t kProtocolUdp = 17;
 inline constexpr std::uint8_t kProtocolIpv4 = 4;
 inline constexpr std::uint8_t kProtocolIpv6 = 41;
 inline constexpr std::uint8_t kProtocolEsp = 50;
+inline constexpr std::uint8_t kProtocolSctp = 132;
+// Whether what it carries begins with a source and a destination port.
+constexpr bool has_ports(std::uint8_t protocol) {
+  return protocol == kProtocolTcp || protocol == kProtocolUdp || protocol == kProtocolSctp;
+}
 
 inline constexpr std::uint16_t kIpv4Reserved =
     0x8000;  // RFC 791: "must be zero", but preserved (RFC 1812 4.2.2.3)

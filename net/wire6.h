@@ -134,4 +134,12 @@ inline std::uint64_t pseudo_header_sum(Ipv6Address source, Ipv6Address destinati
   return checksum_add(std::as_bytes(std::span(&header, 1)));
 }
 
+// Of UDP over IPv6, which may not leave it out (RFC 8200 8.1); the field itself is 0.
+inline Be16 udp_checksum(const Ipv6& ip, std::span<const std::byte> udp) {
+  const std::uint64_t sum = pseudo_header_sum(Ipv6Address(ip.source), Ipv6Address(ip.destination),
+                                              static_cast<std::uint32_t>(udp.size()), kProtocolUdp);
+  const auto checksum = static_cast<std::uint16_t>(~checksum_fold(checksum_add(udp, sum)));
+  return Be16::from_wire(checksum == 0 ? std::uint16_t{0xffff} : checksum);
+}
+
 }  // namespace millrace::wire

@@ -40,17 +40,12 @@ Ipv4Packet inward(const Flow& flow) {
 
 class IpsecPolicies : public IpsecLab {
  protected:
-  // A flow out of a: what becomes of it.
-  void expect_out(const Flow& flow, std::optional<DropReason> reason) {
+  // A flow out of a that is dropped.
+  void expect_out(const Flow& flow, DropReason reason) {
     SCOPED_TRACE(flow.what);
-    const std::uint64_t before = reason ? lab_->dropped(*reason) : 0;
-    const auto frames = send("a", {from_a(outward(flow))}, "b");
-    if (reason) {
-      EXPECT_TRUE(frames.empty());
-      EXPECT_EQ(lab_->dropped(*reason) - before, 1U);
-    } else {
-      EXPECT_EQ(frames.size(), 1U);
-    }
+    const std::uint64_t before = lab_->dropped(reason);
+    EXPECT_TRUE(send("a", {from_a(outward(flow))}, "b").empty());
+    EXPECT_EQ(lab_->dropped(reason) - before, 1U);
     EXPECT_EQ(lab_->control().accounting().difference(), 0);
   }
   Bytes protected_frame(const Flow& flow) { return sealed(inward(flow).bytes(), {.number = ++number_}); }
@@ -125,10 +120,10 @@ TEST_F(IpsecPolicies, Rfc4301_5_2_WhatComesOutOfATunnelIsOfItsSelectors) {
 // Rule 35.
 TEST_F(IpsecPolicies, Rfc4301_5_1_WhatGoesIntoATunnelIsOfItsSelectors) {
   with({.more = kSelectors});
-  expect_out({.what = "the first one has it"}, {});
+  expect_protected({.what = "the first one has it"});
   expect_out({.what = "none has it", .far = "192.168.9.16"}, DropReason::esp_selectors_out);
-  expect_out({.what = "ports", .far = "192.168.9.65", .protocol = kTcp, .near_port = 1024, .far_port = 443},
-             {});
+  expect_protected(
+      {.what = "ports", .far = "192.168.9.65", .protocol = kTcp, .near_port = 1024, .far_port = 443});
   expect_out(
       {.what = "other ports", .far = "192.168.9.65", .protocol = kTcp, .near_port = 1024, .far_port = 80},
       DropReason::esp_selectors_out);
@@ -237,6 +232,132 @@ TEST_F(IpsecPolicies, TheLinkItselfIsAskedNothing) {
   ASSERT_EQ(packets.size(), 1U) << "it is protected all the same";
   EXPECT_TRUE(same(inside(sent), packets[0].inner));
   EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+// IKE and ESP are the router's on its own ports alone, and neighbour discovery is the link's.
+TEST_F(IpsecPolicies, WhatIsAskedNothingIsNoWayAroundThem) {
+  with({.more = "      udp: true\n", .policies = ", policies: [{action: discard}]"});
+  const auto to_us = [&](std::uint16_t from, std::uint16_t to, std::uint16_t flags = 0) {
+    return towards(*lab_, "b", kHostB,
+                   {.source = ip("10.0.2.2"),
+                    .destination = ip("10.0.2.1"),
+                    .flags_offset = flags,
+                    .payload = udp(from, to)});
+  };
+  const auto punted = [&](const Bytes& frame) {
+    const std::uint64_t before = lab_->dropped(DropReason::local_no_port);
+    send("b", {frame}, "a");
+    return lab_->dropped(DropReason::local_no_port) != before;
+  };
+  EXPECT_TRUE(punted(to_us(40000, 500))) << "IKE, to whoever listens";
+  expect_dropped("from the port of IKE to another", to_us(500, 161), DropReason::policy_discard);
+  expect_dropped("from that of ESP", to_us(4500, 161), DropReason::policy_discard);
+  const Ipv6Packet solicitation{
+      .source = ip6("2001:db8:8::5"), .destination = ip6("2001:db8:1::2"), .hop_limit = 255};
+  expect_dropped("forwarded, it is no neighbour discovery",
+                 frame(lab_->mac("b"), kHostB, icmp6(solicitation, 135, 0, 0, pattern(16))),
+                 DropReason::policy_discard);
+  // A datagram in fragments is asked when it is whole.
+  const Bytes whole = udp(500, 161, pattern(32));
+  const auto fragment = [&](std::uint16_t flags_offset, const Bytes& part) {
+    return towards(*lab_, "b", kHostB,
+                   {.source = ip("10.0.2.2"),
+                    .destination = ip("10.0.2.1"),
+                    .flags_offset = flags_offset,
+                    .payload = part});
+  };
+  const std::uint64_t before = lab_->dropped(DropReason::policy_discard);
+  send("b", {fragment(kMf, slice(whole, 0, 16)), fragment(2, slice(whole, 16, whole.size() - 16))}, "a");
+  EXPECT_EQ(lab_->dropped(DropReason::policy_discard) - before, 1U);
+  EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+TEST_F(IpsecPolicies, EspInUdpMayComeInFragmentsAllTheSame) {
+  with({.more = "      udp: true\n", .policies = ", policies: [{action: discard}]"});
+  const Bytes esp = udp(4500, 4500, seal(in_, to_a().bytes(), {.number = 1}));
+  const auto fragment = [&](std::uint16_t flags_offset, const Bytes& part) {
+    return towards(*lab_, "b", kHostB,
+                   {.source = ip("10.0.2.2"),
+                    .destination = ip("10.0.2.1"),
+                    .flags_offset = flags_offset,
+                    .payload = part});
+  };
+  EXPECT_EQ(
+      send("b", {fragment(kMf, slice(esp, 0, 40)), fragment(5, slice(esp, 40, esp.size() - 40))}, "a").size(),
+      1U);
+}
+
+// RFC 4301 7.1: of its fragments nobody could tell whose they are.
+TEST_F(IpsecPolicies, Rfc4301_7_1_WhatIsChosenByPortsIsCutUpOutside) {
+  with({.policies = ", policies: [{action: protect, tunnel: ipsec0, protocol: udp, remote_port: 2000}]"});
+  const Bytes frame = from_a({.destination = ip("203.0.113.5"), .payload = udp(1000, 2000, pattern(1460))});
+  const auto outer = send("a", {frame}, "b");
+  ASSERT_EQ(outer.size(), 2U);
+  const auto packet = open(out_, join(slice(outer[0], kEthernet + 20, outer[0].size() - kEthernet - 20),
+                                      slice(outer[1], kEthernet + 20, outer[1].size() - kEthernet - 20)));
+  ASSERT_TRUE(packet);
+  EXPECT_TRUE(same(inside(frame), packet->inner));
+  EXPECT_EQ(lab_->control().accounting().difference(), 0);
+}
+
+// What was protected by policies does not leave in the clear before routes lead into the tunnel.
+TEST_F(IpsecPolicies, TheyStayUntilTheRoutesAreThere) {
+  IpsecSettings settings{.policies = kPolicies};
+  with(settings);
+  std::string next = config();
+  next.erase(next.find(kPolicies), kPolicies.size());
+  const std::string by_b = "{prefix: 203.0.113.0/24, via: 10.0.2.2}";
+  next.replace(next.find(by_b), by_b.size(), "{prefix: 203.0.113.0/24, via: 10.9.0.2}");
+  const auto wanted = std::make_shared<const config::Config>(lab_->parse(next));
+  controlplane::Control& control = lab_->control();
+  controlplane::Control::PendingApply pending{wanted, config::diff(control.desired(), *wanted)};
+  ASSERT_TRUE(control.begin_apply(pending));
+  lab_->settle();
+  expect_protected({.what = "before the routes", .far = "203.0.113.5"});
+  while (control.continue_apply(pending, 1)) {
+  }
+  expect_protected({.what = "after them", .far = "203.0.113.5"});
+}
+
+// A daemon's packets are asked as all others, and it learns of the tunnel's MTU.
+TEST_F(IpsecPolicies, DaemonsAreToldWhatATunnelTakes) {
+  IpsecSettings settings{.policies = ", host: true" + kPolicies};
+  with(settings);
+  const auto mtu = static_cast<std::uint16_t>(lab_->interface("ipsec0").config.mtu);
+  const auto from_daemon = [&](std::size_t bytes) {
+    return frame(lab_->mac("b"), lab_->mac("b"),
+                 Ipv4Packet{.source = ip("10.0.1.1"),
+                            .destination = ip("203.0.113.5"),
+                            .flags_offset = kDf,
+                            .payload = pattern(bytes - 20)});
+  };
+  const auto say = [&](const Bytes& packet) {
+    lab_->hosts().say("b", packet);
+    lab_->run();
+    lab_->run();  // by a worker
+  };
+  say(from_daemon(mtu));
+  EXPECT_EQ(opened(lab_->received("b")).size(), 1U);
+  lab_->hosts().heard("b");
+  const Bytes longer = from_daemon(mtu + 1U);
+  say(longer);
+  EXPECT_TRUE(lab_->received("b").empty());
+  const auto heard = lab_->hosts().heard("b");
+  ASSERT_EQ(heard.size(), 1U);
+  const Bytes error = slice(heard[0], kEthernet, heard[0].size() - kEthernet);
+  EXPECT_EQ(get32(error, 12), ip("203.0.113.5").value()) << "from no address of the host's";
+  EXPECT_EQ(get32(error, 16), ip("10.0.1.1").value());
+  EXPECT_TRUE(same(icmp(3, 4, mtu, slice(longer, kEthernet, 548)), slice(error, 20, error.size() - 20)));
+}
+
+TEST_F(IpsecPolicies, WhatIsNoIpLeavesByNoPolicy) {
+  IpsecSettings settings{.policies = ", host: true" + kPolicies};
+  with(settings);
+  const std::uint64_t before = lab_->control().output().counters().lost;
+  lab_->hosts().say("b", ethernet(kHostB, lab_->mac("b"), 0x8100, pattern(60)));
+  lab_->run();
+  EXPECT_TRUE(lab_->received("b").empty());
+  EXPECT_EQ(lab_->control().output().counters().lost - before, 1U);
 }
 
 TEST_F(IpsecPolicies, TheyComeAndGoByReload) {

@@ -199,10 +199,14 @@ std::string Lab::with_devices(const std::string& yaml) {
   return text;
 }
 
-Result<void> Lab::apply(const std::string& yaml) {
+config::Config Lab::parse(const std::string& yaml) {
   const auto parsed = config::parse(with_devices(yaml), "lab.yaml");
   if (!parsed.ok()) throw std::runtime_error(parsed.problems.front().to_string());
-  auto applied = control_->apply(parsed.config);
+  return parsed.config;
+}
+
+Result<void> Lab::apply(const std::string& yaml) {
+  auto applied = control_->apply(parse(yaml));
   if (options_.has_marks) set_marks(true);
   return applied;
 }

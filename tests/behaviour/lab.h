@@ -95,6 +95,7 @@ class Lab {
   Lab(const Lab&) = delete;
   Lab& operator=(const Lab&) = delete;
 
+  config::Config parse(const std::string& yaml);
   Result<void> apply(const std::string& yaml);
   void set_marks(bool believed);             // of ports that are there
   void must_apply(const std::string& yaml);  // and forgets the announcements that follow

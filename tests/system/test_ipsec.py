@@ -199,6 +199,19 @@ def test_new_keys_come_under_traffic_and_nothing_is_lost(sites):
         assert sorted(of["spi"] for of in seen["sas"]) == sorted(spis)
 
 
+def test_events_tell_what_sas_have_reached(sites):
+    sites.use((4, {"algorithm": "aes-128-gcm", "lifetime": {"soft": {"packets": 1_000_000_000, "bytes": 3000}}}))
+    last = sites.first.get("/v1/ipsec/events")["last"]
+    assert sites.left.ping(RIGHT[0], "-s", 1000, count=5).lost == 0
+    wait_for(lambda: sites.first.get("/v1/ipsec/events")["last"] == last + 2, 10, "both SAs are told")
+    events = sites.first.get(f"/v1/ipsec/events?after={last}")["events"]
+    assert [event["number"] for event in events] == [last + 1, last + 2]
+    told = {(event["interface"], event["direction"], event["spi"], event["lifetime"], event["limit"]) for event in events}
+    assert told == {("ipsec0", "out", 0x1001, "soft", "bytes"), ("ipsec0", "in", 0x2001, "soft", "bytes")}
+    assert all(abs(time.time() - event["time"]) < 60 for event in events)
+    assert sites.first.get(f"/v1/ipsec/events?after={last + 2}")["events"] == []
+
+
 def memory_with(pid, wanted):
     """Which of `wanted` the mappings of a process hold: (which, where, whether a core dump has it)."""
     found = []

@@ -72,7 +72,6 @@ TEST(ConfigIpsec, ReadsWhatATunnelMayHaveBeside) {
   const InterfaceConfig& interface = result.config.interfaces.at("t0");
   const TunnelConfig& read = *interface.ipsec;
   EXPECT_EQ(read.mode, IpsecMode::transport);
-  EXPECT_EQ(read.df, OuterDf::clear) << "unless it is said";
   EXPECT_EQ(interface.mtu, 1466U) << "1500 less 16 of ESP and IV, 2 of its trailer, 16 of the ICV";
   EXPECT_EQ(read.lifetime.soft, (SaLimits{10, {}, 50}));
   EXPECT_EQ(read.lifetime.hard, (SaLimits{10, std::uint64_t{1} << 62, {}}));
@@ -176,6 +175,8 @@ TEST(ConfigIpsec, RefusesWrongTunnels) {
       {tunnel("dscp: ef"), 2, 59, "dscp must be copy or a whole number from 0 to 63", ""},
       {tunnel("hop_limit: 255"), 2, 64, "from 1 to 254", ""},
       {tunnel("mode: transport, udp: true"), 2, 75, "no transport mode in UDP", "NAT"},
+      {tunnel("mode: transport, dscp: 7"), 2, 76, "in transport mode there is no 'dscp'", ""},
+      {tunnel("mode: transport, hop_limit: 7"), 2, 81, "in transport mode there is no 'hop_limit'", ""},
       {tunnel("mode: beet"), 2, 59, "mode must be one of tunnel, transport", ""},
       {tunnel("udp: {remote_port: 0}"), 2, 72, "remote_port must be a whole number from 1", ""},
       {tunnel("udp: 4500"), 2, 58, "udp must be one of true, false", ""},
