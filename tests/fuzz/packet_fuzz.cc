@@ -2,21 +2,24 @@
 // whatever leaves is a good frame (rule 40 of docs/conformance.md).
 //
 // The input is a list of steps. A step's first byte: bits 0-1 the interface (3: time passes, the next byte
-// tells in bits 0-4 how many tenths of a second, in bits 5-6 which port's link goes down and comes up before,
-// 1-3, if one does), 2 leave the destination MAC as it is (else the interface's is put in), 3 leave checksums
-// of IPv4, ICMP and ICMPv6 as they are (else they are made right), 4 two bytes follow: lengths of the first
-// two segments, 5 the first segment has no room behind it, 6 the frame is filled up with its last byte. Then
-// two bytes, the frame's length, and its bytes; a frame that is filled up has a byte more that tells how many
-// are given.
+// tells in bits 0-4 how many tenths of a second, in bits 5-6 which port's link goes down and comes up
+// before, 1-3, if one does), 2 leave the destination MAC as it is (else the interface's is put in), 3
+// leave checksums of IPv4, ICMP and ICMPv6 as they are (else they are made right), 4 two bytes follow:
+// lengths of the first two segments, 5 the first segment has no room behind it, 6 the frame is filled up
+// with its last byte, 7 what it carries comes as ESP by a tunnel. Then two bytes, the frame's length, and
+// its bytes; a frame that is filled up has a byte more that tells how many are given.
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "controlplane/packet_bytes.h"
+#include "esp/sa.h"
 #include "net/checksum.h"
 #include "net/wire6.h"
 #include "tests/behaviour/lab.h"
@@ -119,6 +122,46 @@ Lab& lab() {
   return *kept;
 }
 
+// The other end of ipsec0.
+class Peer {
+ public:
+  // What the frame carries comes by the tunnel, as what its type says, or, of no such type, as what its last
+  // byte does.
+  void seal(Bytes& frame) {
+    if (frame.size() <= kEthernet || frame.size() > 1400) return;
+    const unsigned type = packets::get16(frame, 12);
+    const std::uint8_t next_header = type == wire::kEtherTypeIpv4   ? wire::kProtocolIpv4
+                                     : type == wire::kEtherTypeIpv6 ? wire::kProtocolIpv6
+                                                                    : frame.back();
+    const auto bytes = static_cast<std::uint32_t>(frame.size() - kEthernet);
+    const esp::Traits& of = sa_.keys->traits();
+    Bytes esp(esp::packet_bytes(of, bytes));
+    std::copy(frame.begin() + kEthernet, frame.end(), esp.begin() + esp::payload_offset(of));
+    esp::Outbound packet{&sa_, esp.data() + esp::payload_offset(of), bytes, next_header};
+    esp::encapsulate(*engine_, {&packet, 1});
+    const packets::Ipv4Packet outer{.source = Ipv4Address(192, 0, 2, 2),
+                                    .destination = Ipv4Address(192, 0, 2, 1),
+                                    .payload = packets::udp(wire::kUdpEsp, wire::kUdpEsp, esp)};
+    frame = packets::ethernet(lab().mac("jumbo0"), MacAddress{{2, 0, 0, 0, 0, 2}}, wire::kEtherTypeIpv4,
+                              outer.bytes());
+  }
+
+ private:
+  static esp::KeyStore::Owned keys_of(esp::KeyStore& store) {
+    static constexpr std::array<std::uint8_t, 20> kKey = [] {
+      std::array<std::uint8_t, 20> key{};
+      key.fill(0x22);
+      return key;
+    }();
+    const esp::Traits& of = esp::traits(esp::Algorithm::aes_128_gcm);
+    return std::move(*store.expand(esp::Algorithm::aes_128_gcm, false, esp::KeyMaterial::of(of, kKey)));
+  }
+
+  std::unique_ptr<esp::KeyStore> store_ = std::move(*esp::KeyStore::make());
+  std::unique_ptr<esp::Engine> engine_ = std::move(*esp::Engine::make());
+  esp::OutboundSa sa_{keys_of(*store_), 0x2001, esp::SequenceCounter(false, 0)};
+};
+
 void send_frame(Input& input, unsigned step) {
   behaviour::Layout layout;
   if ((step & 0x10) != 0) layout.segments = {input.take(), input.take()};
@@ -132,7 +175,10 @@ void send_frame(Input& input, unsigned step) {
   const MacAddress mac = lab().mac(name);
   if ((step & 4) == 0 && frame.size() >= 6) std::ranges::copy(mac.bytes, frame.begin());
   if ((step & 8) == 0) fuzz::mend_checksums(frame);
-  lab().send(name, frame, layout);
+  if ((step & 0x80) == 0) return lab().send(name, frame, layout);
+  static Peer* const peer = new Peer;
+  peer->seal(frame);
+  lab().send("jumbo0", frame, layout);
 }
 
 template <class Address>
