@@ -249,7 +249,10 @@ Result<Tunnels::Tunnel> Tunnels::make(const std::string& name, const TunnelConfi
   const auto way_of = [](const TunnelConfig& of) {
     return std::tuple(of.local, of.remote, of.udp, of.mode, of.path_mtu_discovery);
   };
-  if (before != nullptr && way_of(before->config) != way_of(config)) made.path_mtu_until_ns = 0;
+  if (before != nullptr && way_of(before->config) != way_of(config)) {
+    made.path_mtu_until_ns = 0;
+    made.outer_is_cut = false;
+  }
   made.config = config;
   made.out.reset();
   made.in.clear();
