@@ -25,8 +25,9 @@ namespace {
 using config::Secret;
 using config::TunnelConfig;
 
-// Reserved at a time, at least: what a worker gives out in a tenth of a second.
-constexpr std::uint64_t kReserve = 1 << 20;
+// Reserved at a time, at least: what a worker gives out in half a second. Half of it lasts until the next
+// look has asked for more and the one after that has it.
+constexpr std::uint64_t kReserve = 1 << 23;
 
 // How often they are looked at: ten thousand tunnels take some milliseconds.
 constexpr std::uint64_t kLookNs = 20'000'000;
