@@ -13,10 +13,9 @@
 #include <set>
 #include <tuple>
 #include <utility>
-#include <variant>
 
 #include "controlplane/esp_quote.h"
-#include "esp/packet.h"
+#include "controlplane/tunnel_views.h"
 #include "net/wire.h"
 
 namespace millrace::controlplane {
@@ -57,105 +56,6 @@ Result<Secret> read_key(const std::string& path) {
 
 Result<Secret> key_of(const config::SaConfig& sa) {
   return sa.key_file.empty() ? Result<Secret>(sa.key) : read_key(sa.key_file);
-}
-
-dataplane::OuterDf df_of(config::OuterDf df) {
-  switch (df) {
-    case config::OuterDf::copy:
-      break;
-    case config::OuterDf::set:
-      return dataplane::OuterDf::set;
-    case config::OuterDf::clear:
-      return dataplane::OuterDf::clear;
-  }
-  return dataplane::OuterDf::copy;
-}
-
-dataplane::PolicyAction action_of(config::PolicyAction action) {
-  switch (action) {
-    case config::PolicyAction::protect:
-      return dataplane::PolicyAction::protect;
-    case config::PolicyAction::bypass:
-      return dataplane::PolicyAction::bypass;
-    case config::PolicyAction::discard:
-      break;
-  }
-  return dataplane::PolicyAction::discard;
-}
-
-// What policies have protected, by the tunnel that does it.
-using ByTunnel = std::map<std::string, std::vector<Selector>>;
-ByTunnel protected_by(const Interfaces& interfaces) {
-  ByTunnel found;
-  interfaces.visit([&](const Interface& interface) {
-    for (const config::PolicyConfig& policy : interface.config.policies) {
-      if (policy.action == config::PolicyAction::protect) found[policy.tunnel].push_back(policy.selector);
-    }
-  });
-  return found;
-}
-
-// One with no more in it than the packets between two hosts; nothing if it has none of them.
-std::optional<Selector> between(Selector selector, const IpAddress& local, const IpAddress& remote) {
-  const auto narrow = [](std::optional<AnyPrefix>& prefix, const IpAddress& end) {
-    return end.visit([&]<class Address>(Address host) {
-      const auto* given = prefix ? std::get_if<IpPrefix<Address>>(&*prefix) : nullptr;
-      const bool has = !prefix || (given != nullptr && given->contains(host));
-      prefix = IpPrefix<Address>(host, Address::kBits);
-      return has;
-    });
-  };
-  const bool has_both = narrow(selector.local, local) && narrow(selector.remote, remote);
-  return has_both ? std::optional(selector) : std::nullopt;
-}
-
-// RFC 4301 5.2: of a tunnel that says nothing itself, what its policies have protected may be inside. In
-// transport mode only what its ends say to each other.
-std::shared_ptr<const dataplane::Selectors> selectors_of(const std::string& name, const TunnelConfig& config,
-                                                         const ByTunnel& by_policies) {
-  std::vector<Selector> selectors = config.selectors;
-  const auto at = by_policies.find(name);
-  if (selectors.empty() && at != by_policies.end()) selectors = at->second;
-  if (config.mode == config::IpsecMode::transport) {
-    if (selectors.empty()) selectors.emplace_back();
-    std::vector<Selector> narrowed;
-    for (const Selector& selector : selectors) {
-      if (const auto both = between(selector, config.local, config.remote)) narrowed.push_back(*both);
-    }
-    return std::make_shared<const dataplane::Selectors>(narrowed);
-  }
-  return selectors.empty() ? nullptr : std::make_shared<const dataplane::Selectors>(selectors);
-}
-
-// What of a packet that the way takes is left for those inside.
-std::uint32_t mtu_inside(const TunnelConfig& config, std::uint32_t way) {
-  const bool is_transport = config.mode == config::IpsecMode::transport;
-  return esp::inside_room(esp::traits(config.algorithm), way, config.local.is_ipv6(), config.udp.has_value(),
-                          is_transport);
-}
-
-std::uint8_t flags_of(const TunnelConfig& config) {
-  using Entry = dataplane::InboundSas::Entry;
-  unsigned flags = 0;
-  if (config.udp) flags |= Entry::kUdp;
-  if (config.mode == config::IpsecMode::transport) flags |= Entry::kTransport;
-  return static_cast<std::uint8_t>(flags);
-}
-
-std::shared_ptr<const dataplane::Tunnel> view_of(const Tunnels::Tunnel& tunnel, unsigned owner) {
-  const TunnelConfig& config = tunnel.config;
-  auto view = std::make_shared<dataplane::Tunnel>();
-  view->owner = owner;
-  view->local = config.local;
-  view->remote = config.remote;
-  view->transport = config.mode == config::IpsecMode::transport;
-  if (config.udp) view->udp = config.udp->remote_port;
-  view->hop_limit = static_cast<std::uint8_t>(config.hop_limit);
-  if (config.dscp) view->dscp = static_cast<std::uint8_t>(*config.dscp);
-  view->df = tunnel.outer_is_cut ? dataplane::OuterDf::clear : df_of(config.df);
-  view->selectors = tunnel.selectors;
-  if (tunnel.out && !tunnel.out->life->ended) view->out = tunnel.out->sa;
-  return view;
 }
 
 bool has_same_keys(const TunnelConfig& a, const TunnelConfig& b) {
@@ -336,7 +236,7 @@ void Tunnels::publish() {
 void Tunnels::publish_tunnels() {
   if (keys_ && !keys_->locked() && !std::exchange(unlocked_said_, true))
     spdlog::warn("ipsec: the memory of keys may be swapped out: RLIMIT_MEMLOCK is too low");
-  const ByTunnel by_policies = protected_by(interfaces_);
+  const ProtectedBy by_policies = protected_by(interfaces_);
   by_outbound_spi_.clear();
   for (auto& [name, tunnel] : tunnels_) {
     tunnel.selectors = selectors_of(name, tunnel.config, by_policies);
@@ -369,23 +269,12 @@ void Tunnels::publish_inbound() {
 
 void Tunnels::publish_tunnel(const Tunnel& tunnel, Interface& interface) {
   if (tunnel.path_mtu_until_ns == 0) interface.path_mtu.reset();
-  interface.tunnel = view_of(tunnel, owner_of(interface));
+  auto view = std::make_shared<dataplane::Tunnel>(view_of(tunnel.config, owner_of(interface)));
+  if (tunnel.outer_is_cut) view->df = dataplane::OuterDf::clear;
+  if (tunnel.out && !tunnel.out->life->ended) view->out = tunnel.out->sa;
+  view->selectors = tunnel.selectors;
+  interface.tunnel = std::move(view);
   interfaces_.publish(interface);
-}
-
-// What protects and has no tunnel any more discards.
-static std::shared_ptr<const dataplane::Policies> policies_of(const Interface& interface,
-                                                              const Interfaces& interfaces) {
-  if (interface.config.policies.empty()) return nullptr;
-  std::vector<dataplane::Policy> policies;
-  for (const config::PolicyConfig& policy : interface.config.policies) {
-    const Interface* tunnel = policy.tunnel.empty() ? nullptr : interfaces.find(policy.tunnel);
-    const bool is_lost = policy.action == config::PolicyAction::protect && tunnel == nullptr;
-    policies.push_back({policy.selector,
-                        is_lost ? dataplane::PolicyAction::discard : action_of(policy.action),
-                        tunnel == nullptr ? kNoInterface : tunnel->id});
-  }
-  return std::make_shared<const dataplane::Policies>(policies);
 }
 
 void Tunnels::publish_policies(Policies which) {
