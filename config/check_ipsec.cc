@@ -93,7 +93,7 @@ class Tunnels {
   }
 
   void check_mode(const TunnelDraft& tunnel) {
-    if (tunnel.config.mode != IpsecMode::transport) return;
+    if (!tunnel.config.is_transport()) return;
     if (tunnel.udp_at)
       problems_.add(*tunnel.udp_at, "there is no transport mode in UDP",
                     "NAT changes addresses that the checksums inside are about");

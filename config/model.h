@@ -119,12 +119,11 @@ struct TunnelConfig {
   std::optional<SaConfig> out;      // absent: nothing leaves
   std::vector<SaConfig> in;         // several while keys are changed
   std::vector<Selector> selectors;  // of packets inside; empty: those of the policies, or any
+  [[nodiscard]] bool is_transport() const { return mode == IpsecMode::transport; }
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
 inline constexpr std::size_t kMaxInboundSas = 8;   // of one tunnel
 inline constexpr std::size_t kMaxSelectors = 256;  // the same
-
-enum class PolicyAction : std::uint8_t { protect, bypass, discard };
 
 // Of an interface's list the first one that has a packet says what happens to it (RFC 4301 4.4.1).
 struct PolicyConfig {

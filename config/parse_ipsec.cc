@@ -210,7 +210,7 @@ unsigned default_mtu(const TunnelDraft& draft) {
   constexpr std::uint32_t kOuterMtu = 1500;
   const bool outer_ipv6 = draft.local && draft.local->value.is_ipv6();
   return esp::inside_room(esp::traits(draft.config.algorithm), kOuterMtu, outer_ipv6,
-                          draft.config.udp.has_value(), draft.config.mode == IpsecMode::transport);
+                          draft.config.udp.has_value(), draft.config.is_transport());
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ json tunnel_json(const std::string& interface, const Tunnels::Tunnel& tunnel, un
   if (tunnel.out) sas.push_back(outbound_json(*tunnel.out));
   for (const Tunnels::Inbound& in : tunnel.in) sas.push_back(inbound_json(in));
   return {{"interface", interface},
-          {"mode", config.mode == config::IpsecMode::transport ? "transport" : "tunnel"},
+          {"mode", config.is_transport() ? "transport" : "tunnel"},
           {"local", config.local.to_string()},
           {"remote", config.remote.to_string()},
           {"algorithm", esp::traits(config.algorithm).name},

@@ -160,8 +160,8 @@ void Control::connect_hooks() {
                          const Interface* on = interfaces_.find(key.interface);
                          if (on == nullptr || !on->config.ipsec) neighbors_.want(key, wanted);
                        });
-  const auto too_big = [this](std::span<const std::byte> packet, std::uint32_t mtu) {
-    tunnels_.too_big(packet, mtu);
+  const auto too_big = [this](const rte_mbuf* m, std::uint32_t at, std::uint32_t mtu) {
+    hear_too_big(m, at, mtu);
   };
   icmp_.set_too_big(too_big);
   icmp6_.set_too_big(too_big);
@@ -255,7 +255,8 @@ void Control::handle_punt(rte_mbuf* m, PuntClass c) {
       return neighbors_.resolve({meta.egress, meta.next_hop_address}, m);
     case PuntClass::expired:
     case PuntClass::error:
-      if (meta.reason == DropReason::fragmentation_needed) hear_too_big(m);
+      // What is too long for a link of ours may be a tunnel's outer packet.
+      if (meta.reason == DropReason::fragmentation_needed) hear_too_big(m, sizeof(wire::Ethernet), meta.mtu);
       send_error(m, *ingress, meta.reason);
       return rte_pktmbuf_free(m);
   }
@@ -285,9 +286,8 @@ bool Control::give_to_ipsec(rte_mbuf* m, const Interface& ingress) {
   const auto policies = ingress.current_policies();
   if (!policies) return false;
   const dataplane::Policies::Said said = policies->ask(tables_, m, dataplane::Way::in);
-  if (said.action == dataplane::PolicyAction::bypass) return false;
-  const bool unprotected = said.action == dataplane::PolicyAction::protect;
-  drop(m, ingress.id, unprotected ? DropReason::policy_unprotected : said.reason);
+  if (said.action == PolicyAction::bypass) return false;
+  drop(m, ingress.id, said.reason);
   return true;
 }
 
@@ -305,9 +305,8 @@ rte_mbuf* Control::make_host_error(rte_mbuf* m, const Interface& on) {
                                : icmp_.make_error(m, Ipv4Address(dataplane::ipv4(m)->destination),
                                                   DropReason::fragmentation_needed);
   if (error == nullptr) return nullptr;
-  const std::uint16_t type = is_ipv6(m) ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4;
   if (rte_pktmbuf_prepend(error, sizeof(wire::Ethernet)) == nullptr) return rte_pktmbuf_free(error), nullptr;
-  *dataplane::ethernet(error) = {on.mac, dataplane::ethernet(m)->destination, Be16(type)};
+  *dataplane::ethernet(error) = {on.mac, on.mac, dataplane::ethernet(m)->type};
   return error;
 }
 
@@ -315,11 +314,11 @@ void Control::count_drop(InterfaceId at, DropReason reason) {
   ++dropped_[at.value()][static_cast<std::size_t>(reason)];
 }
 
-// Of what is too long for a link of ours: a tunnel's outer packet may be.
-void Control::hear_too_big(rte_mbuf* m) {
+// The packet that was too long begins at `at`.
+void Control::hear_too_big(const rte_mbuf* m, std::uint32_t at, std::uint32_t mtu) {
   std::array<std::byte, kEspQuoteBytes> packet;
-  const std::size_t size = copy_out(m, sizeof(wire::Ethernet), packet);
-  tunnels_.too_big(std::span(packet).first(size), dataplane::meta(m).mtu);
+  const std::size_t size = copy_out(m, at, packet);
+  tunnels_.too_big(std::span(packet).first(size), mtu);
 }
 
 void Control::send_error(rte_mbuf* m, const Interface& ingress, DropReason reason) {

@@ -229,7 +229,7 @@ class Control {
   void handle_control(rte_mbuf* m, const Interface& ingress);
   bool give_to_daemons(const rte_mbuf* m, const Interface& ingress);
   bool give_to_ipsec(rte_mbuf* m, const Interface& ingress);
-  void hear_too_big(rte_mbuf* m);
+  void hear_too_big(const rte_mbuf* m, std::uint32_t at, std::uint32_t mtu);
   void tell_host(rte_mbuf* m, const Interface& on);
   rte_mbuf* make_host_error(rte_mbuf* m, const Interface& on);
   void send_error(rte_mbuf* m, const Interface& ingress, dataplane::DropReason reason);

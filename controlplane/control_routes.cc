@@ -70,10 +70,8 @@ bool Control::continue_apply(PendingApply& pending, std::size_t slice) {
   const std::size_t end = std::min(pending.done + slice, pending.diff.route_count());
   while (pending.done < end) apply_route(pending.diff, pending.done++);
   if (pending.done < pending.diff.route_count()) return true;
-  if (!pending.diff.interfaces.empty()) {
-    tunnels_.publish_policies(Tunnels::Policies::all);
+  if (!pending.diff.interfaces.empty() && tunnels_.publish_policies(Tunnels::Policies::all))
     next_hops_.interfaces_changed();
-  }
   desired_ = pending.next;
   ++generation_;
   seen_losses_ = pending.losses;  // what was lost meanwhile is seen again, with the new routes

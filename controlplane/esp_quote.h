@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 
@@ -23,10 +22,6 @@ inline constexpr std::size_t kEspQuoteBytes = 80;
 // What the beginning of a packet says that was sent, from its IP header on; nothing if it is no ESP, or too
 // little of it is there.
 std::optional<EspQuote> read_esp_quote(std::span<const std::byte> packet);
-
-// Who is told that a packet of ours, whose beginning it gets, was too long for a way that takes `mtu`; 0: the
-// way does not say.
-using TooBig = std::function<void(std::span<const std::byte> packet, std::uint32_t mtu)>;
 
 // RFC 1191 section 7.1: what the path may carry, where who says that it is less does not say how much.
 std::uint32_t next_plateau(std::uint32_t length);

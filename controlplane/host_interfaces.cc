@@ -29,10 +29,6 @@ HostDeviceSettings settings_of(const Interface& interface) {
   return settings;
 }
 
-bool is_ip_type(std::uint16_t type) {
-  return type == wire::kEtherTypeIpv4 || type == wire::kEtherTypeIpv6;
-}
-
 // A packet of a daemon that Output can look up, and policies can be asked about.
 bool can_be_routed(std::span<const std::byte> packet, std::uint16_t type) {
   if (type == wire::kEtherTypeIpv4) {
@@ -180,7 +176,7 @@ void HostInterfaces::from_host(One& one, const Interface& on, std::size_t bytes)
   std::memcpy(static_cast<void*>(&ethernet), buffer_.data(), sizeof ethernet);
   const bool is_routed = on.has_mac(ethernet.destination);
   std::span<const std::byte> frame(buffer_.data(), bytes);
-  const bool is_read = is_routed || (on.current_policies() && is_ip_type(ethernet.type.host()));
+  const bool is_read = is_routed || (on.current_policies() && wire::is_ip(ethernet.type.host()));
   if (is_read && !can_be_routed(frame.subspan(kL2), ethernet.type.host())) {
     ++one.counters.from_host_bad;
     return;

@@ -1,10 +1,8 @@
 #include "controlplane/icmp.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
 
-#include "controlplane/esp_quote.h"
 #include "controlplane/packet_bytes.h"
 #include "dataplane/packet.h"
 #include "net/checksum.h"
@@ -38,11 +36,8 @@ std::optional<DropReason> Icmp::deliver(rte_mbuf* m, const Interface& ingress) {
     return DropReason::local_icmp_invalid;
   }
   const auto* icmp = rte_pktmbuf_mtod_offset(m, const wire::Icmp*, kL2 + header);
-  if (icmp->type == wire::kIcmpUnreachable && icmp->code == kFragmentationNeeded) {
-    std::array<std::byte, kEspQuoteBytes> quote;
-    const std::size_t size = copy_out(m, first, quote);
-    too_big_(std::span(quote).first(size), icmp->rest_low.host());
-  }
+  if (icmp->type == wire::kIcmpUnreachable && icmp->code == kFragmentationNeeded)
+    too_big_(m, first, icmp->rest_low.host());
   // Redirects are not obeyed; source quench, timestamps, masks and all the rest have no answer (RFC 6918).
   if (icmp->type != wire::kIcmpEchoRequest || icmp->code != 0) return DropReason::local_icmp_ignored;
   echo_reply(m, ingress);

@@ -86,10 +86,8 @@ std::optional<DropReason> Icmp6::deliver(rte_mbuf* m, const Interface& ingress, 
     return DropReason::local_icmp_invalid;
   }
   if (icmp->type == wire::kIcmpv6TooBig) {
-    std::array<std::byte, kEspQuoteBytes> quote;
-    const std::size_t size = copy_out(m, kL2 + at + static_cast<std::uint32_t>(sizeof(wire::Icmp)), quote);
     const std::uint32_t mtu = std::uint32_t{icmp->rest_high.host()} << 16 | icmp->rest_low.host();
-    too_big_(std::span(quote).first(size), mtu);
+    too_big_(m, kL2 + at + static_cast<std::uint32_t>(sizeof(wire::Icmp)), mtu);
   }
   const bool is_echo = icmp->type == wire::kIcmpv6EchoRequest && icmp->code == 0;
   const auto from = destination.is_multicast() ? nd_.source_for(ingress, source) : destination;

@@ -10,7 +10,6 @@
 #include <optional>
 #include <utility>
 
-#include "controlplane/esp_quote.h"
 #include "controlplane/icmp_limits.h"
 #include "controlplane/nd.h"
 #include "controlplane/output.h"
@@ -43,7 +42,7 @@ class Icmp6 {
   const Nd& nd_;
   Output& output_;
   IcmpLimits& limits_;
-  TooBig too_big_ = [](std::span<const std::byte>, std::uint32_t) {};
+  TooBig too_big_ = [](const rte_mbuf*, std::uint32_t, std::uint32_t) {};
 };
 
 }  // namespace millrace::controlplane

@@ -1,11 +1,18 @@
 // What ICMP and ICMPv6 share: one rate limit for the errors of both (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)), and
-// what they count.
+// what they count; and who hears of packets of ours that were too long.
 #pragma once
+
+#include <rte_mbuf.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 
 namespace millrace::controlplane {
+
+// In `m`, from `at` on, is the beginning of a packet of ours that was too long for a way which takes `mtu`;
+// 0: the way does not say.
+using TooBig = std::function<void(const rte_mbuf* m, std::uint32_t at, std::uint32_t mtu)>;
 
 struct IcmpCounters {
   std::uint64_t echo_replies = 0;

@@ -86,11 +86,10 @@ bool Output::may_leave(rte_mbuf* m, const Interface& egress) {
   if (!policies) return true;
   const std::uint16_t type = dataplane::ethernet(m)->type.host();
   if (type == wire::kEtherTypeArp || dataplane::is_of_link(type)) return true;
-  if (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)
-    return lose(m, egress.id, DropReason::policy_discard), false;
+  if (!wire::is_ip(type)) return lose(m, egress.id, DropReason::policy_discard), false;
   const dataplane::Policies::Said said = policies->ask(tables_, m, dataplane::Way::out);
-  if (said.action == dataplane::PolicyAction::bypass) return true;
-  if (said.action == dataplane::PolicyAction::discard) return lose(m, egress.id, said.reason), false;
+  if (said.action == PolicyAction::bypass) return true;
+  if (said.action == PolicyAction::discard) return lose(m, egress.id, said.reason), false;
   const Interface* tunnel = interfaces_.find(said.tunnel);
   if (tunnel == nullptr || !tunnel->tunnel)
     lose(m, egress.id, DropReason::tx_gone);

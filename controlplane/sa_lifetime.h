@@ -43,16 +43,15 @@ class SaEvents {
   static constexpr std::size_t kKept = 32768;  // soft and hard ones of both directions of 8,192 tunnels
 
   void add(SaEvent event) {
-    event.number = ++last_;
+    event.number = last() + 1;
     if (events_.size() == kKept) events_.pop_front();
     events_.push_back(std::move(event));
   }
   [[nodiscard]] const std::deque<SaEvent>& all() const { return events_; }
-  [[nodiscard]] std::uint64_t last() const { return last_; }
+  [[nodiscard]] std::uint64_t last() const { return events_.empty() ? 0 : events_.back().number; }
 
  private:
   std::deque<SaEvent> events_;
-  std::uint64_t last_ = 0;
 };
 
 }  // namespace millrace::controlplane

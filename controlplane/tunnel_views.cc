@@ -22,18 +22,6 @@ dataplane::OuterDf df_of(config::OuterDf df) {
   return dataplane::OuterDf::copy;
 }
 
-dataplane::PolicyAction action_of(config::PolicyAction action) {
-  switch (action) {
-    case config::PolicyAction::protect:
-      return dataplane::PolicyAction::protect;
-    case config::PolicyAction::bypass:
-      return dataplane::PolicyAction::bypass;
-    case config::PolicyAction::discard:
-      break;
-  }
-  return dataplane::PolicyAction::discard;
-}
-
 // One with no more in it than the packets between two hosts; nothing if it has none of them.
 std::optional<Selector> between(Selector selector, const IpAddress& local, const IpAddress& remote) {
   const auto narrow = [](std::optional<AnyPrefix>& prefix, const IpAddress& end) {
@@ -54,7 +42,7 @@ ProtectedBy protected_by(const Interfaces& interfaces) {
   ProtectedBy found;
   interfaces.visit([&](const Interface& interface) {
     for (const config::PolicyConfig& policy : interface.config.policies) {
-      if (policy.action == config::PolicyAction::protect) found[policy.tunnel].push_back(policy.selector);
+      if (policy.action == PolicyAction::protect) found[policy.tunnel].push_back(policy.selector);
     }
   });
   return found;
@@ -65,7 +53,7 @@ std::shared_ptr<const dataplane::Selectors> selectors_of(const std::string& name
   std::vector<Selector> selectors = config.selectors;
   const auto at = by_policies.find(name);
   if (selectors.empty() && at != by_policies.end()) selectors = at->second;
-  if (config.mode == config::IpsecMode::transport) {
+  if (config.is_transport()) {
     if (selectors.empty()) selectors.emplace_back();
     std::vector<Selector> narrowed;
     for (const Selector& selector : selectors) {
@@ -82,32 +70,30 @@ std::shared_ptr<const dataplane::Policies> policies_of(const Interface& interfac
   std::vector<dataplane::Policy> policies;
   for (const config::PolicyConfig& policy : interface.config.policies) {
     const Interface* tunnel = policy.tunnel.empty() ? nullptr : interfaces.find(policy.tunnel);
-    const bool is_lost = policy.action == config::PolicyAction::protect && tunnel == nullptr;
-    policies.push_back({policy.selector,
-                        is_lost ? dataplane::PolicyAction::discard : action_of(policy.action),
+    const bool is_lost = policy.action == PolicyAction::protect && tunnel == nullptr;
+    policies.push_back({policy.selector, is_lost ? PolicyAction::discard : policy.action,
                         tunnel == nullptr ? kNoInterface : tunnel->id});
   }
   return std::make_shared<const dataplane::Policies>(policies);
 }
 
 std::uint32_t mtu_inside(const TunnelConfig& config, std::uint32_t way) {
-  const bool is_transport = config.mode == config::IpsecMode::transport;
   return esp::inside_room(esp::traits(config.algorithm), way, config.local.is_ipv6(), config.udp.has_value(),
-                          is_transport);
+                          config.is_transport());
 }
 
 std::uint8_t flags_of(const TunnelConfig& config) {
   using Entry = dataplane::InboundSas::Entry;
   unsigned flags = 0;
   if (config.udp) flags |= Entry::kUdp;
-  if (config.mode == config::IpsecMode::transport) flags |= Entry::kTransport;
+  if (config.is_transport()) flags |= Entry::kTransport;
   return static_cast<std::uint8_t>(flags);
 }
 
 dataplane::Tunnel view_of(const TunnelConfig& config, unsigned owner) {
   dataplane::Tunnel view;
   view.owner = owner;
-  view.transport = config.mode == config::IpsecMode::transport;
+  view.transport = config.is_transport();
   view.local = config.local;
   view.remote = config.remote;
   if (config.udp) view.udp = config.udp->remote_port;

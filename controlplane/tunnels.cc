@@ -150,10 +150,7 @@ Result<Tunnels::Tunnel> Tunnels::make(const std::string& name, const TunnelConfi
   const auto way_of = [](const TunnelConfig& of) {
     return std::tuple(of.local, of.remote, of.udp, of.mode, of.path_mtu_discovery);
   };
-  if (before != nullptr && way_of(before->config) != way_of(config)) {
-    made.path_mtu_until_ns = 0;
-    made.outer_is_cut = false;
-  }
+  if (way_of(made.config) != way_of(config)) made.path_mtu.reset();
   made.config = config;
   made.out.reset();
   made.in.clear();
@@ -209,20 +206,17 @@ Result<void> Tunnels::prepare(const config::Config& next) {
   }
   if (marks != marks_) {
     if (auto saved = write_marks(state_file_, marks); !saved) return Error{"ipsec.state: " + saved.error()};
-    for (const auto& [name, tunnel] : made) {
-      if (tunnel.out) tunnel.out->sa->sa.sequence.reserve(marks.at(tunnel.out->key));
-    }
     marks_ = std::move(marks);
   }
   next_ = std::move(made);
   return {};
 }
 
-// Numbers end, or the packets that an SA may protect do (then it starts no packet more, whatever the process
-// does).
+// The last number that it may give out: numbers end, or the packets that it may protect do.
 static std::uint64_t end_of(const Tunnels::Tunnel& tunnel) {
-  const std::uint64_t end = esp::SequenceCounter::end(tunnel.out->sa->sa.keys->extended_sequence());
-  return std::min(end, tunnel.config.lifetime.hard.packets.value_or(end));
+  const esp::OutboundSa& sa = tunnel.out->sa->sa;
+  const std::uint64_t end = esp::SequenceCounter::end(sa.keys->extended_sequence());
+  return std::max(sa.sequence.last(), std::min(end, tunnel.config.lifetime.hard.packets.value_or(end)));
 }
 
 void Tunnels::publish() {
@@ -242,9 +236,7 @@ void Tunnels::publish_tunnels() {
     tunnel.selectors = selectors_of(name, tunnel.config, by_policies);
     if (!tunnel.out) continue;
     by_outbound_spi_.emplace(tunnel.out->spi, name);
-    esp::SequenceCounter& counter = tunnel.out->sa->sa.sequence;
-    const std::uint64_t end = std::max(counter.last(), end_of(tunnel));
-    if (counter.reserved() > end) counter.reserve(end);  // its lifetime is a shorter one now
+    grant(tunnel);
   }
   publish_inbound();
   for (auto& [name, tunnel] : tunnels_) {
@@ -268,22 +260,26 @@ void Tunnels::publish_inbound() {
 }
 
 void Tunnels::publish_tunnel(const Tunnel& tunnel, Interface& interface) {
-  if (tunnel.path_mtu_until_ns == 0) interface.path_mtu.reset();
+  interface.path_mtu.reset();
+  if (tunnel.path_mtu) interface.path_mtu = tunnel.path_mtu->inside;
   auto view = std::make_shared<dataplane::Tunnel>(view_of(tunnel.config, owner_of(interface)));
-  if (tunnel.outer_is_cut) view->df = dataplane::OuterDf::clear;
+  if (tunnel.path_mtu && tunnel.path_mtu->outer_is_cut) view->df = dataplane::OuterDf::clear;
   if (tunnel.out && !tunnel.out->life->ended) view->out = tunnel.out->sa;
   view->selectors = tunnel.selectors;
   interface.tunnel = std::move(view);
   interfaces_.publish(interface);
 }
 
-void Tunnels::publish_policies(Policies which) {
+bool Tunnels::publish_policies(Policies which) {
+  bool any = false;
   interfaces_.visit([&](Interface& interface) {
     if (which == Policies::first_ones && interface.policies) return;
     if (interface.config.policies.empty() && !interface.policies) return;
     interface.policies = policies_of(interface, interfaces_);
     interfaces_.publish(interface);
+    any = true;
   });
+  return any;
 }
 
 bool Tunnels::wants_more(const Tunnel& tunnel) {
@@ -295,7 +291,7 @@ bool Tunnels::wants_more(const Tunnel& tunnel) {
 // Those of an SA that gives out more between two looks than is reserved otherwise last for as long again.
 std::uint64_t Tunnels::next_mark(const Tunnel& tunnel) {
   const esp::SequenceCounter& counter = tunnel.out->sa->sa.sequence;
-  const std::uint64_t last = counter.last(), end = std::max(end_of(tunnel), last);
+  const std::uint64_t end = end_of(tunnel), last = counter.last();
   const std::uint64_t left = counter.reserved() - last;
   const std::uint64_t more = left < kReserve / 8 && left != 0 ? 8 * kReserve : kReserve;
   return end - last < more ? end : last + more;
@@ -304,10 +300,14 @@ std::uint64_t Tunnels::next_mark(const Tunnel& tunnel) {
 void Tunnels::take_over_marks(SequenceMarks marks) {
   marks_ = std::move(marks);
   for (const auto& [name, tunnel] : tunnels_) {
-    if (!tunnel.out) continue;
-    if (const auto mark = marks_.find(tunnel.out->key); mark != marks_.end())
-      tunnel.out->sa->sa.sequence.reserve(mark->second);
+    if (tunnel.out) grant(tunnel);
   }
+}
+
+// What the file has reserved of its key, as far as its lifetime goes: that may be a shorter one now.
+void Tunnels::grant(const Tunnel& tunnel) {
+  const auto mark = marks_.find(tunnel.out->key);
+  if (mark != marks_.end()) tunnel.out->sa->sa.sequence.reserve(std::min(mark->second, end_of(tunnel)));
 }
 
 // True if none goes on.
@@ -416,11 +416,10 @@ void Tunnels::too_big(std::span<const std::byte> packet, std::uint32_t mtu) {
   // What speaks IPv6 takes 1280 bytes: outer packets of that are cut up on the way.
   const bool is_cut = interface->config.mtu >= wire::kIpv6MinMtu && fits < wire::kIpv6MinMtu;
   const std::uint32_t inside = is_cut ? wire::kIpv6MinMtu : fits;
-  if (inside >= interface->mtu() && (!is_cut || tunnel.outer_is_cut)) return;
-  spdlog::info("ipsec: the way of {} takes {} bytes: its mtu is {} for now", at->second, way, inside);
-  interface->path_mtu = inside;
-  tunnel.path_mtu_until_ns = writer_.now_ns() + kPathMtuLife;
-  tunnel.outer_is_cut = is_cut;
+  const bool is_cut_already = tunnel.path_mtu && tunnel.path_mtu->outer_is_cut;
+  if (inside >= interface->mtu() && (!is_cut || is_cut_already)) return;
+  spdlog::info("ipsec: the way of {} takes {} bytes: its mtu is {} for ten minutes", at->second, way, inside);
+  tunnel.path_mtu = {inside, is_cut, writer_.now_ns() + kPathMtuLife};
   mtus_changed_ = true;
   publish_tunnel(tunnel, *interface);
 }
@@ -428,12 +427,10 @@ void Tunnels::too_big(std::span<const std::byte> packet, std::uint32_t mtu) {
 // RFC 1191 6.3: it may be longer again.
 void Tunnels::forget_path_mtus() {
   for (auto& [name, tunnel] : tunnels_) {
-    if (tunnel.path_mtu_until_ns == 0 || tunnel.path_mtu_until_ns > writer_.now_ns()) continue;
-    tunnel.path_mtu_until_ns = 0;
-    tunnel.outer_is_cut = false;
+    if (!tunnel.path_mtu || tunnel.path_mtu->until_ns > writer_.now_ns()) continue;
+    tunnel.path_mtu.reset();
     Interface* interface = interfaces_.find(name);
     if (interface == nullptr) continue;
-    interface->path_mtu.reset();
     publish_tunnel(tunnel, *interface);
     mtus_changed_ = true;
   }

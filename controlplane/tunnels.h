@@ -41,13 +41,18 @@ class Tunnels {
     std::shared_ptr<dataplane::InboundSa> sa;
     std::shared_ptr<SaLife> life;
   };
+  // What was learnt of the way.
+  struct PathMtu {
+    unsigned inside = 0;        // of packets in the tunnel
+    bool outer_is_cut = false;  // the way takes less than what is inside has to
+    std::uint64_t until_ns = 0;
+  };
   struct Tunnel {
     config::TunnelConfig config;
     std::optional<Outbound> out;
     std::vector<Inbound> in;
     std::shared_ptr<const dataplane::Selectors> selectors;  // made of the configuration, and of policies
-    std::uint64_t path_mtu_until_ns = 0;                    // while its interface has one
-    bool outer_is_cut = false;        // meanwhile: the way takes less than what is inside has to
+    std::optional<PathMtu> path_mtu;
     std::uint64_t kept_alive_ns = 0;  // when something left last, as far as was looked
     std::uint64_t seen_packets = 0;   // then
   };
@@ -73,7 +78,7 @@ class Tunnels {
   // Policies of interfaces: `first_ones` of those that have none yet. Others are there until the routes are
   // those that the new ones are for: what was protected does not leave in the clear meanwhile.
   enum class Policies : std::uint8_t { first_ones, all };
-  void publish_policies(Policies which);
+  bool publish_policies(Policies which);  // true if there were any
   // Reserves more numbers for SAs that need some soon; ends SAs whose time has come; forgets what paths took
   // once; keeps NAT's mappings.
   void tick();
@@ -108,6 +113,7 @@ class Tunnels {
   [[nodiscard]] static std::uint64_t next_mark(const Tunnel& tunnel);
   bool end_saving(bool wait);
   void take_over_marks(SequenceMarks marks);
+  void grant(const Tunnel& tunnel);
 
   dataplane::TableWriter& writer_;
   Interfaces& interfaces_;

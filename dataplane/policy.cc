@@ -33,8 +33,7 @@ SelectedFlow<typename Family::Address> flow_of(rte_mbuf* m, Way way) {
   SelectedFlow<Address> flow;
   flow.local = way == Way::out ? source : destination;
   flow.remote = way == Way::out ? destination : source;
-  const bool is_hidden =
-      ethernet(m)->type.host() == wire::kEtherTypeIpv6 && wire::is_extension(upper.protocol);
+  const bool is_hidden = carries_ipv6(m) && wire::is_extension(upper.protocol);
   if (!is_hidden) flow.protocol = upper.protocol;
   flow.is_fragment = upper.is_fragment;
   flow.has_ports = has_ports(upper, m);
@@ -91,8 +90,11 @@ Policies::Said Policies::ask_family(const Tables& tables, rte_mbuf* m, Way way) 
     return {PolicyAction::bypass, {}};
   for (const Rule<Address>& rule : lists_.of<Address>()) {
     const Match match = rule.selector.match(flow);
+    if (match == Match::no) continue;
     if (match == Match::unknown) return {PolicyAction::discard, {}, DropReason::policy_fragment};
-    if (match == Match::yes) return {rule.action, rule.tunnel, DropReason::policy_discard};
+    if (rule.action == PolicyAction::protect && way == Way::in)
+      return {PolicyAction::discard, {}, DropReason::policy_unprotected};
+    return {rule.action, rule.tunnel, DropReason::policy_discard};
   }
   return {PolicyAction::discard, {}, DropReason::policy_discard};
 }
@@ -106,15 +108,7 @@ Verdict ask_policies_in(Worker& worker, rte_mbuf* m) {
   const InterfaceView* in = worker.tables().interface(meta(m).ingress);
   if (in == nullptr || !in->policies) return Verdict::drop(DropReason::policy_discard);
   const Policies::Said said = in->policies->ask(worker.tables(), m, Way::in);
-  switch (said.action) {
-    case PolicyAction::bypass:
-      return Verdict::go_on();
-    case PolicyAction::protect:
-      return Verdict::drop(DropReason::policy_unprotected);
-    case PolicyAction::discard:
-      break;
-  }
-  return Verdict::drop(said.reason);
+  return said.action == PolicyAction::bypass ? Verdict::go_on() : Verdict::drop(said.reason);
 }
 
 Verdict ask_policies_out(Worker& worker, rte_mbuf* m) {

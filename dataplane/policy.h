@@ -22,7 +22,6 @@ namespace millrace::dataplane {
 
 class Tables;
 
-enum class PolicyAction : std::uint8_t { protect, bypass, discard };
 enum class Way : std::uint8_t { out, in };
 
 // What selectors ask of a packet.
@@ -118,7 +117,8 @@ class Policies {
       }
     });
   }
-  // Of a frame with a whole IP header, that passes unprotected. What the link itself needs (its groups, its
+  // Of a frame with a whole IP header, that passes unprotected: one that comes so and is to be protected is
+  // discarded. What the link itself needs (its groups, its
   // own addresses, neighbour discovery), IKE and ESP of ours are asked nothing.
   [[nodiscard]] Said ask(const Tables& tables, rte_mbuf* m, Way way) const;
 

@@ -27,4 +27,7 @@ struct Selector {
   friend bool operator==(const Selector&, const Selector&) = default;
 };
 
+// What happens to packets that a selector has (RFC 4301 section 4.4.1).
+enum class PolicyAction : std::uint8_t { protect, bypass, discard };
+
 }  // namespace millrace

@@ -16,6 +16,9 @@ inline constexpr std::uint16_t kEtherTypeArp = 0x0806;
 inline constexpr std::uint16_t kEtherTypeVlan = 0x8100;
 inline constexpr std::uint16_t kEtherTypeQinQ = 0x88a8;
 inline constexpr std::uint16_t kEtherTypeIpv6 = 0x86dd;
+constexpr bool is_ip(std::uint16_t ether_type) {
+  return ether_type == kEtherTypeIpv4 || ether_type == kEtherTypeIpv6;
+}
 
 struct Ethernet {
   MacAddress destination;

@@ -51,6 +51,14 @@ class IpsecPolicies : public IpsecLab {
   Bytes protected_frame(const Flow& flow) { return sealed(inward(flow).bytes(), {.number = ++number_}); }
   // The same in the clear.
   Bytes clear_frame(const Flow& flow) { return towards(*lab_, "b", kHostB, inward(flow)); }
+  // From the other end: a datagram, or a fragment of one.
+  Bytes to_router(const Bytes& payload, std::uint16_t flags_offset = 0) {
+    return towards(*lab_, "b", kHostB,
+                   {.source = ip("10.0.2.2"),
+                    .destination = ip("10.0.2.1"),
+                    .flags_offset = flags_offset,
+                    .payload = payload});
+  }
   // Out of a by b, as it is.
   void expect_clear(const Flow& flow) {
     SCOPED_TRACE(flow.what);
@@ -237,13 +245,7 @@ TEST_F(IpsecPolicies, TheLinkItselfIsAskedNothing) {
 // IKE and ESP are the router's on its own ports alone, and neighbour discovery is the link's.
 TEST_F(IpsecPolicies, WhatIsAskedNothingIsNoWayAroundThem) {
   with({.more = "      udp: true\n", .policies = ", policies: [{action: discard}]"});
-  const auto to_us = [&](std::uint16_t from, std::uint16_t to, std::uint16_t flags = 0) {
-    return towards(*lab_, "b", kHostB,
-                   {.source = ip("10.0.2.2"),
-                    .destination = ip("10.0.2.1"),
-                    .flags_offset = flags,
-                    .payload = udp(from, to)});
-  };
+  const auto to_us = [&](std::uint16_t from, std::uint16_t to) { return to_router(udp(from, to)); };
   const auto punted = [&](const Bytes& frame) {
     const std::uint64_t before = lab_->dropped(DropReason::local_no_port);
     send("b", {frame}, "a");
@@ -259,15 +261,8 @@ TEST_F(IpsecPolicies, WhatIsAskedNothingIsNoWayAroundThem) {
                  DropReason::policy_discard);
   // A datagram in fragments is asked when it is whole.
   const Bytes whole = udp(500, 161, pattern(32));
-  const auto fragment = [&](std::uint16_t flags_offset, const Bytes& part) {
-    return towards(*lab_, "b", kHostB,
-                   {.source = ip("10.0.2.2"),
-                    .destination = ip("10.0.2.1"),
-                    .flags_offset = flags_offset,
-                    .payload = part});
-  };
   const std::uint64_t before = lab_->dropped(DropReason::policy_discard);
-  send("b", {fragment(kMf, slice(whole, 0, 16)), fragment(2, slice(whole, 16, whole.size() - 16))}, "a");
+  send("b", {to_router(slice(whole, 0, 16), kMf), to_router(slice(whole, 16, whole.size() - 16), 2)}, "a");
   EXPECT_EQ(lab_->dropped(DropReason::policy_discard) - before, 1U);
   EXPECT_EQ(lab_->control().accounting().difference(), 0);
 }
@@ -275,16 +270,9 @@ TEST_F(IpsecPolicies, WhatIsAskedNothingIsNoWayAroundThem) {
 TEST_F(IpsecPolicies, EspInUdpMayComeInFragmentsAllTheSame) {
   with({.more = "      udp: true\n", .policies = ", policies: [{action: discard}]"});
   const Bytes esp = udp(4500, 4500, seal(in_, to_a().bytes(), {.number = 1}));
-  const auto fragment = [&](std::uint16_t flags_offset, const Bytes& part) {
-    return towards(*lab_, "b", kHostB,
-                   {.source = ip("10.0.2.2"),
-                    .destination = ip("10.0.2.1"),
-                    .flags_offset = flags_offset,
-                    .payload = part});
-  };
-  EXPECT_EQ(
-      send("b", {fragment(kMf, slice(esp, 0, 40)), fragment(5, slice(esp, 40, esp.size() - 40))}, "a").size(),
-      1U);
+  EXPECT_EQ(send("b", {to_router(slice(esp, 0, 40), kMf), to_router(slice(esp, 40, esp.size() - 40), 5)}, "a")
+                .size(),
+            1U);
 }
 
 // RFC 4301 7.1: of its fragments nobody could tell whose they are.

@@ -10,19 +10,15 @@ import pytest
 import ipsec
 import transfer
 from basics import wait_for
-from test_ipsec import LEFT, OUTER, RIGHT, Sniffer, kind_of
-from trunk import Trunk
+from sites import LEFT, OUTER, RIGHT, Sniffer, TwoSites, kind_of
 
 SECONDS = 20
 LANS = {1: ("10.1.0.0/24", "2001:db8:1::/64"), 2: ("10.9.0.0/24", "2001:db8:9::/64")}
 
 
-class Sites:
+class Sites(TwoSites):
     def __init__(self, lab):
-        self.lab = lab
-        self.left = lab.host("left", f"{LEFT[0]}/24", "10.1.0.1", ipv6=f"{LEFT[1]}/64", gateway6="2001:db8:1::1")
-        self.right = lab.host("right", f"{RIGHT[0]}/24", "10.9.0.1", ipv6=f"{RIGHT[1]}/64", gateway6="2001:db8:9::1")
-        self.trunk = Trunk(lab, ("trunk1", "trunk2"))
+        super().__init__(lab)
         self.daemons, self.routers = {}, {}
         for number, name in ((1, "first"), (2, "second")):
             self.daemons[number] = lab.namespace(f"daemons{number}")

@@ -19,10 +19,9 @@ import strongswan
 import transfer
 from basics import wait_for
 from lab import Pinger
+from sites import LEFT, OUTER, RIGHT
 
-LEFT, RIGHT = ("10.1.0.2", "2001:db8:1::2"), ("10.9.0.2", "2001:db8:9::2")
 SUBNETS = ("10.1.0.0/24", "2001:db8:1::/64"), ("10.9.0.0/24", "2001:db8:9::/64")
-OUTER = {4: ("10.2.0.1", "10.2.0.2"), 6: ("2001:db8:2::1", "2001:db8:2::2")}
 ECHO_HEADERS = {4: 28, 6: 48}  # bytes of an echo request that `ping -s` does not count
 SECONDS = 20  # until both ends have done something
 HELD_BACK_MS = 2000  # time enough for `apply`

@@ -210,6 +210,17 @@ TEST(ConfigIpsec, RefusesWrongTunnels) {
   for (const Row& row : table) expect_one_problem({row.text, row.line, row.column, row.message, row.hint});
 }
 
+Config parsed(const std::string& text) {
+  return parse_text(text).config;
+}
+
+// What differs, a line each.
+std::string lines(const Config& from, const Config& to) {
+  std::string all;
+  for (const Change& change : describe(from, to)) all += change.to_string() + "\n";
+  return all;
+}
+
 // Neither in a problem nor in a difference.
 TEST(ConfigIpsec, ShowsNoKey) {
   const auto wrong = parse_text(tunnel("out: {spi: 256, key: \"" + key('g') + "\"}"));
@@ -220,11 +231,6 @@ TEST(ConfigIpsec, ShowsNoKey) {
                other = config("out: {spi: 256, key: \"" + key('8') + "\"}"),
                more = config("esn: false, out: {spi: 257, key: \"" + key('9') +
                              "\"}, in: {spi: 300, key_file: /k}");
-  const auto lines = [](const Config& from, const Config& to) {
-    std::string all;
-    for (const Change& change : describe(from, to)) all += change.to_string() + "\n";
-    return all;
-  };
   EXPECT_EQ(lines(before, before), "");
   EXPECT_EQ(lines(before, other),
             "- interfaces.t0.ipsec.out: spi 256, key\n"
@@ -250,18 +256,12 @@ TEST(ConfigIpsec, ShowsNoKey) {
 }
 
 TEST(ConfigIpsec, ADifferenceShowsPoliciesAndSelectorsByPlace) {
-  const auto lines = [](const std::string& from, const std::string& to) {
-    std::string all;
-    for (const Change& change : describe(parse_text(from).config, parse_text(to).config))
-      all += change.to_string() + "\n";
-    return all;
-  };
-  EXPECT_EQ(lines(policies("{action: bypass}, {action: discard}"),
-                  policies("{action: protect, tunnel: t0, remote: 10.0.0.0/8}")),
+  EXPECT_EQ(lines(parsed(policies("{action: bypass}, {action: discard}")),
+                  parsed(policies("{action: protect, tunnel: t0, remote: 10.0.0.0/8}"))),
             "~ interfaces.a.policies[0]: bypass: any -> protect by t0: remote 10.0.0.0/8\n"
             "- interfaces.a.policies[1]: discard: any\n");
-  EXPECT_EQ(lines(tunnel("udp: true, lifetime: {hard: {packets: 9, time: 5s}}"),
-                  tunnel("udp: {keepalive: 5s}, selectors: [{protocol: tcp}]")),
+  EXPECT_EQ(lines(parsed(tunnel("udp: true, lifetime: {hard: {packets: 9, time: 5s}}")),
+                  parsed(tunnel("udp: {keepalive: 5s}, selectors: [{protocol: tcp}]"))),
             "~ interfaces.t0.ipsec.udp: port 4500, keepalive 20s -> port 4500, keepalive 5s\n"
             "- interfaces.t0.ipsec.lifetime.hard: 9 packets, 5s\n"
             "+ interfaces.t0.ipsec.selectors[0]: protocol 6\n");
