@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/route_protocols.h"
 #include "config/words.h"
 
 namespace millrace::config {
@@ -139,12 +140,26 @@ std::optional<std::string> seconds_text(const FeedsConfig& feeds, unsigned FpmCo
   return feeds.fpm ? std::optional(text_of((*feeds.fpm).*member) + "s") : std::nullopt;
 }
 
+std::optional<std::string> feedback_text(const FeedsConfig& feeds) {
+  return feeds.fpm ? std::optional(std::string(word_of(kBoolWords, feeds.fpm->offload_feedback)))
+                   : std::nullopt;
+}
+
+std::string distance_text(const FeedsConfig& feeds, std::string_view protocol) {
+  const auto at = feeds.distances.find(std::string(protocol));
+  return text_of(at == feeds.distances.end() ? own_distance(protocol) : at->second);
+}
+
 // Of a feed's times; those of one that comes or goes stand beside where it listens.
 void describe_feeds(const FeedsConfig& before, const FeedsConfig& after, Lines& lines) {
   lines.optional("feeds.fpm.hold", seconds_text(before, &FpmConfig::hold_s),
                  seconds_text(after, &FpmConfig::hold_s));
   lines.optional("feeds.fpm.sweep", seconds_text(before, &FpmConfig::sweep_s),
                  seconds_text(after, &FpmConfig::sweep_s));
+  lines.optional("feeds.fpm.offload_feedback", feedback_text(before), feedback_text(after));
+  for (const std::string_view protocol : kProtocolNames)
+    lines.change("feeds.distances." + std::string(protocol), distance_text(before, protocol),
+                 distance_text(after, protocol));
 }
 
 std::vector<Change> restart_lines(const Config& before, const Config& after) {

@@ -11,6 +11,7 @@
 #include "config/parse_ipsec.h"
 #include "config/parse_policies.h"
 #include "config/reader.h"
+#include "config/route_protocols.h"
 
 namespace millrace::config {
 namespace {
@@ -360,8 +361,14 @@ void read_sweep(Reader& in, const Node& node, FpmConfig& fpm) {
   if (const auto value = in.seconds(node, "sweep", 1, 600)) fpm.sweep_s = *value;
 }
 
-constexpr Field<FpmConfig> kFpmFields[] = {
-    {"listen", read_listen}, {"hold", read_hold}, {"sweep", read_sweep}};
+void read_offload_feedback(Reader& in, const Node& node, FpmConfig& fpm) {
+  if (const auto value = in.choice(node, "offload_feedback", kBoolWords)) fpm.offload_feedback = *value;
+}
+
+constexpr Field<FpmConfig> kFpmFields[] = {{"listen", read_listen},
+                                           {"hold", read_hold},
+                                           {"sweep", read_sweep},
+                                           {"offload_feedback", read_offload_feedback}};
 
 // `fpm: {}` is a feed with the defaults.
 void read_fpm(Reader& in, const Node& node, FeedsConfig& feeds) {
@@ -379,7 +386,28 @@ void read_netlink(Reader& in, const Node& node, FeedsConfig& feeds) {
   in.fields(node, "netlink", kNetlinkFields, feeds.netlink.emplace(), node.at);
 }
 
-constexpr Field<FeedsConfig> kFeedsFields[] = {{"fpm", read_fpm}, {"netlink", read_netlink}};
+template <std::size_t i>
+void read_distance_of(Reader& in, const Node& node, FeedsConfig& feeds) {
+  constexpr std::string_view kName = kProtocolNames[i];
+  const auto value = in.integer(node, kName, 1, 255);
+  if (value && *value != own_distance(kName)) feeds.distances[std::string(kName)] = *value;
+}
+
+// A row for each protocol.
+template <class>
+struct DistanceFields;
+template <std::size_t... i>
+struct DistanceFields<std::index_sequence<i...>> {
+  static constexpr Field<FeedsConfig> kRows[] = {{kProtocolNames[i], read_distance_of<i>}...};
+};
+constexpr auto& kDistanceFields = DistanceFields<std::make_index_sequence<kProtocolNames.size()>>::kRows;
+
+void read_distances(Reader& in, const Node& node, FeedsConfig& feeds) {
+  in.fields(node, "distances", kDistanceFields, feeds, node.at);
+}
+
+constexpr Field<FeedsConfig> kFeedsFields[] = {
+    {"fpm", read_fpm}, {"netlink", read_netlink}, {"distances", read_distances}};
 
 // the top
 
@@ -520,7 +548,7 @@ std::vector<KnownKeys> known_keys() {
         known("interfaces.*", kInterfaceFields), known("routes[]", kRouteFields),
         known("routes[].via[]", kNextHopFields), known("neighbors[]", kNeighborFields),
         known("host", kHostFields), known("feeds", kFeedsFields), known("feeds.fpm", kFpmFields),
-        known("feeds.netlink", kNetlinkFields)})
+        known("feeds.netlink", kNetlinkFields), known("feeds.distances", kDistanceFields)})
     all.push_back(of);
   return all;
 }

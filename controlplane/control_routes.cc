@@ -148,9 +148,12 @@ void Control::route_changed(IpPrefix<Address> prefix) {
 // A feed that is there stays: without a restart none comes or goes.
 void Control::apply_feeds(const config::FeedsConfig& feeds) {
   if (generation_ == 0) make_feeds(feeds);
+  if (netlink_) netlink_->set_distances(feeds.distances);
   if (!fpm_) return;
   constexpr std::uint64_t kSecondNs = 1'000'000'000;
   fpm_->set_times({feeds.fpm->hold_s * kSecondNs, feeds.fpm->sweep_s * kSecondNs});
+  fpm_->set_feedback(feeds.fpm->offload_feedback);
+  fpm_->set_distances(feeds.distances);
 }
 
 void Control::make_feeds(const config::FeedsConfig& feeds) {

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 
+#include "config/route_protocols.h"
 #include "config/route_rules.h"
-#include "controlplane/route_protocols.h"
 
 namespace millrace::controlplane {
 
+using config::kProtocolKernel;
+using config::protocol_of;
 using dataplane::DropReason;
 
 namespace {
@@ -56,7 +58,19 @@ FeedRoutes::FeedRoutes(const FeedTables& tables, RouteSource source, const FeedR
       order_(stacks_, rules.of_kernel ? owner_of(RTPROT_RA) : std::uint16_t{0}),
       next_hops_(tables.next_hops, tables.interface_of,
                  rules.of_kernel ? FeedNextHops::Lost([this](NextHopId id) { stacks_.lose(id); })
-                                 : FeedNextHops::Lost()) {}
+                                 : FeedNextHops::Lost()) {
+  set_distances({});
+}
+
+bool FeedRoutes::set_distances(const config::FeedsConfig::Distances& distances) {
+  auto next = distances_;
+  for (std::size_t number = 0; number < next.size(); ++number) {
+    const config::RouteProtocol protocol = protocol_of(static_cast<std::uint8_t>(number));
+    const auto said = distances.find(std::string(protocol.name));
+    next[number] = said == distances.end() ? protocol.distance : static_cast<std::uint8_t>(said->second);
+  }
+  return std::exchange(distances_, next) != next;
+}
 
 bool FeedRoutes::is_dumped(const NetlinkRoute& said) const {
   return rules_.of_kernel && (said.flags & NLM_F_MULTI) != 0;
@@ -160,7 +174,7 @@ void FeedRoutes::put_by_id(const NetlinkRoute& said) {
 
 void FeedRoutes::put_spec(const NetlinkRoute& said, const NextHopSpec& spec) {
   const auto next_hop = tables_.next_hops.acquire(spec);
-  if (!next_hop) return fail(to_string(said.prefix) + ": " + next_hop.error());
+  if (!next_hop) return fail(said, next_hop.error());
   install(said, *next_hop);
 }
 
@@ -176,6 +190,12 @@ void FeedRoutes::ignore(const NetlinkRoute& said) {
   ++counters_.ignored;
   unpark(key_of(said));
   place(said, std::nullopt);
+  told_(said, false);
+}
+
+void FeedRoutes::fail(const NetlinkRoute& said, const std::string& what) {
+  fail(to_string(said.prefix) + ": " + what);
+  told_(said, false);
 }
 
 void FeedRoutes::fail(const std::string& what) {
@@ -186,14 +206,15 @@ void FeedRoutes::fail(const std::string& what) {
 void FeedRoutes::install(const NetlinkRoute& said, NextHopId next_hop) {
   unpark(key_of(said));
   place(said, Route{next_hop, said.priority, stacks_.mark(), owner_of(said.protocol),
-                    protocol_of(said.protocol).distance, source_});
+                    distances_[said.protocol], source_});
 }
 
 void FeedRoutes::place(const NetlinkRoute& said, const std::optional<Route>& route) {
   const auto placed = rules_.of_kernel
                           ? order_.put(said, route)
                           : std::visit([&](auto prefix) { return place_alone(prefix, route); }, said.prefix);
-  if (!placed) fail(to_string(said.prefix) + ": " + placed.error());
+  if (!placed) return fail(said, placed.error());
+  if (route) told_(said, true);
 }
 
 // The only one of its prefix.
@@ -228,15 +249,14 @@ void FeedRoutes::remove_named(const NetlinkRoute& said) {
     if (named.spec.hops.empty() || !can_go(said.prefix, named.spec)) return;
   }
   const auto removed = order_.remove(said, named);
-  if (!removed) return fail(to_string(said.prefix) + ": " + removed.error());
+  if (!removed) return fail(said, removed.error());
   in_doubt_ |= !*removed;
 }
 
 void FeedRoutes::park(const NetlinkRoute& said) {
   const Key key = key_of(said);
   unpark(key);
-  if (parked_.size() >= kMaxParked)
-    return fail(to_string(said.prefix) + ": too many routes wait for next hops");
+  if (parked_.size() >= kMaxParked) return fail(said, "too many routes wait for next hops");
   parked_[key] = {said.next_hop_id, said.priority, said.protocol, stacks_.mark()};
   waiting_.emplace(said.next_hop_id, key);
 }

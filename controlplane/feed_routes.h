@@ -9,6 +9,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -41,7 +42,14 @@ class FeedRoutes {
     std::uint64_t failed = 0;   // messages for which there was no room
   };
 
+  // What became of a route that was said: it was taken, or cannot be.
+  using Told = std::function<void(const NetlinkRoute& said, bool taken)>;
+
   FeedRoutes(const FeedTables& tables, RouteSource source, const FeedRules& rules = {});
+
+  void set_told(Told told) { told_ = std::move(told); }
+  // Of routes that are said from now on; true if they are others than before.
+  bool set_distances(const config::FeedsConfig::Distances& distances);
 
   // Applies messages that belong together: a route that one of them removes and a later one adds is replaced,
   // and never absent.
@@ -114,6 +122,7 @@ class FeedRoutes {
   void put_unicast(const NetlinkRoute& said);
   void put_spec(const NetlinkRoute& said, const NextHopSpec& spec);
   void ignore(const NetlinkRoute& said);
+  void fail(const NetlinkRoute& said, const std::string& what);
   // Gives the reference to the next hop away.
   void install(const NetlinkRoute& said, NextHopId next_hop);
   void place(const NetlinkRoute& said, const std::optional<Route>& route);
@@ -129,7 +138,9 @@ class FeedRoutes {
   FeedRules rules_;
   FeedTables tables_;
   RouteSource source_;
-  std::array<std::uint16_t, 256> owners_{};  // [protocol], 0: not asked for yet
+  Told told_ = [](const NetlinkRoute&, bool) {};
+  std::array<std::uint16_t, 256> owners_{};    // [protocol], 0: not asked for yet
+  std::array<std::uint8_t, 256> distances_{};  // [protocol]
   FeedStacks stacks_;
   KernelOrder order_;
   FeedNextHops next_hops_;

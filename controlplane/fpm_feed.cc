@@ -8,8 +8,20 @@ constexpr std::size_t kSlice = 64;  // routes of other work between two frames
 
 }  // namespace
 
+FpmFeed::FpmFeed(const FeedTables& tables) : feed_(tables, RouteSource::fpm) {
+  feed_.set_told([this](const NetlinkRoute& said, bool taken) {
+    if (feedback_) append_offload(said.prefix, said.protocol, taken, answers_);
+  });
+}
+
+void FpmFeed::set_distances(const config::FeedsConfig::Distances& distances) {
+  if (feed_.set_distances(distances)) say_again_ = !feed_.peer().empty();
+}
+
 void FpmFeed::connected(const std::string& peer) {
   frames_.clear();
+  answers_.clear();
+  say_again_ = false;
   arrivals_.clear();
   feed_.connected(peer);
 }
@@ -17,6 +29,8 @@ void FpmFeed::connected(const std::string& peer) {
 void FpmFeed::disconnected(const std::string& why) {
   const std::string torn = queued_bytes() == 0 ? "" : ", in the middle of a frame";
   frames_.clear();
+  answers_.clear();
+  say_again_ = false;
   arrivals_.clear();
   feed_.disconnected(why + torn);
 }
@@ -38,6 +52,8 @@ void FpmFeed::forget_arrivals(std::size_t read_bytes) {
 }
 
 Result<bool> FpmFeed::work() {
+  if (say_again_) return Error{"distances have changed, all is to be said again"};
+  if (answers_.size() >= kAnswerBytes) return false;
   const bool more = feed_.work(kSlice);
   const std::size_t before = queued_bytes();
   const auto frame = frames_.next();

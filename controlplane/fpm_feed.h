@@ -10,6 +10,7 @@
 #include <deque>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "controlplane/fpm_frame.h"
 #include "controlplane/route_feed.h"
@@ -18,9 +19,17 @@ namespace millrace::controlplane {
 
 class FpmFeed {
  public:
-  explicit FpmFeed(const FeedTables& tables) : feed_(tables, RouteSource::fpm) {}
+  static constexpr std::size_t kAnswerBytes = 1 << 20;  // that wait to be sent: then nothing is applied
+
+  explicit FpmFeed(const FeedTables& tables);
+  FpmFeed(const FpmFeed&) = delete;
+  FpmFeed& operator=(const FpmFeed&) = delete;
 
   void set_times(const RouteFeed::Times& times) { feed_.set_times(times); }
+  // Whether the daemon is told what became of its routes, from now on.
+  void set_feedback(bool wanted) { feedback_ = wanted; }
+  // If they are others than before, the daemon is to say everything again: work() ends its connection.
+  void set_distances(const config::FeedsConfig::Distances& distances);
   void set_time(std::uint64_t now_ns) {
     now_ns_ = now_ns;
     feed_.set_time(now_ns);
@@ -37,6 +46,12 @@ class FpmFeed {
   // A step: a frame, or a slice of what else waits. True while there is more to do. On an error, which says
   // what is wrong with a frame, the connection has to be closed.
   Result<bool> work();
+
+  // Frames for the daemon, to be sent, and taken as sent then; until the next call of another function.
+  [[nodiscard]] std::span<const std::uint8_t> answers() const { return answers_; }
+  void answered(std::size_t bytes) {
+    answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(bytes));
+  }
 
   [[nodiscard]] const RouteFeed& feed() const { return feed_; }
   [[nodiscard]] std::size_t queued_bytes() const { return frames_.queued_bytes(); }
@@ -55,6 +70,9 @@ class FpmFeed {
 
   RouteFeed feed_;
   FpmFrames frames_;
+  std::vector<std::uint8_t> answers_;
+  bool feedback_ = false;
+  bool say_again_ = false;
   std::deque<Arrival> arrivals_;  // of what is queued
   std::uint64_t now_ns_ = 0;
   std::uint64_t max_lag_ns_ = 0;  // of frames that were applied

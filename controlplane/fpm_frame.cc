@@ -1,5 +1,8 @@
 #include "controlplane/fpm_frame.h"
 
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -25,6 +28,35 @@ std::string problem_of(const FpmHeader& header) {
 }
 
 }  // namespace
+
+void append_offload(const AnyPrefix& prefix, std::uint8_t protocol, bool in_fib,
+                    std::vector<std::uint8_t>& frames) {
+  alignas(nlmsghdr) std::uint8_t bytes[64];
+  nlmsghdr& message = *mnl_nlmsg_put_header(bytes);
+  message.nlmsg_type = RTM_NEWROUTE;
+  message.nlmsg_flags = NLM_F_REQUEST;
+  auto& route = *static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(&message, sizeof(rtmsg)));
+  route.rtm_table = RT_TABLE_MAIN;
+  route.rtm_protocol = protocol;
+  route.rtm_type = RTN_UNICAST;
+  route.rtm_flags = in_fib ? RTM_F_OFFLOAD : RTM_F_OFFLOAD_FAILED;
+  const auto put = [&](std::uint8_t family, unsigned length, const auto& network) {
+    route.rtm_family = family;
+    route.rtm_dst_len = static_cast<std::uint8_t>(length);
+    mnl_attr_put(&message, RTA_DST, sizeof network, &network);
+  };
+  if (const auto* ipv4 = std::get_if<Ipv4Prefix>(&prefix)) {
+    put(AF_INET, ipv4->length(), ipv4->address().wire());
+  } else {
+    const Ipv6Prefix& ipv6 = std::get<Ipv6Prefix>(prefix);
+    put(AF_INET6, ipv6.length(), ipv6.address().bytes());
+  }
+  const FpmHeader header{kVersion, kNetlink,
+                         Be16(static_cast<std::uint16_t>(sizeof header + message.nlmsg_len))};
+  const auto* head = reinterpret_cast<const std::uint8_t*>(&header);
+  frames.insert(frames.end(), head, head + sizeof header);
+  frames.insert(frames.end(), bytes, bytes + message.nlmsg_len);
+}
 
 // What is queued moves to the front once half of the queue is free there: no byte moves twice before as many
 // others have been read. Until then the queue holds many whole frames, so that reading goes on.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "net/byte_order.h"
+#include "net/ip_address.h"
 #include "net/result.h"
 
 namespace millrace::controlplane {
@@ -22,6 +23,11 @@ struct FpmHeader {
   Be16 length;
 };
 static_assert(sizeof(FpmHeader) == 4);
+
+// What zebra is told of a route of its own, as a frame: RTM_NEWROUTE with RTM_F_OFFLOAD if it is `in_fib`,
+// with RTM_F_OFFLOAD_FAILED if it cannot be. FRR takes it from 8.5 on (fpm_read of zebra/dplane_fpm_nl.c).
+void append_offload(const AnyPrefix& prefix, std::uint8_t protocol, bool in_fib,
+                    std::vector<std::uint8_t>& frames);
 
 class FpmFrames {
  public:

@@ -32,6 +32,7 @@ struct FpmServer::Impl {
     explicit Connection(tcp::socket s) : socket(std::move(s)) {}
     tcp::socket socket;
     bool is_waiting = false;           // for bytes
+    bool is_full = false;              // it takes no more answers, for now
     std::optional<std::string> ended;  // why; what was read before is still to be applied
   };
 
@@ -42,6 +43,7 @@ struct FpmServer::Impl {
   void wait_for_bytes();
   void read();
   void work();
+  void send();
   void close(const std::string& why);
 
   asio::io_context& io;
@@ -113,12 +115,30 @@ void FpmServer::Impl::read() {
   if (!is_working) work();
 }
 
+// What does not fit waits here; once it is sent, what had to wait for it goes on.
+void FpmServer::Impl::send() {
+  if (!current || current->is_full || current->ended || feed->answers().empty()) return;
+  error_code error;
+  const auto answers = feed->answers();
+  feed->answered(current->socket.write_some(asio::buffer(answers.data(), answers.size()), error));
+  if (error && error != asio::error::would_block && error != asio::error::try_again) {
+    current->ended = error.message();
+  } else if (!feed->answers().empty()) {
+    current->is_full = true;
+    current->socket.async_wait(tcp::socket::wait_write, [this, of = current](error_code stopped) {
+      of->is_full = false;
+      if (!stopped && of == current && !is_working) work();
+    });
+  }
+}
+
 void FpmServer::Impl::work() {
   is_working = false;
   tell_time();
   const auto end = std::chrono::steady_clock::now() + kTurn;
   Result<bool> more = true;
   while (more && *more && std::chrono::steady_clock::now() < end) more = feed->work();
+  if (more) send();
   if (!more) {
     close(more.error());
   } else if (*more) {

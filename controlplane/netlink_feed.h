@@ -43,6 +43,10 @@ class NetlinkFeed {
 
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
   void tick() { failure_log_.tick(kName, routes_, now_ns_); }
+  // If they are others than before, all routes are read anew.
+  void set_distances(const config::FeedsConfig::Distances& distances) {
+    if (routes_.set_distances(distances)) ask_for_resync("distances of protocols changed", 0);
+  }
   // Our interfaces came or went: links may mean others.
   void interfaces_changed() { ask_for_resync("the router's interfaces changed", 0); }
 

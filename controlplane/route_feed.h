@@ -39,6 +39,10 @@ class RouteFeed {
       : name_(millrace::controlplane::name(source)), routes_(tables, source) {}
 
   void set_times(const Times& times) { times_ = times; }  // what is running out already is not changed
+  bool set_distances(const config::FeedsConfig::Distances& distances) {
+    return routes_.set_distances(distances);
+  }
+  void set_told(FeedRoutes::Told told) { routes_.set_told(std::move(told)); }
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
 
   void connected(const std::string& peer);

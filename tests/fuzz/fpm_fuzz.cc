@@ -27,6 +27,7 @@ class Bed {
  public:
   Bed() {
     feed_->set_times(kTimes);
+    feed_->set_feedback(true);
     pass(1);
     connect();
   }
@@ -75,6 +76,7 @@ class Bed {
   void work() {
     for (Result<bool> more = true; *more;) {
       more = feed_->work();
+      feed_->answered(feed_->answers().size());
       if (more) continue;
       require(!more.error().empty(), "an error says what is wrong");
       feed_->disconnected(more.error());

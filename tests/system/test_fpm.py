@@ -7,6 +7,7 @@ reaches the router's FPM listener by a link between the two namespaces.
 import json
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -35,10 +36,13 @@ class Fed(FeedView):
             self.right.netns.add_address("lo", address)
         self.frr_netns = lab.namespace("frr")
         self._connect_frr()
-        self.router = lab.router(lab.config(
-            interfaces={"left": ["10.1.0.1/24"], "right": ["10.2.0.1/24", "2001:db8:2::1/64"]},
-            feeds={"fpm": {"listen": f"{ROUTER}:{PORT}", "hold": hold, "sweep": sweep}}))
+        self._settings = {"listen": f"{ROUTER}:{PORT}", "hold": hold, "sweep": sweep}
+        self.router = lab.router(self.config())
         self.frr = Frr(self.frr_netns, fpm=(ROUTER, PORT))
+
+    def config(self, distances=None, **settings):
+        return self.lab.config(interfaces={"left": ["10.1.0.1/24"], "right": ["10.2.0.1/24", "2001:db8:2::1/64"]},
+                               feeds={"fpm": {**self._settings, **settings}, "distances": distances or {}})
 
     def _connect_frr(self):
         frr = self.frr_netns
@@ -196,6 +200,25 @@ neighbor {OTHER} timers connect 1""")
             speaker.close()
 
 
+def test_distances_change_under_traffic(fed):
+    """zebra says everything again, and its routes are forwarded by meanwhile."""
+    bed = fed()
+    bed.frr.start("staticd", config=f"ip route 203.0.113.0/24 {THERE}")
+    bed.expect({"203.0.113.0/24": [THERE]})
+    bed.left.warm("203.0.113.1")
+    with Pinger(bed.left, "203.0.113.1", 0.005) as pinger:
+        bed.router.apply(bed.config(distances={"static": 30}))
+        wait_for(lambda: bed.router.get("/v1/routes?source=fpm")["routes"][0]["distance"] == 30, SECONDS,
+                 lambda: f"the new distance; {bed.feed()}")
+    assert pinger.sent > 0 and pinger.lost == [], f"lost {len(pinger.lost)} of {pinger.sent}"
+    assert bed.feed()["connections"] == 2, bed.feed()
+    # Below it a route of the API wins, above it not.
+    for distance, wins in ((31, False), (29, True)):
+        bed.router.cli("route", "add", "203.0.113.0/24", "via", OTHER, "--distance", distance)
+        best = [route["source"] for route in bed.router.get("/v1/routes?prefix=203.0.113.0/24")["routes"] if route["best"]]
+        assert best == (["api"] if wins else ["fpm"]), distance
+
+
 def frame(payload, version=1, kind=1, length=None):
     return struct.pack("!BBH", version, kind, len(payload) + 4 if length is None else length) + payload
 
@@ -251,6 +274,35 @@ def test_a_daemon_that_comes_again_takes_the_place_of_its_old_connection(fed):
             new.sendall(frame(blackhole("10.97.0.0", 16)))
             bed.expect({"10.97.0.0/16": "blackhole"})
             assert bed.feed()["peer"] == f"{DAEMONS}:{new.getsockname()[1]}"
+
+
+def test_a_daemon_is_told_what_became_of_its_routes(fed):
+    """As zebra of FRR 8.5 and up takes it; that of 8.4 does not look at it."""
+    bed = fed()
+    bed.router.apply(bed.config(offload_feedback=True))
+    bed.frr.start("staticd", config=f"ip route 203.0.113.0/24 {THERE}")
+    bed.expect({"203.0.113.0/24": [THERE]})
+    bed.frr.configure(f"ip route 203.0.113.0/24 {OTHER}")
+    bed.expect({"203.0.113.0/24": [THERE, OTHER]})
+    assert bed.feed()["connections"] == 1
+    bed.frr.kill("zebra")
+    with connection(bed) as peer:
+        routes = 20_000
+        said = b"".join(frame(blackhole(f"10.{number // 256}.{number % 256}.0", 24)) for number in range(routes))
+        sender = threading.Thread(target=peer.sendall, args=(said,))
+        sender.start()
+        told = {}
+        with peer.makefile("rb") as answers:
+            while len(told) < routes:
+                version, kind, length = struct.unpack("!BBH", answers.read(4))
+                message = answers.read(length - 4)
+                size, of_kind, flags, _, _, family, bits, _, _, table, protocol, _, _, offload = struct.unpack_from("=IHHIIBBBBBBBBI",
+                                                                                                                   message)
+                assert (version, kind, size, of_kind, flags) == (1, 1, length - 4, 24, 1)
+                assert (family, bits, table, protocol) == (socket.AF_INET, 24, 254, 186)
+                told[socket.inet_ntoa(message[32:36])] = offload
+        sender.join()
+        assert told == {f"10.{number // 256}.{number % 256}.0": 0x4000 for number in range(routes)}  # RTM_F_OFFLOAD
 
 
 def test_a_flood_of_changes_comes_through_in_order(fed):

@@ -110,8 +110,9 @@ TEST(ConfigParse, RefusesWrongSettingsOfFeeds) {
       {"host: {netns: ../a}", 1, 15, "a letter or digit first, not '../a'", ""},
       {"host: {netns: .hidden}", 1, 15, "not '.hidden'", ""},
       {"host: {net: a}", 1, 8, "unknown key 'net' in host", "netns"},
-      {"feeds: {bgp: {}}", 1, 9, "unknown key 'bgp' in feeds", "known keys: fpm, netlink"},
-      {"feeds: {fpm: }", 1, 9, "fpm must be a mapping of listen, hold, sweep, not empty", ""},
+      {"feeds: {bgp: {}}", 1, 9, "unknown key 'bgp' in feeds", "known keys: fpm, netlink, distances"},
+      {"feeds: {fpm: }", 1, 9, "fpm must be a mapping of listen, hold, sweep, offload_feedback, not empty",
+       ""},
       {"feeds: {fpm: {listen: 2620}}", 1, 23, "an IPv4 address and a port, not '2620'", "such as"},
       {"feeds: {fpm: {hold: 120}}", 1, 21, "hold must be a time from 0s to 3600s, not '120'",
        "did you mean '120s'?"},
@@ -126,6 +127,12 @@ TEST(ConfigParse, RefusesWrongSettingsOfFeeds) {
       {"feeds: {netlink: {table: 4294967296}}", 1, 26, "not '4294967296'", ""},
       {"feeds: {netlink: {table: []}}", 1, 26, "not a list", ""},
       {"feeds: {netlink: {hold: 1s}}", 1, 19, "unknown key 'hold' in netlink", "known keys: table"},
+      {"feeds: {fpm: {offload_feedback: on}}", 1, 33, "offload_feedback must be one of true, false, not 'on'",
+       ""},
+      {"feeds: {distances: 20}", 1, 20, "distances must be a mapping of redirect, kernel, boot", ""},
+      {"feeds: {distances: {bpg: 20}}", 1, 21, "unknown key 'bpg' in distances", "did you mean 'bgp'?"},
+      {"feeds: {distances: {bgp: 0}}", 1, 26, "bgp must be a whole number from 1 to 255, not '0'", ""},
+      {"feeds: {distances: {bgp: 256}}", 1, 26, "not '256'", ""},
   };
   for (const Wrong& wrong : table) expect_one_problem(wrong);
 }
@@ -136,6 +143,11 @@ TEST(ConfigParse, AFeedWithoutSettingsHasTheDefaults) {
   EXPECT_EQ(parse_text("feeds: {netlink: {}}").config.feeds.netlink, NetlinkConfig{});
   EXPECT_EQ(parse_text("feeds: {netlink: {table: main}}").config.feeds.netlink, NetlinkConfig{254});
   EXPECT_EQ(parse_text("feeds:").config, Config{});
+}
+
+TEST(ConfigParse, DistancesAreThoseThatAreNotAProtocolsOwn) {
+  EXPECT_EQ(parse_text("feeds: {distances: {bgp: 200, ospf: 110, static: 5}}").config.feeds.distances,
+            (FeedsConfig::Distances{{"bgp", 200}, {"static", 5}}));
 }
 
 TEST(ConfigParse, ReportsEveryProblemInTheOrderOfTheFile) {

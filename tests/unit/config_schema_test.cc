@@ -115,6 +115,7 @@ std::string file_with(const std::string& path, const std::string& key, const std
   if (path == "routes[]" && key == "type") return "routes: [{prefix: 10.0.0.0/8, " + setting + "}]";
   if (path == "routes[]") return "routes: [{prefix: 10.0.0.0/8, type: blackhole, " + setting + "}]";
   if (path == "feeds.fpm") return "feeds: {fpm: {" + setting + "}}";
+  if (path == "feeds.distances") return "feeds: {distances: {" + setting + "}}";
   if (path == "feeds.netlink") return "feeds: {netlink: {" + setting + "}}";
   return path + ": {" + setting + "}";
 }
@@ -192,8 +193,8 @@ TEST(ConfigSchema, HasTheRangesThatTheParserTakes) {
     EXPECT_FALSE(accepts(file_with(path, key, std::to_string(max + 1)))) << path << " " << key;
   });
   // tx_wait_us, core, queues, mtu, vlan, inner_vlan, distance, metric, weight, table, replay_window, dscp,
-  // hop_limit, spi of both directions, remote_port, packets and bytes of both lifetimes
-  EXPECT_EQ(ranges, 20);
+  // hop_limit, spi of both directions, remote_port, packets and bytes of both lifetimes; distances of feeds
+  EXPECT_EQ(ranges, 20 + 23);
 }
 
 // Writing every default out must change nothing.
@@ -218,7 +219,7 @@ TEST(ConfigSchema, HasTheModelsDefaults) {
     }
     EXPECT_EQ(with.config, expected) << path << " " << key;
   });
-  EXPECT_EQ(defaults, 39);
+  EXPECT_EQ(defaults, 39 + 24);
 }
 
 TEST(ConfigSchema, ExamplesAreAccepted) {

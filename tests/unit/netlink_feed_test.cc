@@ -329,6 +329,17 @@ TEST_F(NetlinkFeedTest, InterfacesThatComeOrGoLeadToAResync) {
   EXPECT_EQ(feed_.state(), State::up);
 }
 
+TEST_F(NetlinkFeedTest, OtherDistancesLeadToAResync) {
+  sync();
+  const auto distance = [this] { return rib_.find("10.0.0.0/8"_p, RouteSource::netlink)->distance; };
+  EXPECT_EQ(distance(), 150);
+  feed_.set_distances({});
+  EXPECT_EQ(asked().first, 0U);
+  feed_.set_distances({{"bird", 30}});
+  answer_all({.links = {link(3, "tap0"), link(4, "tap1")}, .ipv4 = {bird("10.0.0.0/8", "192.0.2.2")}});
+  EXPECT_EQ(distance(), 30);
+}
+
 TEST_F(NetlinkFeedTest, ARemovalThatDoesNotFitLeadsToAResyncInASecond) {
   sync();
   say({no_bird("10.0.0.0/8", "192.0.2.77")});

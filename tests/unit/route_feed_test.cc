@@ -190,6 +190,87 @@ TEST_F(RouteFeedTest, LagIsTheAgeOfWhatIsQueued) {
   EXPECT_EQ(feed_.max_lag_ns(), 5U);
 }
 
+// RTM_NEWROUTE with RTM_F_OFFLOAD (0x4000) or RTM_F_OFFLOAD_FAILED (0x20000000).
+ByteString offload(std::string_view prefix, bool failed = false, std::uint8_t protocol = kBgp) {
+  const AnyPrefix of = *parse_prefix(prefix);
+  ByteString bytes = std::visit(
+      [&](auto some) {
+        const IpAddress address = some.address();
+        return joined({route_header(address.is_ipv6() ? kInet6 : kInet, some.length(), protocol),
+                       attribute(1, wire(address))});
+      },
+      of);
+  bytes[failed ? 11 : 9] = failed ? 0x20 : 0x40;
+  return fpm_frame(message(kNewRoute, bytes, 1));
+}
+
+TEST_F(RouteFeedTest, ADaemonThatWantsItIsToldWhatBecameOfItsRoutes) {
+  feed_.connected("peer");
+  say({new_route({"10.0.0.0/8"}, via("192.0.2.2"))});
+  EXPECT_TRUE(feed_.answers().empty());
+  feed_.set_feedback(true);
+  const auto told = [this] {
+    ByteString all(feed_.answers().begin(), feed_.answers().end());
+    feed_.answered(all.size());
+    return all;
+  };
+  say({new_route({"10.0.0.0/8"}, via("192.0.2.3")), new_route({"2001:db8:1::/48"}, via("2001:db8:0:2::2")),
+       new_route({"12.0.0.0/8", kBgp, kBlackhole})});
+  EXPECT_EQ(told(), joined({offload("10.0.0.0/8"), offload("2001:db8:1::/48"), offload("12.0.0.0/8")}));
+  say({new_route({"11.0.0.0/8"}, attribute(4, u32(3)))});
+  EXPECT_EQ(told(), offload("11.0.0.0/8", true)) << "it has no gateway";
+  say({new_route({"11.0.0.0/8"}, by_id(7))});
+  EXPECT_TRUE(told().empty()) << "its next hop may come";
+  say({next_hop(7, "192.0.2.2")});
+  EXPECT_EQ(told(), offload("11.0.0.0/8"));
+  say({del_route({"11.0.0.0/8"}), new_route({"192.0.2.0/24", kKernel}, via("192.0.2.9"))});
+  EXPECT_EQ(told(), offload("192.0.2.0/24", true, kKernel)) << "connected routes are ours";
+}
+
+TEST_F(RouteFeedTest, NothingIsAppliedWhileTooManyAnswersWait) {
+  feed_.connected("peer");
+  feed_.set_feedback(true);
+  const std::size_t one = offload("10.0.0.0/24").size();
+  const std::size_t fit = (FpmFeed::kAnswerBytes + one - 1) / one;
+  ByteString frames;
+  std::size_t routes_said = 0;
+  for (std::size_t i = 0; routes_said < fit + 5; ++i) {
+    const auto address = Ipv4Address((10U << 24) + static_cast<std::uint32_t>(i << 8));
+    arrive(fpm_frame(new_route({address.to_string() + "/24", kBgp, kBlackhole})));
+    ++routes_said;
+    if (feed_.room().size() < 256) work();
+  }
+  work();
+  EXPECT_EQ(routes(), fit);
+  EXPECT_GT(feed_.queued_bytes(), 0U);
+  feed_.answered(feed_.answers().size());
+  work();
+  EXPECT_EQ(routes(), fit + 5);
+  EXPECT_EQ(feed_.queued_bytes(), 0U);
+}
+
+TEST_F(RouteFeedTest, OtherDistancesHaveADaemonSayEverythingAgain) {
+  const auto distance = [this] { return rib_.find("10.0.0.0/8"_p, RouteSource::fpm)->distance; };
+  feed_.set_distances({{"ospf", 5}});
+  feed_.connected("peer");
+  say({new_route({"10.0.0.0/8"}, via("192.0.2.2"))});
+  EXPECT_EQ(distance(), 20);
+  feed_.set_distances({{"ospf", 5}});
+  EXPECT_TRUE(feed_.work()) << "nothing has changed";
+  feed_.set_distances({{"bgp", 200}});
+  EXPECT_FALSE(feed_.work());
+  feed_.disconnected("it was ended");
+  EXPECT_EQ(distance(), 20) << "held as it is";
+  feed_.connected("peer");
+  EXPECT_TRUE(feed_.work());
+  say({new_route({"10.0.0.0/8"}, via("192.0.2.2"))});
+  EXPECT_EQ(distance(), 200);
+  feed_.disconnected("it went");
+  feed_.set_distances({});
+  feed_.connected("peer");
+  EXPECT_TRUE(feed_.work()) << "it has said nothing yet";
+}
+
 TEST_F(RouteFeedTest, AllIsGivenBackWhenTheFeedEnds) {
   {
     FpmFeed feed(tables());

@@ -1,14 +1,18 @@
 // Who makes routes that come by netlink: the number that a route carries, its name, and how far it is trusted
 // beside routes of other sources. FRR's own distances (zebra/zebra_rib.c), which is the field's custom.
 //
-// A daemon says only its protocol: BGP's routes have the distance of external ones, whoever they came from.
-// Among the routes of one daemon it has chosen itself; the distance decides against static and API routes.
+// A daemon says only its protocol: BGP's routes have the distance of external ones, whoever they came from,
+// unless feeds.distances says another. Among the routes of one daemon it has chosen itself; the distance
+// decides against static and API routes.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-namespace millrace::controlplane {
+namespace millrace::config {
 
 struct RouteProtocol {
   std::uint8_t number;  // RTPROT_... of linux/rtnetlink.h; from 190 on some of zebra/rt_netlink.h alone
@@ -53,4 +57,23 @@ constexpr RouteProtocol protocol_of(std::uint8_t number) {
   return kUnknownProtocol;
 }
 
-}  // namespace millrace::controlplane
+// Two numbers may have one name: routes of the kernel's own tools and of zebra that are static.
+constexpr bool is_first_of_its_name(const RouteProtocol& protocol) {
+  return std::ranges::find(kRouteProtocols, protocol.name, &RouteProtocol::name)->number == protocol.number;
+}
+
+inline constexpr auto kProtocolNames = [] {
+  std::array<std::string_view, std::ranges::count_if(kRouteProtocols, is_first_of_its_name)> names;
+  std::size_t count = 0;
+  for (const RouteProtocol& protocol : kRouteProtocols) {
+    if (is_first_of_its_name(protocol)) names[count++] = protocol.name;
+  }
+  return names;
+}();
+
+// Of one of kProtocolNames.
+constexpr unsigned own_distance(std::string_view name) {
+  return std::ranges::find(kRouteProtocols, name, &RouteProtocol::name)->distance;
+}
+
+}  // namespace millrace::config
