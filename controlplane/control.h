@@ -147,6 +147,8 @@ class Control {
   [[nodiscard]] const dataplane::WorkerPlan& plan(std::size_t i) const { return *plans_[i]; }
   [[nodiscard]] lpm::Reclaimer& reclaimer() { return reclaimer_; }
   [[nodiscard]] dataplane::Doorbell& doorbell() { return doorbell_; }
+  // Rung when a port's link may have changed: refresh_links().
+  [[nodiscard]] dataplane::Doorbell& link_bell() { return link_bell_; }
   [[nodiscard]] dataplane::TableWriter& writer() { return writer_; }
   [[nodiscard]] const dataplane::Tables& tables() const { return tables_; }
   [[nodiscard]] Interfaces& interfaces() { return interfaces_; }
@@ -244,6 +246,7 @@ class Control {
   lpm::Reclaimer reclaimer_;
   dataplane::FeatureTable features_;
   dataplane::Doorbell doorbell_;
+  dataplane::Doorbell link_bell_;
   dataplane::Tables tables_;
   dataplane::TableWriter writer_;
   Interfaces interfaces_;

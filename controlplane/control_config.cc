@@ -221,6 +221,7 @@ Result<std::unique_ptr<Port>> Control::open_port(const std::string& name,
   options.mtu = static_cast<std::uint16_t>(config.mtu);
   options.offloads = config.offloads;
   options.symmetric_rss = options_.symmetric_rss;
+  options.link_bell = &link_bell_;
   return Port::open(options, port_pools_);
 }
 

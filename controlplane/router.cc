@@ -145,6 +145,7 @@ struct Router::Impl {
   asio::posix::stream_descriptor host{io};  // readable when daemons have sent
   std::unique_ptr<KernelNotices> links;     // of the kernel interfaces that ports are on
   asio::posix::stream_descriptor link_notices{io};
+  asio::posix::stream_descriptor link_bell{io};  // of ports that tell of theirs
   asio::steady_timer::time_point next_tick;
 
   Result<void> start(const config::Config& config, const std::string& file);
@@ -157,6 +158,7 @@ struct Router::Impl {
   void wait_for_punts();
   void handle_punts();
   void wait_for_links();
+  void wait_for_link_bell();
   void wait_for_host();
   void handle_host();
   void stop();
@@ -321,6 +323,19 @@ void Router::Impl::wait_for_links() {
                           });
 }
 
+void Router::Impl::wait_for_link_bell() {
+  link_bell.async_wait(
+      asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+        if (error) return;
+        std::uint64_t rung = 0;
+        [[maybe_unused]] const auto size = read(link_bell.native_handle(), &rung, sizeof rung);
+        control->link_bell().sleep();
+        control->set_time(monotonic_ns());
+        control->refresh_links();
+        wait_for_link_bell();
+      });
+}
+
 void Router::Impl::wait_for_host() {
   host.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (!error) handle_host();
@@ -339,6 +354,7 @@ void Router::Impl::stop() {
   doorbell.cancel(ignored);
   host.cancel(ignored);
   link_notices.cancel(ignored);
+  link_bell.cancel(ignored);
   signals.cancel(ignored);
   // A request under way may still need the control thread: serve it until the API has ended.
   server->stop([this] {
@@ -351,6 +367,7 @@ void Router::Impl::stop() {
   doorbell.release();  // the descriptors are others'
   host.release();
   link_notices.release();
+  link_bell.release();
   for (std::size_t i = 0; i < control->worker_count(); ++i) control->worker(i).request_stop();
   rte_eal_mp_wait_lcore();
 }
@@ -380,6 +397,8 @@ void Router::run() {
   r.wait_for_host();
   r.link_notices.assign(r.links->fd());
   r.wait_for_links();
+  r.link_bell.assign(r.control->link_bell().fd());
+  r.wait_for_link_bell();
   r.start_feeds();
   r.tick();
   spdlog::info("millraced {} is up: {} worker(s), {} interface(s), {} route(s)", MILLRACE_VERSION,

@@ -136,6 +136,7 @@ rte_eth_conf wanted_of(const rte_eth_dev_info& dev, const PortOptions& options, 
     if (!options.symmetric_rss && (dev.flow_type_rss_offloads & kFlows) == kFlows)
       rx |= RTE_ETH_RX_OFFLOAD_RSS_HASH;
   }
+  conf.intr_conf.lsc = options.link_bell != nullptr && (*dev.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0 ? 1 : 0;
   conf.rxmode.offloads = dev.rx_offload_capa & rx;
   conf.txmode.offloads = dev.tx_offload_capa & tx;
   const bool hashes = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH) != 0;
@@ -146,6 +147,12 @@ rte_eth_conf wanted_of(const rte_eth_dev_info& dev, const PortOptions& options, 
         rss_conf(dev.hash_key_size != 0 ? key : std::span<const std::uint8_t>(), types);
   }
   return conf;
+}
+
+// On DPDK's thread of interrupts.
+int ring_bell(std::uint16_t, rte_eth_event_type, void* bell, void*) {
+  static_cast<Doorbell*>(bell)->ring();
+  return 0;
 }
 
 // Ports whose transmit rings can be full of one port's buffers at the same time.
@@ -246,6 +253,9 @@ Result<void> Port::configure(const PortOptions& options, BufferPools& pools) {
   if (rte_is_zero_ether_addr(&address))
     rte_eth_random_addr(address.addr_bytes);  // a port without one: ring, null
   std::memcpy(mac_.bytes.data(), address.addr_bytes, mac_.bytes.size());
+  if (conf.intr_conf.lsc != 0 &&
+      rte_eth_dev_callback_register(id_, RTE_ETH_EVENT_INTR_LSC, ring_bell, options.link_bell) == 0)
+    link_bell_ = options.link_bell;
   if (const int error = rte_eth_dev_start(id_); error != 0)
     return dpdk_error("port cannot be started", error);
   started_ = true;
@@ -355,6 +365,11 @@ void Port::stop() {
 
 Port::~Port() {
   stop();
+  if (link_bell_ != nullptr) {
+    // -EAGAIN: it is being called.
+    while (rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_LSC, ring_bell, link_bell_) == -EAGAIN) {
+    }
+  }
   if (!probed_) return;
   if (has_id_) rte_eth_dev_close(id_);
   rte_eal_hotplug_remove(bus_.c_str(), device_name_.c_str());

@@ -13,6 +13,7 @@
 
 #include "dataplane/buffer_pools.h"
 #include "dataplane/port_marks.h"
+#include "dataplane/punt.h"
 #include "dataplane/rss.h"
 #include "net/mac.h"
 #include "net/result.h"
@@ -30,6 +31,7 @@ struct PortOptions {
   unsigned alike = 1;    // how many ports like it are opened now, this one first
   bool offloads = true;  // those of PortOffloads, as far as the port has them
   bool symmetric_rss = false;
+  Doorbell* link_bell = nullptr;  // rung when the port says that its link changed; outlives it; null: none
 };
 
 bool is_pci_address(const std::string& device);
@@ -69,7 +71,7 @@ class Port {
   [[nodiscard]] Rss rss() const { return rss_; }  // by which frames are spread over its receive queues
   [[nodiscard]] rte_mempool* pool() const { return buffers_.pool(); }
   // Carrier: the port's; where the port is a view on a kernel interface, that one's (net_af_packet says "up"
-  // always).
+  // always). Of a port that tells when it changes, as it told last.
   [[nodiscard]] bool link_up() const;
   [[nodiscard]] PortStats stats() const;
   Result<void> set_mtu(std::uint16_t mtu);
@@ -91,6 +93,7 @@ class Port {
   std::uint16_t id_ = 0;
   unsigned max_mtu_ = 0xffff;      // bytes of IP that the driver can carry
   unsigned kernel_interface_ = 0;  // its index; 0: none
+  Doorbell* link_bell_ = nullptr;  // null: the port does not tell
   std::string driver_;
   MacAddress mac_;
   std::uint16_t rx_queues_ = 0;

@@ -19,7 +19,8 @@
 
 namespace millrace::dataplane {
 
-// One for all workers. written by: workers (ring) and the control thread (sleep).
+// One for all workers, and one for drivers whose links change. written by: those (ring) and the control
+// thread (sleep).
 class Doorbell {
  public:
   Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
@@ -28,8 +29,8 @@ class Doorbell {
   Doorbell& operator=(const Doorbell&) = delete;
 
   [[nodiscard]] int fd() const { return fd_; }
-  // Worker, after it put something into a ring. The exchange pairs with sleep(): either the consumer's look
-  // at the rings sees the packet, or this sees that it sleeps.
+  // Worker, after it put something into a ring, or a driver. The exchange pairs with sleep(): either the
+  // consumer's look at the rings sees the packet, or this sees that it sleeps.
   void ring() {
     if (!sleeping_.exchange(false, std::memory_order_seq_cst)) return;
     const std::uint64_t one = 1;

@@ -180,6 +180,7 @@ void Lab::make_port(const std::string& name) {
                                       options_.tx_ring);
   }
   port->make_device();
+  if (options_.tells_of_links) make_it_tell(port->device());
 }
 
 std::string Lab::with_devices(const std::string& yaml) {
@@ -353,6 +354,7 @@ void Lab::set_link(const std::string& port, bool up) {
   const std::uint16_t id = ports_.at(port)->port();
   const int error = up ? rte_eth_dev_set_link_up(id) : rte_eth_dev_set_link_down(id);
   if (error != 0) throw std::runtime_error("the link of " + port + " does not change");
+  if (options_.tells_of_links) tell_of_link(ports_.at(port)->device());
   control_->set_time(now_ns_);
   control_->refresh_links();
 }

@@ -71,6 +71,7 @@ struct LabOptions {
   bool adaptive_idle = true;
   unsigned tx_wait_us = 0;
   bool symmetric_rss = false;
+  bool tells_of_links = false;          // the ports' driver, when one changes
   bool has_marks = marks_everywhere();  // what comes to the ports is marked as by a NIC, and that is believed
   NeighborLimits neighbors{};
   dataplane::FeatureTable features = dataplane::router_features();

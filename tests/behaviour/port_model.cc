@@ -1,10 +1,20 @@
 #include "port_model.h"
 
+#include <rte_ethdev.h>
 #include <rte_mbuf_ptype.h>
+
+#include <stdexcept>
 
 #include "dataplane/rss.h"
 #include "lab.h"
 #include "tests/packets/packet6.h"
+
+// Of DPDK's ethdev_driver.h, which is for drivers and not packaged.
+extern "C" {
+struct rte_eth_dev;
+rte_eth_dev* rte_eth_dev_allocated(const char* name);
+int rte_eth_dev_callback_process(rte_eth_dev* dev, rte_eth_event_type event, void* more);
+}
 
 namespace millrace::behaviour {
 namespace {
@@ -88,6 +98,18 @@ std::uint32_t toeplitz(const std::uint8_t* key, const std::uint8_t* data, std::s
     hash ^= window;
   }
   return hash;
+}
+
+void make_it_tell(const std::string& device) {
+  std::uint16_t id = 0;
+  rte_eth_dev_info info{};
+  if (rte_eth_dev_get_port_by_name(device.c_str(), &id) != 0 || rte_eth_dev_info_get(id, &info) != 0)
+    throw std::runtime_error("no device " + device);
+  *const_cast<std::uint32_t*>(info.dev_flags) |= RTE_ETH_DEV_INTR_LSC;
+}
+
+void tell_of_link(const std::string& device) {
+  rte_eth_dev_callback_process(rte_eth_dev_allocated(device.c_str()), RTE_ETH_EVENT_INTR_LSC, nullptr);
 }
 
 }  // namespace millrace::behaviour

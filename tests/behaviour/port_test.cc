@@ -2,6 +2,7 @@
 #include "dataplane/port.h"
 
 #include <rte_ethdev.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -66,6 +67,25 @@ TEST_F(PortTest, OneQueueNeedsNoSpreadingAndNotEveryPortSpreads) {
   EXPECT_EQ(port_of(null_port(1)).rss(), Rss::off);
   EXPECT_EQ(port_of(null_port(1), true).rss(), Rss::off);
   EXPECT_EQ(port_of(kRingPort, true).rss(), Rss::off);
+}
+
+TEST_F(PortTest, APortThatTellsOfItsLinkWakesTheControlThread) {
+  LabOptions options;
+  options.tells_of_links = true;
+  Lab& lab = start("interfaces: {n: {device: @n}}\n", options);
+  dataplane::Doorbell& bell = lab.control().link_bell();
+  const auto rung = [&] {
+    std::uint64_t times = 0;
+    return read(bell.fd(), &times, sizeof times) == sizeof times;
+  };
+  bell.sleep();
+  EXPECT_FALSE(rung());
+  for (const bool up : {false, true}) {
+    lab.set_link("n", up);
+    EXPECT_TRUE(rung()) << up;
+    EXPECT_EQ(lab.interface("n").up, up);
+    bell.sleep();
+  }
 }
 
 TEST_F(PortTest, SaysWhatItDoes) {
