@@ -27,6 +27,12 @@ Error system_error(const std::string& what) {
   return Error{what + ": " + std::strerror(errno)};
 }
 
+// Whether it is one of Millrace's own.
+bool is_own(const HostDeviceSettings& settings, const IpAddress& address) {
+  const auto is = [&](const auto& own) { return IpAddress(own.address) == address; };
+  return std::ranges::any_of(settings.addresses.ipv4, is) || std::ranges::any_of(settings.addresses.ipv6, is);
+}
+
 }  // namespace
 
 // A socket that asks the kernel, and waits for its answer.
@@ -306,7 +312,8 @@ void Taps::remove(const HostDevice& device) {
 }
 
 // Link-local addresses are the kernel's own, except those that a virtual router was given: there one that is
-// made of its MAC is the kernel's. They are on the link as they are, and have no subnet.
+// made of its MAC is the kernel's. They are on the link as they are, and have no subnet. keepalived puts the
+// device's own one on a macvlan of IPv6, too, to send from it.
 Result<std::map<std::uint32_t, std::vector<LentAddress>>> Taps::lent() {
   const auto macvlans = netlink_->macvlans();
   const auto addresses = macvlans ? netlink_->addresses() : std::nullopt;
@@ -318,7 +325,7 @@ Result<std::map<std::uint32_t, std::vector<LentAddress>>> Taps::lent() {
     const bool is_above = macvlan != macvlans->end();
     const std::uint32_t device = is_above ? macvlan->second.below : one.index;
     const auto set = set_.find(device);
-    if (set == set_.end() || (!is_above && one.is_ours)) continue;
+    if (set == set_.end() || (!is_above && one.is_ours) || is_own(set->second, one.address)) continue;
     LentAddress lent{one.address, static_cast<std::uint8_t>(one.length), std::nullopt};
     if (is_above) lent.mac = macvlan->second.mac;
     if (one.address.is_ipv6() && one.address.as<Ipv6Address>().is_link_local()) {

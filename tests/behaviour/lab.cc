@@ -314,10 +314,10 @@ void Lab::run() {
   bool moved = true;
   while (moved) {
     moved = false;
-    for (unsigned w = 0; w < options_.workers; ++w) moved |= step(w);
-    moved |= handle_punts();
     while (control_->handle_host(64)) {
     }
+    for (unsigned w = 0; w < options_.workers; ++w) moved |= step(w);
+    moved |= handle_punts();
   }
 }
 

@@ -10,13 +10,13 @@ import logging
 import pathlib
 
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
-from scapy.all import ARP, ICMP, IP, TCP, UDP, Ether, IPOption, Raw, fragment  # noqa: E402
+from scapy.all import ARP, ICMP, IP, TCP, UDP, Dot3, Ether, IPOption, IPv6, Raw, fragment  # noqa: E402
 
 from esp_seeds import esp_seeds  # noqa: E402
 from fpm_seeds import fpm_seeds  # noqa: E402
 from netlink_seeds import netlink_seeds  # noqa: E402
 from ipv6_seeds import nd_seeds, packet6_seeds, reassembly_seeds  # noqa: E402
-from packet_steps import HOST, JUMBO, KEEP_CHECKSUM, KEEP_MAC, NO_ROOM, SMALL, WAN, frame, wait  # noqa: E402
+from packet_steps import HOST, JUMBO, KEEP_CHECKSUM, KEEP_MAC, NO_ROOM, SMALL, WAN, daemon, frame, wait  # noqa: E402
 from control_seeds import fragment_seeds, neighbor_seeds, route_line_seeds  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,6 +33,22 @@ def with_total_length(packet, length):
     packet = packet.copy()
     packet[IP].len = length
     return packet
+
+
+def daemon_seeds():
+    hello = Ether(src=HOST, dst="01:00:5e:00:00:05") / IP(src="203.0.113.1", dst="224.0.0.5", ttl=1, proto=89) / Raw(b"o" * 44)
+    for interface in ("wan0", "lan0", "qinq0"):
+        yield f"daemon-hello-{interface}", daemon(hello, interface)
+        yield f"daemon-routed-{interface}", daemon(ip("20.1.2.3", source="203.0.113.1"), interface, 0)
+    yield "daemon-arp", daemon(arp(1, "203.0.113.1", "203.0.113.0")) + frame(arp(2, "203.0.113.0", "203.0.113.1"), WAN)
+    yield "daemon-llc", daemon(Dot3(src=HOST, dst="01:80:c2:00:00:14", len=20) / Raw(b"\xfe\xfe\x03" + b"\x83" * 17))
+    yield "daemon-protected", daemon(ip("192.168.2.200", source="192.168.2.1"), "qinq0")
+    yield "daemon-discarded", daemon(ip("192.168.2.3", source="192.168.2.1", layer=TCP(dport=80)), "qinq0")
+    yield "daemon-too-long", daemon(ip("203.0.113.0", source="203.0.113.1", payload=1500))
+    yield "daemon-runt", daemon(b"\x02" * 13) + daemon(b"\x02" * 20, flags=0)
+    yield "daemon-cut", daemon(bytes(ip("20.1.2.3", source="203.0.113.1"))[:40], flags=0)
+    yield "daemon-ipv6", daemon(Ether(src=HOST, dst="33:33:00:00:00:05") / IPv6(src="fe80::1", dst="ff02::5", nh=89, hlim=1) /
+                                Raw(b"o" * 36)) + daemon(Ether() / IPv6(src="2001:db8:c::1", dst="2001:db8:1000::1") / UDP(), flags=0)
 
 
 def packet_seeds():
@@ -147,7 +163,7 @@ def write(folder, seeds):
 
 
 def main():
-    write(HERE / "corpus/packet", itertools.chain(packet_seeds(), packet6_seeds()))
+    write(HERE / "corpus/packet", itertools.chain(packet_seeds(), packet6_seeds(), daemon_seeds()))
     write(HERE / "corpus/api", ((name, b"\x1e".join(requests)) for name, requests in api_seeds()))
     write(HERE / "corpus/esp", esp_seeds())
     write(HERE / "corpus/fpm", fpm_seeds())

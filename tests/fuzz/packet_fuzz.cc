@@ -7,7 +7,9 @@
 // leave checksums of IPv4, ICMP and ICMPv6 as they are (else they are made right), 4 two bytes follow:
 // lengths of the first two segments, 5 the first segment has no room behind it, 6 the frame is filled up
 // with its last byte, 7 what it carries comes as ESP by a tunnel. Then two bytes, the frame's length, and
-// its bytes; a frame that is filled up has a byte more that tells how many are given.
+// its bytes; a frame that is filled up has a byte more that tells how many are given. Where the byte that
+// follows a 3 has bit 7, a daemon sends a frame instead: bits 0-1 the interface, 2, 3 and 6 as above; then
+// its length and bytes.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -39,21 +41,23 @@ constexpr std::size_t kEthernet = sizeof(wire::Ethernet);
 constexpr unsigned kMostFrames = 256;  // of an input
 
 // A jumbo port, one with the least MTU that a configuration may have (too little for IPv6), and an ordinary
-// one; a VLAN on the first and a customer's VLAN on the last. Some of them check sources, and some advertise
-// the router. Routes lead into a tunnel of IPsec, and the customer's VLAN has policies.
+// one; a VLAN on the first and a customer's VLAN on the last. Some of them check sources, some advertise the
+// router, and some have daemons. Routes lead into a tunnel of IPsec, and the customer's VLAN has policies.
 const char* const kNames[] = {"jumbo0", "small0", "wan0"};
+const char* const kWithDaemons[] = {"wan0", "lan0", "qinq0", "qinq0"};
 const char* const kConfig = R"(
 interfaces:
   jumbo0: { device: @jumbo0, mtu: 9000, addresses: [192.0.2.1/24, "2001:db8:a::1/64"] }
   small0: { device: @small0, mtu: 576, urpf: strict, addresses: [198.51.100.1/24] }
-  wan0: { device: @wan0, urpf: loose, router_advertisements: true, addresses: [203.0.113.1/31, "2001:db8:c::1/64"] }
-  lan0: { parent: jumbo0, vlan: 100, urpf: strict, router_advertisements: true,
+  wan0: { device: @wan0, urpf: loose, host: true, router_advertisements: true, addresses: [203.0.113.1/31, "2001:db8:c::1/64"] }
+  lan0: { parent: jumbo0, vlan: 100, urpf: strict, router_advertisements: true, host: true,
           addresses: [192.168.1.1/24, "2001:db8:d::1/64"] }
   qinq0:
     parent: wan0
     vlan: 200
     inner_vlan: 7
     mtu: 1400
+    host: true
     addresses: [192.168.2.1/24, "2001:db8:e::1/64"]
     policies:
       - { action: discard, protocol: tcp, remote_port: 1-1024 }
@@ -162,19 +166,48 @@ class Peer {
   esp::OutboundSa sa_{keys_of(*store_), 0x2001, esp::SequenceCounter(false, 0)};
 };
 
+// The frame that the input has next, for that interface; `how` is a step's first byte.
+Bytes take_frame(Input& input, unsigned how, const std::string& name) {
+  const std::size_t length = std::min<std::size_t>(input.take16(), 9200);
+  const auto given = input.take((how & 0x40) != 0 ? std::min<std::size_t>(input.take(), length) : length);
+  Bytes frame(given.begin(), given.end());
+  if ((how & 0x40) != 0) frame.resize(length, frame.empty() ? std::uint8_t{0} : frame.back());
+  const MacAddress mac = lab().mac(name);
+  if ((how & 4) == 0 && frame.size() >= 6) std::ranges::copy(mac.bytes, frame.begin());
+  if ((how & 8) == 0) fuzz::mend_checksums(frame);
+  return frame;
+}
+
+// What daemons have sent that is for the link, since the last look: it leaves as it is, behind its tags.
+std::vector<Bytes>& from_daemons() {
+  static auto* const frames = new std::vector<Bytes>;
+  return *frames;
+}
+
+void say_frame(Input& input, unsigned how) {
+  const std::string name = kWithDaemons[how & 3];
+  const Bytes frame = take_frame(input, how, name);
+  if (frame.empty()) return;
+  lab().hosts().say(name, frame);
+  from_daemons().push_back(frame);
+}
+
+bool is_from_a_daemon(const Bytes& frame) {
+  return std::ranges::any_of(from_daemons(), [&](const Bytes& said) {
+    return frame.size() >= said.size() && said.size() >= kEthernet &&
+           std::equal(said.begin(), said.begin() + 12, frame.begin()) &&
+           std::equal(said.begin() + 12, said.end(),
+                      frame.end() - static_cast<std::ptrdiff_t>(said.size() - 12));
+  });
+}
+
 void send_frame(Input& input, unsigned step) {
   behaviour::Layout layout;
   if ((step & 0x10) != 0) layout.segments = {input.take(), input.take()};
   layout.no_tailroom = (step & 0x20) != 0;
-  const std::size_t length = std::min<std::size_t>(input.take16(), 9200);
-  const auto given = input.take((step & 0x40) != 0 ? std::min<std::size_t>(input.take(), length) : length);
-  Bytes frame(given.begin(), given.end());
-  if ((step & 0x40) != 0) frame.resize(length, frame.empty() ? std::uint8_t{0} : frame.back());
-  if (frame.empty()) return;
   const std::string name = kNames[step & 3];
-  const MacAddress mac = lab().mac(name);
-  if ((step & 4) == 0 && frame.size() >= 6) std::ranges::copy(mac.bytes, frame.begin());
-  if ((step & 8) == 0) fuzz::mend_checksums(frame);
+  Bytes frame = take_frame(input, step, name);
+  if (frame.empty()) return;
   if ((step & 0x80) == 0) return lab().send(name, frame, layout);
   static Peer* const peer = new Peer;
   peer->seal(frame);
@@ -286,8 +319,12 @@ void check_sent(const std::string& name, const Bytes& frame) {
 void run_and_check() {
   lab().run();
   for (const char* name : kNames) {
-    for (const Bytes& frame : lab().received(name)) check_sent(name, frame);
+    for (const Bytes& frame : lab().received(name)) {
+      if (!is_from_a_daemon(frame)) check_sent(name, frame);
+    }
   }
+  from_daemons().clear();
+  for (const char* name : kWithDaemons) lab().hosts().heard(name);  // and forgets it
 }
 
 // The link goes and comes: its IPv6 addresses are tentative for a second.
@@ -317,6 +354,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((step & 3) == 3) {
       run_and_check();
       const unsigned what = input.take();
+      if ((what & 0x80) != 0) {
+        say_frame(input, what);
+        frames += 4;  // its queue holds few
+        if (frames % 40 < 4) run_and_check();
+        continue;
+      }
       if (const unsigned port = what >> 5 & 3; port != 0) {
         flap(kNames[port - 1]);
         flapped = true;

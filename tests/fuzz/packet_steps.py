@@ -16,6 +16,15 @@ def frame(data, interface=JUMBO, flags=0, segments=()):
     return step + data
 
 
+WITH_DAEMON = {"wan0": 0, "lan0": 1, "qinq0": 2}
+
+
+def daemon(data, interface="wan0", flags=KEEP_MAC):
+    """A daemon of the interface sends a frame; by default to whom it says."""
+    data = bytes(data)
+    return bytes([TIME, 0x80 | flags | WITH_DAEMON[interface]]) + len(data).to_bytes(2, "big") + data
+
+
 def wait(tenths, flap=0):
     """Time passes; the link of port `flap` (1-3) goes down and comes up before."""
     return bytes([TIME, flap << 5 | tenths])

@@ -11,6 +11,7 @@ import pytest
 from scapy.all import ARP, ICMP, IP, LLC, TCP, UDP, Dot3, Ether, IPv6, Raw
 
 from basics import wait_for
+from frr import Frr
 
 SECONDS = 20  # until a change has come all the way
 HERE, PEER = "10.1.0.1", "10.1.0.2"
@@ -212,6 +213,72 @@ def test_the_kernels_stack_speaks_through_a_tap(lab):
             sender.join()
             assert bytes(got) == payload
             accepted.close()
+
+
+def test_vrrpd_of_frr_lends_and_takes_back_its_virtual_addresses(lab):
+    """As its documentation has the macvlans: it makes those of the master run, and no others."""
+    host = lab.host("left", "10.1.0.7/24", "10.1.0.254", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::254")
+    lab.host("right", "10.2.0.2/24", "10.2.0.1", ipv6="2001:db8:2::2/64", gateway6="2001:db8:2::1")
+    hosted = Hosted(lab)
+    macs = {"10.1.0.254": "00:00:5e:00:01:05", "2001:db8:1::254": "00:00:5e:00:02:05"}
+    for name, (address, mac) in zip(("vrrp4-5", "vrrp6-5"), macs.items()):
+        hosted.daemons.ip("link", "add", name, "link", "left", "type", "macvlan", "mode", "bridge")
+        hosted.daemons.ip("link", "set", name, "address", mac, "addrgenmode", "random", "up")
+        hosted.daemons.add_address(name, f"{address}/{128 if ':' in address else 32}")
+
+    def lent():
+        interfaces = hosted.router.get("/v1/interfaces")["interfaces"]
+        return {one["address"]: one["mac"] for interface in interfaces for one in interface["host"]["lent"]
+                if not one["address"].startswith("fe80:")}
+
+    frr = Frr(hosted.daemons)
+    try:
+        frr.start("vrrpd", config="""interface left
+vrrp 5 version 3
+vrrp 5 priority 200
+vrrp 5 advertisement-interval 200
+vrrp 5 ip 10.1.0.254
+vrrp 5 ipv6 2001:db8:1::254""")
+        wait_for(lambda: lent() == macs, SECONDS, lambda: f"{lent()}\n{frr.show('show vrrp')}")
+        host.warm(*macs, "10.2.0.2", "2001:db8:2::2")
+        assert {address: host.neighbor_mac(address) for address in macs} == macs
+        frr.configure("interface left", "vrrp 5 shutdown")
+        wait_for(lambda: lent() == {}, SECONDS, lambda: f"{lent()}\n{frr.show('show vrrp')}")
+        assert host.ping("10.1.0.254", count=1, deadline=1).received == 0
+        frr.configure("interface left", "no vrrp 5 shutdown")
+        host.warm(*macs)
+    finally:
+        frr.close()
+
+
+def test_jumbo_frames_pass_between_hosts_and_daemons(lab):
+    """9,000 bytes are the MTU of the links and of the TAP: from end to end as they are, and not a byte more."""
+    mtu = 9000
+    host = lab.host("left", "10.1.0.2/24", HERE, mtu=mtu)
+    lab.host("right", "10.2.0.2/24", "10.2.0.1", mtu=mtu)
+    hosted = Hosted(lab, {name: {"addresses": [f"{address}/24"], "mtu": mtu, "host": True}
+                          for name, address in (("left", HERE), ("right", "10.2.0.1"))})
+    assert hosted.link("left")["mtu"] == mtu
+    host.warm("10.2.0.2")
+    whole, more = ["-M", "do", "-s", str(mtu - 28)], ["-M", "do", "-s", str(mtu - 27)]
+    assert hosted.ping(PEER, *whole)
+    assert not hosted.ping(PEER, *more)
+    said = host.netns.run("ping", "-n", "-c", "3", "-i", "0.05", *whole, "10.2.0.2").stdout
+    assert "3 received" in said, said
+    # Through the TAP to a daemon, and back.
+    with hosted.daemons.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon, \
+            host.netns.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        daemon.bind((HERE, 5000))
+        daemon.settimeout(SECONDS)
+        client.settimeout(SECONDS)
+        sent = bytes(number % 251 for number in range(mtu - 28))
+        client.sendto(sent, (HERE, 5000))
+        received, sender = daemon.recvfrom(65536)
+        assert received == sent
+        daemon.sendto(received[::-1], sender)
+        assert client.recv(65536) == sent[::-1]
+    counters = hosted.router.interface("left")["host"]
+    assert counters["from_host_bad"] == 0, counters
 
 
 def test_addresses_that_daemons_put_on_a_tap_are_the_routers(wired):

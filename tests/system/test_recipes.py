@@ -458,8 +458,8 @@ def test_a_pair_by_vrrp_goes_on_when_one_dies(lab, recipe):
     for side in ("lan", "wan"):
         middle.ip("link", "add", side, "type", "bridge")
         middle.ip("link", "set", side, "up")
-    inside = lab.host("inside", "10.1.0.7/24", "10.1.0.1", router_side=middle)
-    lab.host("outside", "10.2.0.7/24", "10.2.0.1", router_side=middle)
+    inside = lab.host("inside", "10.1.0.7/24", "10.1.0.1", ipv6="2001:db8:1::7/64", gateway6="2001:db8:1::1", router_side=middle)
+    lab.host("outside", "10.2.0.7/24", "10.2.0.1", ipv6="2001:db8:2::7/64", gateway6="2001:db8:2::1", router_side=middle)
     middle.ip("link", "set", "inside", "master", "lan")
     middle.ip("link", "set", "outside", "master", "wan")
     pair = {}
@@ -467,24 +467,27 @@ def test_a_pair_by_vrrp_goes_on_when_one_dies(lab, recipe):
         for side in ("lan", "wan"):
             Port(lab, f"{side}{name}", 1500, netns=middle)
             middle.ip("link", "set", f"{side}{name}", "master", side)
-        pair[name] = one = recipe("vrrp", router=name, changes={f"{net}.2/24": f"{net}.{address}/24" for net in ("10.1.0", "10.2.0")},
+        pair[name] = one = recipe("vrrp", router=name, changes={f"{net}2/": f"{net}{address}/" for net in ("10.1.0.", "10.2.0.", "2001:db8:1::",
+                                                                                                      "2001:db8:2::")},
                                   devices={f"{side}0": f"{side}{name}" for side in ("lan", "wan")})
         one.keepalived(changes={"priority 200": f"priority {priority}"})
 
     def is_master(name):
         interfaces = pair[name].router.get("/v1/interfaces")["interfaces"]
-        lent = {one["name"]: one["host"]["lent"] for one in interfaces}
-        return lent == {"lan0": [{"address": "10.1.0.1", "mac": "00:00:5e:00:01:33"}],
-                        "wan0": [{"address": "10.2.0.1", "mac": "00:00:5e:00:01:34"}]}
+        lent = {(one["name"], each["address"]): each["mac"] for one in interfaces for each in one["host"]["lent"]}
+        return lent == {("lan0", "10.1.0.1"): "00:00:5e:00:01:33", ("wan0", "10.2.0.1"): "00:00:5e:00:01:34",
+                        ("lan0", "2001:db8:1::1"): "00:00:5e:00:02:33", ("wan0", "2001:db8:2::1"): "00:00:5e:00:02:34",
+                        ("lan0", "fe80::51"): "00:00:5e:00:02:33", ("wan0", "fe80::52"): "00:00:5e:00:02:34"}
 
     wait_for(lambda: is_master("a") and not is_master("b"), SECONDS, pair["a"].said)
-    inside.warm("10.1.0.1", "10.2.0.7")
+    inside.warm("10.1.0.1", "10.2.0.7", "2001:db8:1::1", "2001:db8:2::7")
     assert inside.neighbor_mac("10.1.0.1") == "00:00:5e:00:01:33"
+    assert inside.neighbor_mac("2001:db8:1::1") == "00:00:5e:00:02:33"
     # Without its router the first one's TAPs have no carrier, and its keepalived gives up.
     pair["a"].router.kill()
     wait_for(lambda: is_master("b"), SECONDS, pair["b"].said)
-    inside.warm("10.2.0.7")
+    inside.warm("10.2.0.7", "2001:db8:2::7")
     pair["a"].router.start()
     wait_for(lambda: is_master("a") and not is_master("b"), SECONDS, pair["a"].said)
-    inside.warm("10.2.0.7")
+    inside.warm("10.2.0.7", "2001:db8:2::7")
     assert inside.neighbor_mac("10.1.0.1") == "00:00:5e:00:01:33"
