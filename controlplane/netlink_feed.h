@@ -41,7 +41,10 @@ class NetlinkFeed {
   NetlinkFeed(const NetlinkFeed&) = delete;
   NetlinkFeed& operator=(const NetlinkFeed&) = delete;
 
-  void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
+  void set_time(std::uint64_t now_ns) {
+    now_ns_ = now_ns;
+    if (since_ns_ == 0) since_ns_ = now_ns;
+  }
   void tick() { failure_log_.tick(kName, routes_, now_ns_); }
   // If they are others than before, all routes are read anew.
   void set_distances(const config::FeedsConfig::Distances& distances) {

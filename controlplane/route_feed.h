@@ -43,7 +43,10 @@ class RouteFeed {
     return routes_.set_distances(distances);
   }
   void set_told(FeedRoutes::Told told) { routes_.set_told(std::move(told)); }
-  void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
+  void set_time(std::uint64_t now_ns) {
+    now_ns_ = now_ns;
+    if (since_ns_ == 0) since_ns_ = now_ns;
+  }
 
   void connected(const std::string& peer);
   void disconnected(const std::string& why);

@@ -34,6 +34,7 @@ MEMORY_MB = 700  # that a router with all routes may take
 BACK_SECONDS = 10  # that a router with all routes may be gone once it is started
 FPM_RATIO = 2  # of the time of a reader that discards
 BEHIND_SECONDS = 1  # bgpd
+APPLIED_SECONDS = 0.1  # from a removal's bytes being read until nothing is forwarded by the route
 NICE = -10  # of the worker: on a machine of two cores it shares its core with the daemons
 STEADY = replay_bed.STEADY.replace(".0/24", ".1")
 OF_FEED = replay_bed.OF_FEED.replace(".0/24", ".1")
@@ -323,7 +324,7 @@ class Churn:
         self.recorded = bgp_replay.read_updates(CHURN)
         self.wanted = bgp_replay.apply((update.message for update in self.recorded), prefixes)
         self.losses = Losses()
-        self.messages = self.differ = self.seconds = self.settled = None
+        self.messages = self.differ = self.seconds = self.settled = self.lag = None
 
     def run(self):
         before = self.bed.feed()["messages"]
@@ -337,7 +338,8 @@ class Churn:
             self.bed.expect_routes(len(self.wanted) + 1, LIMIT_SECONDS)
             self.settled = time.monotonic() - begin - self.seconds
         self.losses.found.append(stream.found)
-        self.messages = self.bed.feed()["messages"] - before
+        feed = self.bed.feed()
+        self.messages, self.lag = feed["messages"] - before, feed["lag_max_seconds"]
         step(f"churn is over after {self.seconds:.1f} s and {self.settled:.2f}; tables are compared")
         zebra, millrace = self.bed.of_zebra(), self.bed.routes()
         self.differ = sum(zebra.get(prefix) != millrace.get(prefix) for prefix in {*zebra, *millrace})
@@ -346,8 +348,11 @@ class Churn:
     def rows(self, row):
         made = row("bgp/churn", "millrace", "routes", [self.differ], 0,
                    f"differ from zebra's at the end, of {len(self.wanted) + 1:,}; {len(self.recorded):,} UPDATEs in "
-                   f"{self.seconds:.0f} s, {self.messages:,} messages of FPM, the last {self.settled:.2f} s later")
-        yield {**made, "updates": len(self.recorded), "messages": self.messages, "routes": len(self.wanted) + 1}
+                   f"{self.seconds:.0f} s, {self.messages:,} messages of FPM, the last {self.settled:.2f} s later; each was "
+                   f"applied at most {self.lag:.2f} s after it was read, the feed's before included, "
+                   f"{'' if self.lag <= APPLIED_SECONDS else 'MORE THAN '}{APPLIED_SECONDS} s are allowed")
+        yield {**made, "updates": len(self.recorded), "messages": self.messages, "routes": len(self.wanted) + 1,
+               "lag_max_seconds": self.lag}
         yield self.losses.row("bgp/churn-lost")
 
 

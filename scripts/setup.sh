@@ -14,7 +14,7 @@ packages=(
   clang clang-format clang-tidy libclang-rt-dev
   # demo and system tests
   iproute2 iputils-ping iputils-tracepath traceroute iperf3 ethtool openssl procps strace util-linux
-  systemd libcap2-bin frr bird2 gobgpd exabgp keepalived
+  systemd systemd-container libcap2-bin frr bird2 gobgpd exabgp keepalived
   charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins
   python3 python3-pytest python3-scapy python3-yaml python3-jsonschema
 )

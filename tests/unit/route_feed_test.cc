@@ -57,6 +57,7 @@ class RouteFeedTest : public FeedFixture {
 
 TEST_F(RouteFeedTest, ADaemonIsInSyncWhenItHasSaidNothingForAWhile) {
   EXPECT_EQ(state(), State::idle);
+  EXPECT_EQ(feed_.feed().since_ns(), now_) << "since it was made";
   feed_.connected("peer");
   EXPECT_EQ(state(), State::syncing);
   pass(10);
