@@ -25,6 +25,9 @@ INSIDE = "10.254.0.1/24"
 OUT4, OUT6 = subjects.Millrace.OUT, "2001:db8:ff:1::1/64"
 STEADY, OF_FEED = "198.18.0.0/24", "198.18.1.0/24"  # the router's own static route; a route of the feed that stays
 
+# Of zebra, for the kernel and FPM; 200 otherwise, and both are then seconds behind bgpd with a full table.
+WAITING_UPDATES = "zebra dplane limit 10000"
+
 # Next hops of recorded UPDATEs are those of somebody else's network.
 TO_OURS = f"""route-map to-ours permit 10
 set ip next-hop {subjects.Millrace.next_hop(0)}
@@ -66,7 +69,8 @@ class Bed:
     def start_bgpd(self, recorded, fpm=True):
         """bgpd, that waits for the speaker; with `recorded`, its routes go by our next hop."""
         policy = f"neighbor {SPEAKER} route-map to-ours in\n" if recorded else ""
-        self.frr.start("bgpd", config=f"""{TO_OURS}
+        self.frr.start("bgpd", config=f"""{WAITING_UPDATES}
+{TO_OURS}
 exit
 router bgp {OWN_AS}
 no bgp ebgp-requires-policy
