@@ -145,9 +145,20 @@ class IpBurst {
     worker_.punt(m, ingress(m), Family::local_class(m, ip));
   }
 
-  // Whether each is the same as the one before it.
+  // Whether each is the same as the one before it. Of a whole burst without a call.
   bool have_one_next_hop(unsigned count) {
-    return std::memcmp(next_hops(), next_hops() + 1, (count - 1) * sizeof(NextHopId)) == 0;
+    if (count != kBurst)
+      return std::memcmp(next_hops(), next_hops() + 1, (count - 1) * sizeof(NextHopId)) == 0;
+    constexpr std::size_t kAtOnce = sizeof(__m128i) / sizeof(NextHopId);
+    const auto differ = [this](std::size_t at) {
+      const auto load = [](const NextHopId* from) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+      };
+      return _mm_xor_si128(load(next_hops() + at), load(next_hops() + at + 1));
+    };
+    __m128i any = differ(kBurst - 1 - kAtOnce);
+    for (std::size_t at = 0; at < kBurst - kAtOnce; at += kAtOnce) any = _mm_or_si128(any, differ(at));
+    return _mm_testz_si128(any, any) != 0;
   }
 
   // 5.2.1.2: on to a next hop, or to the one of a group that the packet's flow takes; or kNoAdjacency.

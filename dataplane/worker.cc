@@ -35,7 +35,7 @@ Worker::Worker(const WorkerSetup& setup)
 void Worker::run() {
   std::uint64_t before = rte_rdtsc();
   while (!stop_.load(std::memory_order_relaxed)) {
-    const bool busy = step();
+    const bool busy = step(before);
     if (!busy && !waiting_ && setup_.adaptive_idle && ++idle_loops_ >= kPatience) idle();
     const std::uint64_t after = rte_rdtsc();
     (busy ? counters_.busy_cycles : counters_.idle_cycles).add(after - before);
@@ -46,8 +46,8 @@ void Worker::run() {
   free_now();
 }
 
-bool Worker::step() {
-  now_tsc_ = step_tsc_ = rte_rdtsc();
+bool Worker::step(std::uint64_t now_tsc) {
+  now_tsc_ = step_tsc_ = now_tsc;
   timed_ = counters_.loops.get() % kLoopsPerSample == 0;
   take_plan();
   bool busy = false;
@@ -224,20 +224,23 @@ void Worker::settle(const TxRun& run, std::span<rte_mbuf*> unsent) {
   for (rte_mbuf* m : unsent) drop(m, run.egress, DropReason::tx_queue_full);
 }
 
+void Worker::send(PortId port, std::span<rte_mbuf*> frames, std::span<const TxRun> runs) {
+  end_step(WorkerStep::forward, 0);  // which may go on behind this
+  const unsigned sent = rte_eth_tx_burst(port.value(), current_->tx[port.value()].queue, frames.data(),
+                                         static_cast<std::uint16_t>(frames.size()));
+  unsigned first = 0;
+  for (const TxRun& run : runs) {
+    const unsigned left = std::clamp(sent, first, first + run.frames) - first;
+    settle(run, frames.subspan(first + left, run.frames - left));
+    first += run.frames;
+  }
+  end_step(WorkerStep::transmit, static_cast<unsigned>(frames.size()));
+}
+
 void Worker::flush(PortId port) {
   TxBuffer& buffer = tx_[port.value()];
   dirty_ports_ &= ~(std::uint64_t{1} << port.value());
-  end_step(WorkerStep::forward, 0);  // which may go on behind this
-  const std::uint16_t queue = current_->tx[port.value()].queue;
-  const unsigned sent =
-      rte_eth_tx_burst(port.value(), queue, buffer.frames.data(), static_cast<std::uint16_t>(buffer.count));
-  unsigned first = 0;
-  for (const TxRun& run : std::span(buffer.runs).first(buffer.run_count)) {
-    const unsigned left = std::clamp(sent, first, first + run.frames) - first;
-    settle(run, std::span(buffer.frames).subspan(first + left, run.frames - left));
-    first += run.frames;
-  }
-  end_step(WorkerStep::transmit, buffer.count);
+  send(port, std::span(buffer.frames).first(buffer.count), std::span(buffer.runs).first(buffer.run_count));
   buffer.count = buffer.run_count = 0;
 }
 

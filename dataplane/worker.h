@@ -93,8 +93,9 @@ class Worker {
   }
 
   // The worker side. run() registers nothing: the caller made it a reader of the tables (online).
-  void run();   // until request_stop(); nothing waits in transmit buffers then
-  bool step();  // one loop; true if it found a packet
+  void run();  // until request_stop(); nothing waits in transmit buffers then
+  // One loop, that begins at `now_tsc`; true if it found a packet.
+  bool step(std::uint64_t now_tsc);
 
   // For packet steps.
   [[nodiscard]] unsigned id() const { return setup_.id; }
@@ -184,6 +185,10 @@ class Worker {
   }
   void enqueue(rte_mbuf** frames, unsigned count, PortId port, InterfaceId egress, std::uint64_t bytes) {
     TxBuffer& buffer = tx_[port.value()];
+    if (count == kBurst && buffer.count == 0) {  // a whole burst waits for no other, and is not copied
+      const TxRun run{egress, count, bytes};
+      return send(port, {frames, count}, {&run, 1});
+    }
     if (buffer.count + count > kBurst) flush(port);
     dirty_ports_ |= std::uint64_t{1} << port.value();
     std::copy_n(frames, count, buffer.frames.begin() + buffer.count);
@@ -199,6 +204,7 @@ class Worker {
   void pass_on(rte_mbuf* m, rte_ring* ring, HandOff what, InterfaceId lost_at);
   void put_otherwise(rte_mbuf* m, PortId port, InterfaceId egress);
   void settle(const TxRun& run, std::span<rte_mbuf*> unsent);
+  void send(PortId port, std::span<rte_mbuf*> frames, std::span<const TxRun> runs);
   void flush(PortId port);
   void flush_all();
   void take_plan();

@@ -1,5 +1,6 @@
 // One case of the instruction budget: bursts through the real worker step, between ports that are rings.
 // Under callgrind, that step is what is counted, and nothing around it. perf/budget.py runs it so.
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_mbuf.h>
@@ -168,7 +169,7 @@ class Bed {
     for (unsigned step = 0; step < kSteps; ++step) {
       control_->set_time(now_ns_ += 1'000'000);
       control_->tick();
-      worker().step();
+      worker().step(rte_rdtsc());
       while (control_->handle_punts(kBurst)) {
       }
       for (const RingPort* port : {&in_, &out_, &other_}) drain(*port);
@@ -271,7 +272,7 @@ void run(const Options& options) {
   const auto burst = [&] {
     traffic.arrive();
     CALLGRIND_TOGGLE_COLLECT;
-    bed.worker().step();
+    bed.worker().step(rte_rdtsc());
     CALLGRIND_TOGGLE_COLLECT;
     traffic.leave();
   };

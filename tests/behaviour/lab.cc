@@ -283,7 +283,7 @@ void Lab::send(const std::string& port, const Bytes& frame, const Layout& layout
 
 bool Lab::step(unsigned worker) {
   const AsWorker as_worker(control_->reclaimer(), worker);
-  return control_->worker(worker).step();
+  return control_->worker(worker).step(rte_rdtsc());
 }
 
 void Lab::loop(const std::function<bool()>& done) {

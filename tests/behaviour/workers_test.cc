@@ -248,11 +248,11 @@ TEST_F(TransmitWait, NothingIsReclaimedWhileFramesWait) {
   two().control().neighbors().set_fixed({two().interface("b").id, ip("10.0.2.2")}, kHostA);
   const std::size_t waiting = reclaimer.pending();
   EXPECT_GT(waiting, 0U);
-  two().control().worker(0).step();
+  two().control().worker(0).step(rte_rdtsc());
   two().control().tick();
   EXPECT_EQ(reclaimer.pending(), waiting) << "their port may be among it";
   for (unsigned i = 1; i < dataplane::kBurst; ++i) two().send("a", in({}));
-  two().control().worker(0).step();
+  two().control().worker(0).step(rte_rdtsc());
   two().control().tick();
   EXPECT_EQ(reclaimer.pending(), 0U);
   EXPECT_EQ(two().received("b").size(), dataplane::kBurst);
