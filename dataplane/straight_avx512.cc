@@ -10,6 +10,7 @@
 #endif
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -223,7 +224,7 @@ void cut(rte_mbuf** frames, const std::uint32_t* lengths, std::uint32_t lanes) {
 // Where the frames lie, whose bytes are on their way from then on. Behind the last one the batch has it
 // again, so that 16 can be looked at.
 AVX512 void locate(rte_mbuf** frames, unsigned count, IpBatch<Ipv4Family>& batch) {
-  std::memcpy(batch.packets, frames, count * sizeof *frames);
+  std::copy_n(frames, count, batch.packets);
   for (unsigned i = 0; i < count; ++i) {
     batch.frames[i] = static_cast<std::byte*>(frames[i]->buf_addr) + frames[i]->data_off;
     __builtin_prefetch(batch.frames[i]);
