@@ -3,6 +3,7 @@
 #include <rte_mbuf.h>
 #include <smmintrin.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstring>
@@ -179,10 +180,26 @@ class IpBurst {
     return Family::flow_hash(m, ip, hashing);
   }
 
-  // `next_hop` is not a group.
+  // `next_hop` is not a group. Nearly always all go straight: what is asked of each is asked of all before.
   void forward_together(unsigned count, NextHop next_hop) {
     const Adjacency& adjacency = adjacency_of(tables_.paths(), next_hop, 0);
     const MacPair macs(adjacency);
+    std::uint32_t longest = 0, bytes = 0;
+    for (unsigned i = 0; i < count; ++i) {
+      longest = std::max(longest, batch_.lengths[i]);
+      bytes += batch_.lengths[i];
+    }
+    if (longest > adjacency.straight_mtu) [[unlikely]]
+      return forward_runs(count, next_hop, adjacency, macs);
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < count; ++i) make_ready(batch_, i, macs);
+    count_at(&worker_.count_adjacency(0), adjacency, count, bytes);
+    transmit(batch_.packets, count, adjacency.egress, bytes);
+  }
+
+  // Where some do not: each of them ends a run of those that do.
+  [[gnu::noinline]] void forward_runs(unsigned count, NextHop next_hop, const Adjacency& adjacency,
+                                      MacPair macs) {
     const std::uint32_t fitting = adjacency.straight_mtu;
     IpBatch<Family>& batch = batch_;
     for (unsigned i = 0, first = 0; i < count; first = ++i) {
@@ -433,11 +450,17 @@ class IpBurst {
     count_at(&worker_.count_adjacency(0), adjacency, 1, bytes);
   }
 
-  void drop(rte_mbuf* m, DropReason reason) { worker_.drop(m, ingress(m), reason); }
-  InterfaceId ingress(rte_mbuf* m) const { return worker_.ingress_of(in_, m); }
+  void drop(rte_mbuf* m, DropReason reason) {
+    worker_.drop(m, ingress(m), reason);
+  }
+  InterfaceId ingress(rte_mbuf* m) const {
+    return worker_.ingress_of(in_, m);
+  }
 
   // Arrays of a burst, whose places hold nothing until they are set.
-  NextHopId* next_hops() { return reinterpret_cast<NextHopId*>(next_hops_); }
+  NextHopId* next_hops() {
+    return reinterpret_cast<NextHopId*>(next_hops_);
+  }
 
   Worker& worker_;
   const Tables& tables_;

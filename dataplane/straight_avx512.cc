@@ -225,6 +225,7 @@ void cut(rte_mbuf** frames, const std::uint32_t* lengths, std::uint32_t lanes) {
 // again, so that 16 can be looked at.
 AVX512 void locate(rte_mbuf** frames, unsigned count, IpBatch<Ipv4Family>& batch) {
   std::copy_n(frames, count, batch.packets);
+#pragma GCC unroll 8
   for (unsigned i = 0; i < count; ++i) {
     batch.frames[i] = static_cast<std::byte*>(frames[i]->buf_addr) + frames[i]->data_off;
     __builtin_prefetch(batch.frames[i]);
