@@ -133,6 +133,16 @@ TEST_F(SeveralWays, EachFlowStaysInItsOrderAndEachFrameIsCountedWhereItLeft) {
   }
 }
 
+TEST_F(SeveralWays, OneThatGoesAnotherWayIsFoundWhereverItStands) {
+  for (unsigned odd = 0; odd < dataplane::kBurst; ++odd) {
+    for (unsigned i = 0; i < dataplane::kBurst; ++i)
+      two().send("a", in({.destination = i == odd ? ip("10.0.3.2") : ip("10.0.2.2")}));
+    two().run();
+    EXPECT_EQ(two().received("b").size(), dataplane::kBurst - 1) << odd;
+    EXPECT_EQ(two().received("c").size(), 1U) << odd;
+  }
+}
+
 // Rules 7 and 25, where packets of one burst have several ways.
 TEST_F(SeveralWays, ThePathMtuOfEachHolds) {
   constexpr std::size_t kFits = 1400 - 20;

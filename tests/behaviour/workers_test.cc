@@ -218,6 +218,17 @@ TEST_F(TransmitWait, FramesLeaveTogetherOnceTheyFillABurst) {
   EXPECT_EQ(after_step(2), dataplane::kBurst - 1) << "there is no room for two";
 }
 
+TEST_F(TransmitWait, AWholeBurstDoesNotOvertakeThoseThatWait) {
+  start_with(kForever);
+  EXPECT_EQ(after_step(1), 0U);
+  for (unsigned i = 0; i < dataplane::kBurst; ++i) two().send("a", in({.payload = pattern(100)}));
+  two().step();
+  const auto left = two().received("b");
+  ASSERT_EQ(left.size(), 1 + dataplane::kBurst);
+  EXPECT_LT(left.front().size(), left.back().size());
+  EXPECT_EQ(left[1].size(), left.back().size());
+}
+
 TEST_F(TransmitWait, FramesLeaveAloneWhenTheirTimeHasCome) {
   start_with(200);
   std::size_t left = after_step(1);
