@@ -411,7 +411,7 @@ std::string Change::to_string() const {
 
 bool Diff::empty() const {
   return interfaces.empty() && route_count() == 0 && neighbors.empty() && restart.empty() &&
-         !icmp_error_rate_changed && !feed_times_changed;
+         !icmp_error_rate_changed && !feeds_changed;
 }
 
 Diff diff(const Config& before, const Config& after) {
@@ -421,7 +421,7 @@ Diff diff(const Config& before, const Config& after) {
           .neighbors = diff_maps(before.neighbors, after.neighbors),
           .restart = restart_lines(before, after),
           .icmp_error_rate_changed = before.control.icmp_error_rate != after.control.icmp_error_rate,
-          .feed_times_changed = before.feeds != after.feeds};
+          .feeds_changed = before.feeds != after.feeds};
 }
 
 std::vector<Change> describe(const Config& before, const Config& after) {

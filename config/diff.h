@@ -47,7 +47,7 @@ struct Diff {
   MapDiff<NeighborKey, MacAddress> neighbors;
   std::vector<Change> restart;  // settings that need a restart
   bool icmp_error_rate_changed = false;
-  bool feed_times_changed = false;
+  bool feeds_changed = false;
   [[nodiscard]] bool empty() const;
   [[nodiscard]] std::size_t route_count() const { return routes.ipv4.size() + routes.ipv6.size(); }
 };

@@ -207,7 +207,7 @@ struct FpmConfig {
   std::string listen = "127.0.0.1:2620";  // address and port; fixed at start, as is whether there is a feed
   unsigned hold_s = 120;                  // how long routes stay when the daemon is gone
   unsigned sweep_s = 30;  // how long a daemon that came again is silent before what it did not repeat goes
-  bool offload_feedback = false;  // zebra is told which of its routes are in the FIB
+  bool offload_feedback = false;  // zebra is told which of its routes were taken
   friend bool operator==(const FpmConfig&, const FpmConfig&) = default;
 };
 

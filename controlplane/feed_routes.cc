@@ -63,7 +63,7 @@ FeedRoutes::FeedRoutes(const FeedTables& tables, RouteSource source, const FeedR
 }
 
 bool FeedRoutes::set_distances(const config::FeedsConfig::Distances& distances) {
-  auto next = distances_;
+  decltype(distances_) next{};
   for (std::size_t number = 0; number < next.size(); ++number) {
     const config::RouteProtocol protocol = protocol_of(static_cast<std::uint8_t>(number));
     const auto said = distances.find(std::string(protocol.name));
@@ -190,12 +190,12 @@ void FeedRoutes::ignore(const NetlinkRoute& said) {
   ++counters_.ignored;
   unpark(key_of(said));
   place(said, std::nullopt);
-  told_(said, false);
+  if (is_for_us(said)) told_(said, false);
 }
 
 void FeedRoutes::fail(const NetlinkRoute& said, const std::string& what) {
   fail(to_string(said.prefix) + ": " + what);
-  told_(said, false);
+  if (!said.remove) told_(said, false);
 }
 
 void FeedRoutes::fail(const std::string& what) {

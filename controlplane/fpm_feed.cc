@@ -14,6 +14,11 @@ FpmFeed::FpmFeed(const FeedTables& tables) : feed_(tables, RouteSource::fpm) {
   });
 }
 
+void FpmFeed::set_feedback(bool wanted) {
+  if (wanted && !feedback_) say_again_ = !feed_.peer().empty();
+  feedback_ = wanted;
+}
+
 void FpmFeed::set_distances(const config::FeedsConfig::Distances& distances) {
   if (feed_.set_distances(distances)) say_again_ = !feed_.peer().empty();
 }
@@ -52,8 +57,8 @@ void FpmFeed::forget_arrivals(std::size_t read_bytes) {
 }
 
 Result<bool> FpmFeed::work() {
-  if (say_again_) return Error{"distances have changed, all is to be said again"};
-  if (answers_.size() >= kAnswerBytes) return false;
+  if (say_again_) return Error{"by another configuration all is to be said again"};
+  if (is_full()) return false;
   const bool more = feed_.work(kSlice);
   const std::size_t before = queued_bytes();
   const auto frame = frames_.next();

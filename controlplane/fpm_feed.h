@@ -26,8 +26,8 @@ class FpmFeed {
   FpmFeed& operator=(const FpmFeed&) = delete;
 
   void set_times(const RouteFeed::Times& times) { feed_.set_times(times); }
-  // Whether the daemon is told what became of its routes, from now on.
-  void set_feedback(bool wanted) { feedback_ = wanted; }
+  // Whether the daemon is told what became of its routes; those that it has said it is to say again.
+  void set_feedback(bool wanted);
   // If they are others than before, the daemon is to say everything again: work() ends its connection.
   void set_distances(const config::FeedsConfig::Distances& distances);
   void set_time(std::uint64_t now_ns) {
@@ -49,6 +49,8 @@ class FpmFeed {
 
   // Frames for the daemon, to be sent, and taken as sent then; until the next call of another function.
   [[nodiscard]] std::span<const std::uint8_t> answers() const { return answers_; }
+  // So many wait that work() does nothing.
+  [[nodiscard]] bool is_full() const { return answers_.size() >= kAnswerBytes; }
   void answered(std::size_t bytes) {
     answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(bytes));
   }

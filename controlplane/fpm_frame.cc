@@ -29,7 +29,7 @@ std::string problem_of(const FpmHeader& header) {
 
 }  // namespace
 
-void append_offload(const AnyPrefix& prefix, std::uint8_t protocol, bool in_fib,
+void append_offload(const AnyPrefix& prefix, std::uint8_t protocol, bool taken,
                     std::vector<std::uint8_t>& frames) {
   alignas(nlmsghdr) std::uint8_t bytes[64];
   nlmsghdr& message = *mnl_nlmsg_put_header(bytes);
@@ -39,7 +39,7 @@ void append_offload(const AnyPrefix& prefix, std::uint8_t protocol, bool in_fib,
   route.rtm_table = RT_TABLE_MAIN;
   route.rtm_protocol = protocol;
   route.rtm_type = RTN_UNICAST;
-  route.rtm_flags = in_fib ? RTM_F_OFFLOAD : RTM_F_OFFLOAD_FAILED;
+  route.rtm_flags = taken ? RTM_F_OFFLOAD : RTM_F_OFFLOAD_FAILED;
   const auto put = [&](std::uint8_t family, unsigned length, const auto& network) {
     route.rtm_family = family;
     route.rtm_dst_len = static_cast<std::uint8_t>(length);

@@ -24,9 +24,9 @@ struct FpmHeader {
 };
 static_assert(sizeof(FpmHeader) == 4);
 
-// What zebra is told of a route of its own, as a frame: RTM_NEWROUTE with RTM_F_OFFLOAD if it is `in_fib`,
+// What zebra is told of a route of its own, as a frame: RTM_NEWROUTE with RTM_F_OFFLOAD if it was `taken`,
 // with RTM_F_OFFLOAD_FAILED if it cannot be. FRR takes it from 8.5 on (fpm_read of zebra/dplane_fpm_nl.c).
-void append_offload(const AnyPrefix& prefix, std::uint8_t protocol, bool in_fib,
+void append_offload(const AnyPrefix& prefix, std::uint8_t protocol, bool taken,
                     std::vector<std::uint8_t>& frames);
 
 class FpmFrames {

@@ -117,7 +117,8 @@ void FpmServer::Impl::read() {
 
 // What does not fit waits here; once it is sent, what had to wait for it goes on.
 void FpmServer::Impl::send() {
-  if (!current || current->is_full || current->ended || feed->answers().empty()) return;
+  if (!current || current->is_full || feed->answers().empty()) return;
+  if (current->ended) return feed->answered(feed->answers().size());  // nobody reads them
   error_code error;
   const auto answers = feed->answers();
   feed->answered(current->socket.write_some(asio::buffer(answers.data(), answers.size()), error));
@@ -138,10 +139,11 @@ void FpmServer::Impl::work() {
   const auto end = std::chrono::steady_clock::now() + kTurn;
   Result<bool> more = true;
   while (more && *more && std::chrono::steady_clock::now() < end) more = feed->work();
+  const bool was_full = feed->is_full();
   if (more) send();
   if (!more) {
     close(more.error());
-  } else if (*more) {
+  } else if (*more || (was_full && !feed->is_full())) {
     is_working = true;
     asio::post(io, [this] { work(); });
   } else if (current && current->ended) {

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <optional>
 #include <regex>
+#include <string_view>
 #include <utility>
 
 #include "dataplane/packet.h"
@@ -123,6 +124,14 @@ rte_eth_rss_conf rss_conf(std::span<const std::uint8_t> key, std::uint64_t types
   return conf;
 }
 
+// Whether the port tells in time that its link changed. Drivers for ixgbe and txgbe wait for seconds until a
+// link has settled, and say what it was meanwhile.
+bool tells_of_link(const rte_eth_dev_info& dev) {
+  const std::string_view driver = dev.driver_name;
+  const bool is_slow = driver.starts_with("net_ixgbe") || driver.starts_with("net_txgbe");
+  return (*dev.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0 && !is_slow;
+}
+
 // What is wanted of the port, as far as it has it.
 rte_eth_conf wanted_of(const rte_eth_dev_info& dev, const PortOptions& options, unsigned rx_queues,
                        std::span<const std::uint8_t> key) {
@@ -136,7 +145,7 @@ rte_eth_conf wanted_of(const rte_eth_dev_info& dev, const PortOptions& options, 
     if (!options.symmetric_rss && (dev.flow_type_rss_offloads & kFlows) == kFlows)
       rx |= RTE_ETH_RX_OFFLOAD_RSS_HASH;
   }
-  conf.intr_conf.lsc = options.link_bell != nullptr && (*dev.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0 ? 1 : 0;
+  conf.intr_conf.lsc = options.link_bell != nullptr && tells_of_link(dev) ? 1 : 0;
   conf.rxmode.offloads = dev.rx_offload_capa & rx;
   conf.txmode.offloads = dev.tx_offload_capa & tx;
   const bool hashes = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH) != 0;
@@ -242,9 +251,12 @@ Result<void> Port::configure(const PortOptions& options, BufferPools& pools) {
                .flow_hash = (rx & RTE_ETH_RX_OFFLOAD_RSS_HASH) != 0,
                .vlan_strip = (rx & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0,
                .vlan_insert = (tx & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0};
-  if (const int error = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf); error != 0) {
-    return dpdk_error("port cannot be configured", error);
+  int error = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
+  if (error != 0 && conf.intr_conf.lsc != 0) {  // it may have no interrupts where it is
+    conf.intr_conf.lsc = 0;
+    error = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
   }
+  if (error != 0) return dpdk_error("port cannot be configured", error);
   if (auto mtu = set_mtu(options.mtu); !mtu) return mtu;
   const int numa_node = rte_eth_dev_socket_id(id_);
   if (auto queues = setup_queues(options, numa_node, pools); !queues) return queues;
@@ -256,8 +268,8 @@ Result<void> Port::configure(const PortOptions& options, BufferPools& pools) {
   if (conf.intr_conf.lsc != 0 &&
       rte_eth_dev_callback_register(id_, RTE_ETH_EVENT_INTR_LSC, ring_bell, options.link_bell) == 0)
     link_bell_ = options.link_bell;
-  if (const int error = rte_eth_dev_start(id_); error != 0)
-    return dpdk_error("port cannot be started", error);
+  error = rte_eth_dev_start(id_);
+  if (error != 0) return dpdk_error("port cannot be started", error);
   started_ = true;
   if (conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS)
     settle_rss(options.symmetric_rss, key, conf.rx_adv_conf.rss_conf.rss_hf);

@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -257,8 +258,10 @@ def test_a_malformed_frame_closes_the_connection_and_says_why(fed):
     assert bed.feed()["connections"] == len(MALFORMED)
 
 
-def connection(bed):
+def connection(bed, receive_bytes=None):
     peer = bed.frr_netns.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if receive_bytes:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     peer.settimeout(SECONDS)
     peer.connect((ROUTER, PORT))
     return peer
@@ -286,11 +289,22 @@ def test_a_daemon_is_told_what_became_of_its_routes(fed):
     bed.expect({"203.0.113.0/24": [THERE, OTHER]})
     assert bed.feed()["connections"] == 1
     bed.frr.kill("zebra")
-    with connection(bed) as peer:
-        routes = 20_000
-        said = b"".join(frame(blackhole(f"10.{number // 256}.{number % 256}.0", 24)) for number in range(routes))
+    # One that does not listen for a while has to wait; nothing is lost.
+    with connection(bed, receive_bytes=4096) as peer:
+        routes = 200_000
+        prefixes = [f"{10 + number // 65536}.{number // 256 % 256}.{number % 256}.0" for number in range(routes)]
+        said = b"".join(frame(blackhole(prefix, 24)) for prefix in prefixes)
         sender = threading.Thread(target=peer.sendall, args=(said,))
         sender.start()
+        taken = []
+
+        def stands():
+            taken.append(bed.feed()["routes"])
+            time.sleep(0.2)
+            return len(taken) > 5 and taken[-1] == taken[-5]
+
+        wait_for(stands, SECONDS, lambda: f"no more is taken; {bed.feed()}")
+        assert 0 < taken[-1] < routes, bed.feed()
         told = {}
         with peer.makefile("rb") as answers:
             while len(told) < routes:
@@ -302,7 +316,8 @@ def test_a_daemon_is_told_what_became_of_its_routes(fed):
                 assert (family, bits, table, protocol) == (socket.AF_INET, 24, 254, 186)
                 told[socket.inet_ntoa(message[32:36])] = offload
         sender.join()
-        assert told == {f"10.{number // 256}.{number % 256}.0": 0x4000 for number in range(routes)}  # RTM_F_OFFLOAD
+        assert told == dict.fromkeys(prefixes, 0x4000)  # RTM_F_OFFLOAD
+        assert bed.feed()["routes"] == routes + 1, "with the one that is held"
 
 
 def test_a_flood_of_changes_comes_through_in_order(fed):
