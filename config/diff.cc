@@ -150,7 +150,7 @@ std::string distance_text(const FeedsConfig& feeds, std::string_view protocol) {
   return text_of(at == feeds.distances.end() ? own_distance(protocol) : at->second);
 }
 
-// Of a feed's times; those of one that comes or goes stand beside where it listens.
+// What changes while they run; of a feed that comes or goes it stands beside where it listens.
 void describe_feeds(const FeedsConfig& before, const FeedsConfig& after, Lines& lines) {
   lines.optional("feeds.fpm.hold", seconds_text(before, &FpmConfig::hold_s),
                  seconds_text(after, &FpmConfig::hold_s));

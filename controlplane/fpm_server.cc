@@ -32,7 +32,7 @@ struct FpmServer::Impl {
     explicit Connection(tcp::socket s) : socket(std::move(s)) {}
     tcp::socket socket;
     bool is_waiting = false;           // for bytes
-    bool is_full = false;              // it takes no more answers, for now
+    bool is_full = false;              // of answers: it is waited for until it takes more
     std::optional<std::string> ended;  // why; what was read before is still to be applied
   };
 

@@ -295,8 +295,7 @@ void Router::Impl::wait_for_punts() {
   doorbell.async_wait(asio::posix::stream_descriptor::wait_read,
                       [this](const boost::system::error_code& error) {
                         if (error) return;
-                        std::uint64_t rung = 0;
-                        [[maybe_unused]] const auto size = read(doorbell.native_handle(), &rung, sizeof rung);
+                        control->doorbell().take();
                         handle_punts();
                       });
 }
@@ -324,16 +323,15 @@ void Router::Impl::wait_for_links() {
 }
 
 void Router::Impl::wait_for_link_bell() {
-  link_bell.async_wait(
-      asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-        if (error) return;
-        std::uint64_t rung = 0;
-        [[maybe_unused]] const auto size = read(link_bell.native_handle(), &rung, sizeof rung);
-        control->link_bell().sleep();
-        control->set_time(monotonic_ns());
-        control->refresh_links();
-        wait_for_link_bell();
-      });
+  link_bell.async_wait(asio::posix::stream_descriptor::wait_read,
+                       [this](const boost::system::error_code& error) {
+                         if (error) return;
+                         control->link_bell().take();
+                         control->link_bell().sleep();
+                         control->set_time(monotonic_ns());
+                         control->refresh_links();
+                         wait_for_link_bell();
+                       });
 }
 
 void Router::Impl::wait_for_host() {

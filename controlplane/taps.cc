@@ -27,9 +27,9 @@ Error system_error(const std::string& what) {
   return Error{what + ": " + std::strerror(errno)};
 }
 
-// Whether it is one of Millrace's own.
-bool is_own(const HostDeviceSettings& settings, const IpAddress& address) {
-  const auto is = [&](const auto& own) { return IpAddress(own.address) == address; };
+// Of Millrace's own addresses.
+template <class Is>
+bool any_own(const HostDeviceSettings& settings, const Is& is) {
   return std::ranges::any_of(settings.addresses.ipv4, is) || std::ranges::any_of(settings.addresses.ipv6, is);
 }
 
@@ -277,8 +277,7 @@ Result<HostDevice> Taps::open(const std::string& name) {
 Result<void> Taps::set(const HostDevice& device, const HostDeviceSettings& settings) {
   if (!netlink_->set_link(device.index, settings)) return system_error("cannot set its MAC and MTU");
   const auto has = [](const HostDeviceSettings& some, const Netlink::Address& one) {
-    const auto is = [&](const auto& own) { return one.is(IpAddress(own.address), own.length); };
-    return std::ranges::any_of(some.addresses.ipv4, is) || std::ranges::any_of(some.addresses.ipv6, is);
+    return any_own(some, [&](const auto& own) { return one.is(IpAddress(own.address), own.length); });
   };
   auto present = netlink_->addresses();
   if (!present) return system_error("cannot read its addresses");
@@ -325,7 +324,8 @@ Result<std::map<std::uint32_t, std::vector<LentAddress>>> Taps::lent() {
     const bool is_above = macvlan != macvlans->end();
     const std::uint32_t device = is_above ? macvlan->second.below : one.index;
     const auto set = set_.find(device);
-    if (set == set_.end() || (!is_above && one.is_ours) || is_own(set->second, one.address)) continue;
+    const auto is = [&](const auto& own) { return IpAddress(own.address) == one.address; };
+    if (set == set_.end() || (!is_above && one.is_ours) || any_own(set->second, is)) continue;
     LentAddress lent{one.address, static_cast<std::uint8_t>(one.length), std::nullopt};
     if (is_above) lent.mac = macvlan->second.mac;
     if (one.address.is_ipv6() && one.address.as<Ipv6Address>().is_link_local()) {

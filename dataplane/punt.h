@@ -36,6 +36,11 @@ class Doorbell {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = write(fd_, &one, sizeof one);  // full: the consumer is awake anyway
   }
+  // Control thread: fd() is not readable any more. True if it was.
+  bool take() {
+    std::uint64_t rung = 0;
+    return read(fd_, &rung, sizeof rung) == sizeof rung;
+  }
   // Control thread: from now on, ring() wakes it. It has to look at the rings once more after this.
   void sleep() { sleeping_.exchange(true, std::memory_order_seq_cst); }
 

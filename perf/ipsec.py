@@ -233,7 +233,8 @@ def ceiling(case):
         return None
     payload = int(case.frame) - 14
     said = subprocess.run(["taskset", "-c", "1", TOOLS / "ipsec_mb_bench", "--algorithm", case.algorithm, "--direction",
-                           case.direction, "--payload", str(payload), "--sas", str(case.sas)], check=True, capture_output=True, text=True)
+                           case.direction, "--payload", str(payload), "--sas", str(case.sas)],
+                          check=True, capture_output=True, text=True)
     return float(said.stdout)
 
 

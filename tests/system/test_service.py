@@ -10,11 +10,11 @@ import tempfile
 
 import pytest
 
-from basics import BUILD, sh, wait_for
+from basics import BUILD, ROOT, sh, wait_for
 
 SECONDS = 60
 UNIT = pathlib.Path("etc/systemd/system/millraced.service.d/routing.conf")
-OPERATIONS = pathlib.Path(__file__).resolve().parents[2] / "docs/operations.md"
+OPERATIONS = ROOT / "docs/operations.md"
 CONFIG = """
 dataplane: { hugepages: none, memory: 128M }
 interfaces: { wan0: { device: "net_af_packet,iface=wan", addresses: [192.0.2.1/24], host: true } }
