@@ -201,21 +201,22 @@ void Interfaces::publish_addresses() {
 template <class Address>
 void Interfaces::publish_family() {
   using dataplane::AddressKind;
-  auto own = std::make_unique<dataplane::OwnAddresses<Address>>();
+  using Own = dataplane::OwnAddresses<Address>;
+  std::vector<typename Own::Entry> own;
   auto connected = std::make_unique<lpm::PrefixMap<IpPrefix<Address>, InterfaceId>>();
   visit([&](const Interface& interface) {
     for (const auto& address : interface.config.addresses.of<Address>()) {
-      own->add(address.address, AddressKind::own);
+      own.push_back({address.address, AddressKind::own});
       if constexpr (std::is_same_v<Address, Ipv4Address>) {
         if (address.has_broadcast()) {
-          own->add(address.broadcast(), AddressKind::broadcast);
-          own->add(address.subnet().address(), AddressKind::broadcast);
+          own.push_back({address.broadcast(), AddressKind::broadcast});
+          own.push_back({address.subnet().address(), AddressKind::broadcast});
         }
       }
       if (interface.up) connected->emplace(address.subnet()).first = interface.id;
     }
   });
-  writer_.set_own_addresses<Address>(std::move(own));
+  writer_.set_own_addresses<Address>(std::make_unique<const Own>(std::move(own)));
   connected_.of<Address>() = std::move(connected);
 }
 

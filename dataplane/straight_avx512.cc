@@ -201,15 +201,23 @@ AVX512 __m512i after_hop(const Numbers& n, __m512i word) {
   return _mm512_mask_add_epi32(next, again, next, all(n.hop_carry));
 }
 
-// Addresses that may be our own, by the digest of them (tables.h).
+// Addresses that may be our own (own_addresses.h): by the digest of them, and those that it has by the
+// filter.
 template <class Address>
 AVX512 __mmask16 not_own(const Numbers& n, __mmask16 lanes, __m512i source,
                          const OwnAddresses<Address>& own) {
   const __m512i digest = _mm512_loadu_si512(own.digest().data());
-  const __m512i product = _mm512_mullo_epi32(source, all(OwnAddresses<Address>::kDigestFactor));
+  const __m512i product = _mm512_mullo_epi32(source, all(OwnAddresses<Address>::kFactor));
   const __m512i word = _mm512_permutexvar_epi32(_mm512_srli_epi32(product, 28), digest);
   const __m512i bit = _mm512_srlv_epi32(word, _mm512_and_si512(_mm512_srli_epi32(product, 23), all(31)));
-  return _mm512_mask_testn_epi32_mask(lanes, bit, all(n.one));
+  const __mmask16 others = _mm512_mask_testn_epi32_mask(lanes, bit, all(n.one));
+  if (others == lanes) [[likely]]
+    return lanes;
+  const __m512i place = _mm512_srlv_epi32(product, all(own.filter_shift()));
+  const __m512i words =
+      _mm512_mask_i32gather_epi32(all(0), lanes, _mm512_srli_epi32(place, 5), own.filter(), 4);
+  const __m512i held = _mm512_srlv_epi32(words, _mm512_and_si512(place, all(31)));
+  return _mm512_mask_testn_epi32_mask(lanes, held, all(n.one));
 }
 
 // Frames that are longer than their packets, of one segment.

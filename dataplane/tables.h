@@ -17,6 +17,7 @@
 #include "dataplane/feature.h"
 #include "dataplane/flow_hash.h"
 #include "dataplane/next_hop.h"
+#include "dataplane/own_addresses.h"
 #include "dataplane/policy.h"
 #include "dataplane/port_marks.h"
 #include "dataplane/tunnel.h"
@@ -64,70 +65,6 @@ struct InterfaceView {
     return destination == mac || destination.is_broadcast() ||
            std::find(more_macs.begin(), more_macs.end(), destination) != more_macs.end();
   }
-};
-
-enum class AddressKind : std::uint8_t { own, broadcast };
-
-// The addresses that no packet may come from (RFC 1812 5.3.7): our own, and the broadcast and network
-// addresses of connected subnets. Nearly every source passes the filter: 512 bytes of bits, of which few are
-// set.
-template <class Address>
-class OwnAddresses {
- public:
-  using Kind = AddressKind;
-  static const OwnAddresses& none() {  // the empty set, never freed
-    static const OwnAddresses empty;
-    return empty;
-  }
-
-  void add(Address address, Kind kind) {
-    filter_[bit(address) / 64] |= std::uint64_t{1} << (bit(address) % 64);
-    const std::uint32_t product = fold(address) * kDigestFactor;
-    digest_[product >> 28] |= 1U << (product >> 23 & 31);
-    const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
-    if (at == entries_.end() || at->address != address) entries_.insert(at, {address, kind});
-  }
-  [[nodiscard]] bool contains(Address address) const {
-    const bool may = (filter_[bit(address) / 64] >> (bit(address) % 64) & 1) != 0;
-    return may && find(address).has_value();
-  }
-  [[nodiscard]] std::optional<Kind> find(Address address) const {
-    const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
-    if (at == entries_.end() || at->address != address) return std::nullopt;
-    return at->kind;
-  }
-
-  // The same for vectors, in one register: of an address in wire order (of IPv6 the four words, added without
-  // carry) times the factor, the top four bits are a word's number, and the next five a bit's.
-  static constexpr std::uint32_t kDigestFactor = 0x9e3779b1;
-  [[nodiscard]] const std::array<std::uint32_t, 16>& digest() const { return digest_; }
-
- private:
-  struct Entry {
-    Address address;
-    Kind kind;
-  };
-  static bool before(const Entry& e, Address a) { return e.address < a; }
-  static std::uint32_t fold(Address address) {
-    if constexpr (std::is_same_v<Address, Ipv4Address>) {
-      return Be32(address.value()).wire();
-    } else {
-      const std::uint64_t both = address.high() ^ address.low();
-      return Be32(static_cast<std::uint32_t>(both >> 32 ^ both)).wire();
-    }
-  }
-  // The top 12 bits of a product.
-  static unsigned bit(Address a) {
-    if constexpr (std::is_same_v<Address, Ipv4Address>) {
-      return (a.value() * 0x9e3779b1U) >> 20;
-    } else {
-      return static_cast<unsigned>(((a.high() ^ a.low()) * 0x9e3779b97f4a7c15) >> 52);
-    }
-  }
-
-  std::array<std::uint64_t, 64> filter_{};
-  std::array<std::uint32_t, 16> digest_{};
-  std::vector<Entry> entries_;
 };
 
 // Where next hops lead to: a worker's copy of the tables' places, so that a loop that writes to packets, of

@@ -103,16 +103,12 @@ class Frames {
 };
 
 Own4 own_ipv4() {
-  Own4 own;
-  own.add(Ipv4Address(10, 0, 1, 1), dataplane::AddressKind::own);
-  own.add(Ipv4Address(192, 0, 1, 255), dataplane::AddressKind::broadcast);
-  return own;
+  return Own4({{Ipv4Address(10, 0, 1, 1), dataplane::AddressKind::own},
+               {Ipv4Address(192, 0, 1, 255), dataplane::AddressKind::broadcast}});
 }
 Own6 own_ipv6() {
-  Own6 own;
-  own.add(Ipv6Address(0x2001'0db8'0001'0000, 1), dataplane::AddressKind::own);
-  own.add(Ipv6Address(0x2a01'0db8'0001'0000, 0xff), dataplane::AddressKind::own);
-  return own;
+  return Own6({{Ipv6Address(0x2001'0db8'0001'0000, 1), dataplane::AddressKind::own},
+               {Ipv6Address(0x2a01'0db8'0001'0000, 0xff), dataplane::AddressKind::own}});
 }
 
 // What the steps for one frame ask, except the digest, which may take others for our own.
@@ -208,6 +204,47 @@ TEST_F(StraightFrames, WithoutAFaultAreStraight) {
   EXPECT_EQ(said.ipv4, kEven & ~kGroup) << "a tag that the port took off is looked at one by one";
   EXPECT_EQ(said.ipv6, ~kEven & ~kGroup);
   for (rte_mbuf* m : frames) rte_pktmbuf_free(m);
+}
+
+// A gateway with a tunnel to each of thousands of peers has as many addresses.
+Own4 many_own() {
+  std::vector<Own4::Entry> entries;
+  for (unsigned i = 0; i < 8000; ++i)
+    entries.push_back({Ipv4Address(0x0a40'0001 + 4 * i),
+                       i % 2 == 0 ? dataplane::AddressKind::own : dataplane::AddressKind::broadcast});
+  entries.push_back({Ipv4Address(0x0a40'0001), dataplane::AddressKind::broadcast});
+  return Own4(entries);
+}
+
+TEST_F(StraightFrames, ThousandsOfOwnAddressesHideFewOthers) {
+  if (find_ == nullptr) return;
+  const Own4 own = many_own();
+  unsigned others = 0, missed = 0;
+  for (unsigned round = 0; round < 500; ++round) {
+    std::vector<rte_mbuf*> frames;
+    std::uint64_t expected = 0;
+    for (unsigned i = 0; i < 16; ++i) {
+      const Ipv4Address source(0x0a40'0000 + 16 * round + i);
+      frames.push_back(make_mbuf(
+          ethernet(kOwnMac, mac("02:00:00:00:00:99"), 0x0800, Ipv4Packet{.source = source}.bytes())));
+      expected |= std::uint64_t{!own.contains(source)} << i;
+      EXPECT_EQ(own.contains(source), i % 4 == 1) << source.to_string();
+    }
+    const dataplane::Sighted said = find_({kOwnMac, &own, &own6_}, frames.data(), 16, ipv4_, ipv6_);
+    EXPECT_EQ(said.ipv4 & ~expected, 0U) << "one of our own";
+    others += static_cast<unsigned>(std::popcount(expected));
+    missed += static_cast<unsigned>(std::popcount(expected & ~said.ipv4));
+    for (rte_mbuf* m : frames) rte_pktmbuf_free(m);
+  }
+  EXPECT_LT(missed, others / 10);
+}
+
+TEST(OwnAddresses, AreFoundByTheFirstKindThatTheyAreGiven) {
+  const Own4 own = many_own();
+  EXPECT_EQ(own.find(Ipv4Address(0x0a40'0001)), dataplane::AddressKind::own) << "given twice";
+  EXPECT_EQ(own.find(Ipv4Address(0x0a40'0005)), dataplane::AddressKind::broadcast);
+  EXPECT_EQ(own.find(Ipv4Address(0x0a40'0002)), std::nullopt);
+  EXPECT_FALSE(Own4::none().contains(Ipv4Address(0x0a40'0001)));
 }
 
 TEST(StraightForms, ThereIsNoneForOldProcessors) {
