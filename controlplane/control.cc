@@ -388,9 +388,11 @@ InterfaceTotals Control::totals(InterfaceId id) const {
     sum.tx_packets += c.tx_packets.get();
     sum.tx_bytes += c.tx_bytes.get();
     sum.punted += c.punted.get();
-    for (const auto& reason : c.dropped) sum.dropped += reason.get();
   };
-  for (const auto& worker : workers_) add(worker->interface_counters(id));
+  for (const auto& worker : workers_) {
+    add(worker->interface_counters(id));
+    for (const auto& reason : worker->drop_counters(id)) sum.dropped += reason.get();
+  }
   add(output_.interface_counters(id));
   return sum;
 }
@@ -398,7 +400,7 @@ InterfaceTotals Control::totals(InterfaceId id) const {
 std::uint64_t Control::dropped(InterfaceId id, DropReason reason) const {
   std::uint64_t sum = dropped_[id.value()][static_cast<std::size_t>(reason)];
   for (const auto& worker : workers_) {
-    sum += worker->interface_counters(id).dropped[static_cast<std::size_t>(reason)].get();
+    sum += worker->drop_counters(id)[static_cast<std::size_t>(reason)].get();
   }
   return sum;
 }

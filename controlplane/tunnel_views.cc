@@ -92,10 +92,12 @@ std::uint8_t flags_of(const TunnelConfig& config) {
 
 dataplane::Tunnel view_of(const TunnelConfig& config, unsigned owner) {
   dataplane::Tunnel view;
-  view.owner = owner;
+  view.owner = static_cast<std::uint8_t>(owner);
   view.transport = config.is_transport();
-  view.local = config.local;
-  view.remote = config.remote;
+  view.outer_ipv6 = config.local.is_ipv6();
+  config.local.visit([&]<class Address>(Address local) {
+    view.ends.of<Address>() = {local, config.remote.as<Address>()};
+  });
   if (config.udp) view.udp = config.udp->remote_port;
   view.hop_limit = static_cast<std::uint8_t>(config.hop_limit);
   if (config.dscp) view.dscp = static_cast<std::uint8_t>(*config.dscp);

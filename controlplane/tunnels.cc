@@ -264,7 +264,7 @@ void Tunnels::publish_tunnel(const Tunnel& tunnel, Interface& interface) {
   if (tunnel.path_mtu) interface.path_mtu = tunnel.path_mtu->inside;
   auto view = std::make_shared<dataplane::Tunnel>(view_of(tunnel.config, owner_of(interface)));
   if (tunnel.path_mtu && tunnel.path_mtu->outer_is_cut) view->df = dataplane::OuterDf::clear;
-  if (tunnel.out && !tunnel.out->life->ended) view->out = tunnel.out->sa;
+  if (tunnel.out && !tunnel.out->life->ended) view->send_by(tunnel.out->sa);
   view->selectors = tunnel.selectors;
   interface.tunnel = std::move(view);
   interfaces_.publish(interface);

@@ -34,6 +34,7 @@ class Counter {
   std::uint64_t value_ = 0;
 };
 
+// What each packet touches: one cache line.
 struct alignas(64) InterfaceCounters {
   Counter rx_packets;
   Counter rx_bytes;
@@ -42,7 +43,6 @@ struct alignas(64) InterfaceCounters {
   Counter tx_packets;  // that a port's queue took
   Counter tx_bytes;
   Counter punted;
-  std::array<Counter, kDropReasonCount> dropped;  // by ingress interface; tx_queue_full and tx_gone by egress
 
   // Received and not passed on. What is passed on was counted as received before.
   [[nodiscard]] std::uint64_t own_packets() const { return difference(rx_packets, passed_packets); }
@@ -54,6 +54,10 @@ struct alignas(64) InterfaceCounters {
     return all.get() - less;
   }
 };
+static_assert(sizeof(InterfaceCounters) == 64);
+
+// [reason], by ingress interface; tx_queue_full and tx_gone by egress.
+using DropCounters = std::array<Counter, kDropReasonCount>;
 
 // Four to a cache line: all of a line are one worker's.
 struct alignas(16) AdjacencyCounters {

@@ -173,7 +173,7 @@ struct Sorted {
 std::uint64_t touch(rte_mbuf** frames, unsigned count) {
   std::uint64_t bytes = 0;
   for (unsigned i = 0; i < count; ++i) {
-    __builtin_prefetch(rte_pktmbuf_mtod(frames[i], void*));
+    millrace::prefetch(rte_pktmbuf_mtod(frames[i], void*));
     bytes += frames[i]->pkt_len;
   }
   return bytes;

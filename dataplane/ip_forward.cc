@@ -11,6 +11,7 @@
 #include "dataplane/fragment.h"
 #include "dataplane/ip_batch.h"
 #include "dataplane/worker.h"
+#include "net/prefetch.h"
 
 namespace millrace::dataplane {
 namespace {
@@ -216,8 +217,22 @@ class IpBurst {
     }
   }
 
+  [[gnu::noinline]] void ask_for_adjacencies(unsigned count) {
+    const Paths paths = tables_.paths();
+    for (unsigned i = 0; i < count; ++i) {
+      const NextHop next_hop = paths.next_hop(next_hops()[i]);
+      if (next_hop.kind() == NextHop::Kind::forward) prefetch(&paths.adjacency(next_hop.index()));
+    }
+    for (unsigned i = 0; i < count; ++i) {
+      const NextHop next_hop = paths.next_hop(next_hops()[i]);
+      if (next_hop.kind() == NextHop::Kind::forward)
+        prefetch(&worker_.count_adjacency(paths.adjacency(next_hop.index()).counter));
+    }
+  }
+
   // Those that go straight wait for each other: all that leave by one interface do it together.
   void forward_each(unsigned count) {
+    if (tables_.many_adjacencies()) ask_for_adjacencies(count);
     const Paths paths = tables_.paths();
     AdjacencyCounters* const counters = &worker_.count_adjacency(0);
     IpBatch<Family>& batch = batch_;

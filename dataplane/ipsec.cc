@@ -10,8 +10,18 @@
 #include "dataplane/worker.h"
 #include "esp/packet.h"
 #include "net/checksum.h"
+#include "net/prefetch.h"
 
 namespace millrace::dataplane {
+
+// Packets in their outer headers.
+struct Ipsec::Outer {
+  IpBatch<Ipv4Family> ipv4;
+  IpBatch<Ipv6Family> ipv6;
+  unsigned ipv4_count = 0, ipv6_count = 0;
+  bool is_mixed = false;  // they came by several interfaces: by which stands in the meta
+};
+
 namespace {
 
 constexpr std::uint16_t kL2 = sizeof(wire::Ethernet);
@@ -230,7 +240,6 @@ void Ipsec::protect(Worker& worker, const InterfaceView& in, InterfaceId tunnel,
   place.in = &in;
   place.ingress = ingress;
   place.id = tunnel;
-  place.tunnel = nullptr;
 }
 
 bool Ipsec::take(Worker& worker, const InterfaceView& in, rte_mbuf* m) {
@@ -254,36 +263,13 @@ void Ipsec::go_on(Worker& worker) {
   if (outbound_count_ != 0) send_outbound(worker);
 }
 
-// What each tunnel is, and that it is near when it is needed: of thousands of tunnels none is in a cache, and
-// the ways to each packet's key are gone together, a step of all of them at a time. Those of other workers'
-// SAs go there.
-void Ipsec::find_tunnels(Worker& worker) {
-  const Tables& tables = worker.tables();
+// By which tunnel each one leaves. Of thousands none is in a near cache: all are asked for before the first
+// is looked at. Those of other workers' SAs go there. Returns how many are left.
+unsigned Ipsec::find_tunnels(Worker& worker) {
   const std::span<Outbound> packets = std::span(outbound_).first(outbound_count_);
-  const bool is_one =
-      std::ranges::all_of(packets, [&](const Outbound& each) { return each.id == packets[0].id; });
-  if (!is_one) {
-    const auto ask = [&](const auto& for_each) {
-      for (Outbound& each : packets) {
-        if (each.tunnel != nullptr) for_each(each);
-      }
-    };
-    std::array<const InterfaceView*, kBurst> views;
-    for (std::size_t i = 0; i < packets.size(); ++i) {
-      views[i] = tables.interface(packets[i].id);
-      if (views[i] != nullptr) __builtin_prefetch(&views[i]->tunnel);
-      __builtin_prefetch(&worker.count(packets[i].id).tx_packets);
-    }
-    for (std::size_t i = 0; i < packets.size(); ++i) {
-      packets[i].tunnel = views[i] == nullptr ? nullptr : views[i]->tunnel.get();
-      __builtin_prefetch(packets[i].tunnel);
-    }
-    ask([](const Outbound& each) { __builtin_prefetch(each.tunnel->out.get()); });
-    ask([](const Outbound& each) {
-      if (each.tunnel->out) each.tunnel->out->sa.keys->prefetch();
-    });
-  } else if (const InterfaceView* view = tables.interface(packets[0].id)) {
-    for (Outbound& each : packets) each.tunnel = view->tunnel.get();
+  for (Outbound& each : packets) {
+    each.tunnel = worker.tables().tunnel(each.id);
+    prefetch(each.tunnel);
   }
   unsigned count = 0;
   for (Outbound& each : packets) {
@@ -296,15 +282,28 @@ void Ipsec::find_tunnels(Worker& worker) {
     else
       keep(each, outbound_[count++]);
   }
-  outbound_count_ = count;
+  return count;
+}
+
+// As of tunnels, of SAs none is near: what is to be read and written of them is asked for.
+void Ipsec::ask_for_sas(Worker& worker, std::span<const Outbound> packets) {
+  const Tunnel* last = packets[0].tunnel;
+  for (const Outbound& each : packets.subspan(1)) {
+    if (each.tunnel == last) continue;
+    last = each.tunnel;
+    prefetch(last->out.get());
+    last->keys->prefetch();
+    prefetch(&worker.count(each.id));
+  }
 }
 
 // All that is said of a packet is read before it is encrypted.
-unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>& payloads) {
+unsigned Ipsec::make_payloads(Worker& worker, std::span<Outbound> packets,
+                              std::span<esp::Outbound> payloads) {
   unsigned count = 0;
-  for (Outbound& each : std::span(outbound_).first(outbound_count_)) {
+  for (Outbound& each : packets) {
     const Tunnel& tunnel = *each.tunnel;
-    const esp::Traits& of = tunnel.out->sa.keys->traits();
+    const esp::Traits& of = esp::traits(tunnel.algorithm);
     if (tunnel.selectors && !tunnel.selectors->have(each.m, Way::out)) [[unlikely]] {
       tunnel.out->counters.unselected.add(1);
       worker.drop(each.m, each.ingress, DropReason::esp_selectors_out);
@@ -344,8 +343,8 @@ unsigned Ipsec::make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>&
       auto* const frame = rte_pktmbuf_mtod(each.m, std::byte*);
       std::memmove(frame, frame + before, kL2 + header);
     }
-    keep(each, outbound_[count]);
-    payloads[count++] = {&tunnel.out->sa,
+    keep(each, packets[count]);
+    payloads[count++] = {&tunnel.out->sa, &of,
                          rte_pktmbuf_mtod_offset(each.m, std::uint8_t*, kL2 + header + before), bytes,
                          next_header};
   }
@@ -385,15 +384,15 @@ void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
     protocol = wire::kProtocolUdp;
   }
   const auto hops = static_cast<std::uint8_t>(tunnel.hop_limit + 1);
-  if (tunnel.local.is_ipv6()) {
+  if (tunnel.outer_ipv6) {
     ethernet(m)->type = Be16(wire::kEtherTypeIpv6);
     wire::Ipv6& ip = *ipv6(m);
     ip = {Be32(6U << 28),
           Be16(bytes),
           protocol,
           hops,
-          tunnel.local.as<Ipv6Address>().bytes(),
-          tunnel.remote.as<Ipv6Address>().bytes()};
+          tunnel.ends.ipv6.local.bytes(),
+          tunnel.ends.ipv6.remote.bytes()};
     set_tos(ip, packet.tos);
     if (udp != nullptr)
       udp->checksum = wire::udp_checksum(ip, {reinterpret_cast<const std::byte*>(udp), bytes});
@@ -401,29 +400,32 @@ void Ipsec::write_outer(const Outbound& packet, const esp::Outbound& payload) {
   }
   ethernet(m)->type = Be16(wire::kEtherTypeIpv4);
   const std::uint16_t flags = packet.dont_fragment ? wire::kIpv4DontFragment : std::uint16_t{0};
-  write_ipv4(*ipv4(m), {packet.tos, static_cast<std::uint16_t>(bytes + sizeof(wire::Ipv4)), ++identification_,
-                        flags, hops, protocol, tunnel.local.as<Ipv4Address>().value(),
-                        tunnel.remote.as<Ipv4Address>().value()});
+  write_ipv4(*ipv4(m),
+             {packet.tos, static_cast<std::uint16_t>(bytes + sizeof(wire::Ipv4)), ++identification_, flags,
+              hops, protocol, tunnel.ends.ipv4.local.value(), tunnel.ends.ipv4.remote.value()});
 }
 
 void Ipsec::send_outbound(Worker& worker) {
-  find_tunnels(worker);
-  std::array<esp::Outbound, kBurst> payloads;
-  const unsigned count = make_payloads(worker, payloads);
+  const std::span<Outbound> packets = std::span(outbound_).first(find_tunnels(worker));
   outbound_count_ = 0;
-  if (count == 0) return;
-  esp::encapsulate(*engine_, std::span(payloads).first(count));
-  send_outer(worker, std::span(payloads).first(count));
+  if (packets.empty()) return;
+  Outer outer;
+  outer.is_mixed =
+      std::ranges::any_of(packets, [&](const Outbound& each) { return each.ingress != packets[0].in->id; });
+  ask_for_sas(worker, packets);
+  std::array<esp::Outbound, kBurst> room;
+  const std::span<esp::Outbound> payloads = std::span(room).first(make_payloads(worker, packets, room));
+  esp::encapsulate(*engine_, payloads);
+  wrap(worker, packets, payloads, outer);
+  worker.count().encapsulated.add(outer.ipv4_count + outer.ipv6_count);
+  worker.end_step(WorkerStep::ipsec, static_cast<unsigned>(packets.size()));
+  send_outer(worker, *packets[0].in, outer);
 }
 
-void Ipsec::send_outer(Worker& worker, std::span<const esp::Outbound> payloads) {
-  IpBatch<Ipv4Family> ipv4;
-  IpBatch<Ipv6Family> ipv6;
-  unsigned ipv4_count = 0, ipv6_count = 0;
-  const InterfaceView& in = *outbound_[0].in;
-  bool is_mixed = false;
+void Ipsec::wrap(Worker& worker, std::span<const Outbound> packets, std::span<const esp::Outbound> payloads,
+                 Outer& outer) {
   for (std::size_t i = 0; i < payloads.size(); ++i) {
-    const Outbound& each = outbound_[i];
+    const Outbound& each = packets[i];
     SaCounters& counters = each.tunnel->out->counters;
     if (payloads[i].verdict != esp::Verdict::good) {
       counters.refused[static_cast<std::size_t>(payloads[i].verdict)].add(1);
@@ -435,23 +437,19 @@ void Ipsec::send_outer(Worker& worker, std::span<const esp::Outbound> payloads) 
     counters.bytes.add(payloads[i].bytes);
     worker.count(each.id).tx_packets.add(1);
     worker.count(each.id).tx_bytes.add(kL2 + payloads[i].bytes);
-    is_mixed |= each.ingress != in.id;
-    if (each.tunnel->local.is_ipv6())
-      ipv6.set(ipv6_count++, each.m);
+    if (outer.is_mixed) meta(each.m).ingress = each.ingress;
+    if (each.tunnel->outer_ipv6)
+      outer.ipv6.set(outer.ipv6_count++, each.m);
     else
-      ipv4.set(ipv4_count++, each.m);
+      outer.ipv4.set(outer.ipv4_count++, each.m);
   }
-  worker.count().encapsulated.add(ipv4_count + ipv6_count);
-  worker.end_step(WorkerStep::ipsec, static_cast<unsigned>(payloads.size()));
-  if (is_mixed) {
-    for (std::size_t i = 0; i < payloads.size(); ++i) {
-      if (payloads[i].verdict == esp::Verdict::good) meta(outbound_[i].m).ingress = outbound_[i].ingress;
-    }
-  }
+}
+
+void Ipsec::send_outer(Worker& worker, const InterfaceView& in, Outer& outer) {
   sends_ = true;
-  worker.set_ingress_in_meta(is_mixed);
-  if (ipv4_count != 0) ipv4_burst(worker, in, ipv4, ipv4_count, all_of(ipv4_count));
-  if (ipv6_count != 0) ipv6_burst(worker, in, ipv6, ipv6_count, all_of(ipv6_count));
+  worker.set_ingress_in_meta(outer.is_mixed);
+  if (outer.ipv4_count != 0) ipv4_burst(worker, in, outer.ipv4, outer.ipv4_count, all_of(outer.ipv4_count));
+  if (outer.ipv6_count != 0) ipv6_burst(worker, in, outer.ipv6, outer.ipv6_count, all_of(outer.ipv6_count));
   worker.set_ingress_in_meta(false);
   sends_ = false;
 }
@@ -477,7 +475,7 @@ void Ipsec::find_entries(const InboundSas& sas) {
       if (packets[i].entry != nullptr) for_each(*packets[i].entry, headers[i]);
     }
   };
-  ask([](const InboundSas::Entry& entry, const esp::Header&) { __builtin_prefetch(entry.in.get()); });
+  ask([](const InboundSas::Entry& entry, const esp::Header&) { prefetch(entry.in.get()); });
   ask([](const InboundSas::Entry& entry, const esp::Header& header) {
     entry.in->sa.keys->prefetch();
     entry.in->sa.window.prefetch(header.sequence.host());
@@ -572,6 +570,7 @@ void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
   InterfaceId ids[kBurst];
   unsigned count = 0;
   bool is_mixed = false;
+  for (const Inbound& each : packets) prefetch(tables.interface(each.entry->interface));
   for (const Inbound& each : packets) {
     if (each.entry->is_transport()) [[unlikely]] {
       receive_transport(worker, each);
@@ -592,7 +591,7 @@ void Ipsec::receive_inner(Worker& worker, std::span<const Inbound> packets) {
   }
   if (count == 0) return;
   if (!is_mixed) return receive(worker, *first, frames, count);
-  for (const InterfaceId id : std::span(ids).first(count)) __builtin_prefetch(&worker.count(id).rx_packets);
+  for (const InterfaceId id : std::span(ids).first(count)) prefetch(&worker.count(id).rx_packets);
   for (unsigned i = 0; i < count; ++i) {
     worker.count(ids[i]).rx_packets.add(1);
     worker.count(ids[i]).rx_bytes.add(frames[i]->pkt_len);

@@ -60,12 +60,18 @@ class Ipsec {
     const InboundSas::Entry* entry = nullptr;
   };
 
+  struct Outer;
+
   void send_outbound(Worker& worker);
-  void find_tunnels(Worker& worker);
-  unsigned make_payloads(Worker& worker, std::array<esp::Outbound, kBurst>& payloads);
+  unsigned find_tunnels(Worker& worker);
+  static void ask_for_sas(Worker& worker, std::span<const Outbound> packets);
+  static unsigned make_payloads(Worker& worker, std::span<Outbound> packets,
+                                std::span<esp::Outbound> payloads);
+  void wrap(Worker& worker, std::span<const Outbound> packets, std::span<const esp::Outbound> payloads,
+            Outer& outer);
   void write_outer(const Outbound& packet, const esp::Outbound& payload);
   static void write_transport(const Outbound& packet, const esp::Outbound& payload);
-  void send_outer(Worker& worker, std::span<const esp::Outbound> payloads);
+  void send_outer(Worker& worker, const InterfaceView& in, Outer& outer);
   void take_inbound(Worker& worker);
   void find_entries(const InboundSas& sas);
   unsigned find_sas(Worker& worker, std::array<esp::Inbound, kBurst>& packets);

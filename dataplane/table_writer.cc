@@ -58,6 +58,8 @@ std::optional<AdjacencyId> TableWriter::add_adjacency(const Adjacency& adjacency
   const auto id = adjacency_ids_.take();
   if (!id) return std::nullopt;
   tables_.adjacencies_.as<Adjacency>()[*id] = adjacency;
+  constexpr std::uint32_t kMany = 128;
+  if (*id == kMany) tables_.many_adjacencies_.store(true, std::memory_order_relaxed);
   return AdjacencyId(*id);
 }
 
@@ -91,7 +93,10 @@ void TableWriter::release_group(NextHop group) {
 }
 
 void TableWriter::set_interface(InterfaceId id, std::unique_ptr<const InterfaceView> view) {
-  retire_object(tables_.interfaces_[id.value()].exchange(view.release(), std::memory_order_acq_rel));
+  const Tunnel* tunnel = view == nullptr ? nullptr : view->tunnel.get();
+  const auto* old = tables_.interfaces_[id.value()].exchange(view.release(), std::memory_order_acq_rel);
+  tables_.tunnels_[id.value()].store(tunnel, std::memory_order_release);
+  retire_object(old);  // with the tunnel that was its
 }
 
 void TableWriter::set_inbound_sas(std::unique_ptr<const InboundSas> sas) {

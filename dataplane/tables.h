@@ -93,6 +93,10 @@ class Tables {
   [[nodiscard]] const InterfaceView* interface(InterfaceId id) const {
     return interfaces_[id.value()].load(std::memory_order_acquire);
   }
+  // That of the interface's view; null: it has none.
+  [[nodiscard]] const Tunnel* tunnel(InterfaceId id) const {
+    return tunnels_[id.value()].load(std::memory_order_acquire);
+  }
   template <class Address>
   [[nodiscard]] const lpm::Lookup<Address>& fib(FibId id) const {
     return *fibs_[id.value()].of<Address>()->load(std::memory_order_acquire);
@@ -111,11 +115,14 @@ class Tables {
     return *inbound_sas_.load(std::memory_order_acquire);
   }
   [[nodiscard]] FlowHashing flow_hashing() const { return flow_hashing_; }
+  // More than stay in a worker's nearest cache.
+  [[nodiscard]] bool many_adjacencies() const { return many_adjacencies_.load(std::memory_order_relaxed); }
 
  private:
   friend class TableWriter;  // dataplane/table_writer.h: the only way to change anything here
 
   std::array<std::atomic<const InterfaceView*>, kMaxInterfaces> interfaces_{};
+  std::array<std::atomic<const Tunnel*>, kMaxInterfaces> tunnels_{};  // theirs, without a look at the view
   // Each FIB's place of its lookup side, which moves when the FIB lays itself out anew. Set at start.
   template <class Address>
   using PublishedFib = const std::atomic<const lpm::Lookup<Address>*>*;
@@ -130,6 +137,7 @@ class Tables {
                                                &OwnAddresses<Ipv6Address>::none()};
   std::atomic<const InboundSas*> inbound_sas_{&InboundSas::none()};
   FlowHashing flow_hashing_;  // fixed at start
+  std::atomic<bool> many_adjacencies_{false};
 };
 
 }  // namespace millrace::dataplane

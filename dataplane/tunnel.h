@@ -7,6 +7,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,13 +17,15 @@
 #include "dataplane/policy.h"
 #include "esp/sa.h"
 #include "net/ip_address.h"
+#include "net/prefetch.h"
 #include "net/strong_id.h"
 #include "net/wire.h"
 #include "net/wire6.h"
 
 namespace millrace::dataplane {
 
-// written by: the SA's owner worker; read by: the control thread.
+// written by: the SA's owner worker; read by: the control thread. Packets and bytes come first: they are to
+// lie in the line of what else is written of an SA for each packet.
 struct SaCounters {
   Counter packets;  // protected, or verified
   Counter bytes;    // of the packets inside
@@ -30,38 +33,58 @@ struct SaCounters {
   Counter unselected;  // that the selectors do not have
 };
 
-struct OutboundSa {
+struct alignas(64) OutboundSa {
   esp::OutboundSa sa;
   SaCounters counters;
 };
+static_assert(sizeof(esp::OutboundSa) + 2 * sizeof(Counter) <= 64,
+              "what each packet touches: one cache line");
 
-struct InboundSa {
+struct alignas(64) InboundSa {
   esp::InboundSa sa;
   SaCounters counters;
 };
+static_assert(sizeof(esp::InboundSa) + 2 * sizeof(Counter) <= 64, "what each packet touches: one cache line");
 
 // May an outer packet of IPv4 be fragmented? As the packet inside (one of IPv6 may not), never, always.
 enum class OuterDf : std::uint8_t { copy, set, clear };
 
+template <class Address>
+struct TunnelEnds {
+  Address local, remote;
+};
+
 // What goes around packets that leave by a tunnel (RFC 4301 5.1.2), or around what those carry (transport).
-struct Tunnel {
-  unsigned owner = 0;  // the worker that writes the SAs' state
-  bool transport = false;
-  IpAddress local, remote;
-  std::optional<std::uint16_t> udp;  // RFC 3948: ESP in UDP to this port, for ways through NAT
-  std::uint8_t hop_limit = 64;       // at most 254
-  std::optional<std::uint8_t> dscp;  // nothing: the inner packet's
-  OuterDf df = OuterDf::copy;
+//
+// Of thousands of tunnels a packet finds none in a near cache: what is asked for each one lies in one line,
+// but for IPv6's ends.
+struct alignas(64) Tunnel {
+  const esp::Keys* keys = nullptr;             // of `out`, so that both can be asked for at once
   std::shared_ptr<OutboundSa> out;             // nothing: nothing leaves
   std::shared_ptr<const Selectors> selectors;  // nothing: what leads into the tunnel may
+  std::optional<std::uint16_t> udp;            // RFC 3948: ESP in UDP to this port, for ways through NAT
+  std::optional<std::uint8_t> dscp;            // nothing: the inner packet's
+  esp::Algorithm algorithm{};                  // of `keys`
+  std::uint8_t owner = 0;                      // the worker that writes the SAs' state
+  std::uint8_t hop_limit = 64;                 // at most 254
+  OuterDf df = OuterDf::copy;
+  bool transport = false;
+  bool outer_ipv6 = false;
+  PerFamily<TunnelEnds> ends{};  // of the family that `outer_ipv6` says
 
+  void send_by(std::shared_ptr<OutboundSa> sa) {
+    keys = sa->sa.keys.get();
+    algorithm = keys->algorithm();
+    out = std::move(sa);
+  }
   [[nodiscard]] bool asks_ports() const { return selectors && selectors->ask_ports(); }
   // Bytes that come before the ESP header, from the outer IP header on.
   [[nodiscard]] std::uint32_t outer_bytes() const {
-    const auto ip = static_cast<std::uint32_t>(local.is_ipv6() ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4));
+    const auto ip = static_cast<std::uint32_t>(outer_ipv6 ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4));
     return (transport ? 0 : ip) + (udp ? static_cast<std::uint32_t>(sizeof(wire::Udp)) : 0);
   }
 };
+static_assert(offsetof(Tunnel, ends.ipv6) <= 64);
 
 // The SAs that packets come by, found by their SPI: it is the receiver's choice, and is enough (RFC 4301
 // 4.1).
@@ -103,7 +126,7 @@ class InboundSas {
     }
     return nullptr;
   }
-  void prefetch(std::uint32_t spi) const { __builtin_prefetch(&slots_[slot_of(spi)]); }
+  void prefetch(std::uint32_t spi) const { millrace::prefetch(&slots_[slot_of(spi)]); }
   [[nodiscard]] bool takes_esp() const { return takes_esp_; }
   [[nodiscard]] bool any_udp() const { return any_udp_; }
 

@@ -28,6 +28,7 @@ Worker::Worker(const WorkerSetup& setup)
     : setup_(setup),
       find_straight_(dataplane::find_straight(setup.isa)),
       interface_counters_(kMaxInterfaces * sizeof(InterfaceCounters), lpm::Pages::normal),
+      drop_counters_(kMaxInterfaces * sizeof(DropCounters), lpm::Pages::normal),
       adjacency_counters_(kMaxAdjacencies * sizeof(AdjacencyCounters), lpm::Pages::normal) {
   for (std::size_t i = 0; i < kPuntClassCount; ++i) policers_[i] = ClassPolicer(kPuntRates[i], setup.tsc_hz);
 }
@@ -183,7 +184,7 @@ bool Worker::hand_over(rte_mbuf* m, InterfaceId ingress, PuntClass to) {
 }
 
 void Worker::drop(rte_mbuf* m, InterfaceId ingress, DropReason reason) {
-  count(ingress).dropped[static_cast<std::size_t>(reason)].add(1);
+  count_drop(ingress, reason).add(1);
   if (has_icmp_error(reason)) {
     // A flood of packets whose hops end here holds back none of the other errors (PMTU, no route).
     const PuntClass to = reason == DropReason::ttl_expired ? PuntClass::expired : PuntClass::error;

@@ -79,7 +79,9 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // The control side.
-  [[nodiscard]] bool has_memory() const { return interface_counters_ && adjacency_counters_; }
+  [[nodiscard]] bool has_memory() const {
+    return interface_counters_ && drop_counters_ && adjacency_counters_;
+  }
   [[nodiscard]] const WorkerPlan* swap_plan(const WorkerPlan* plan) {
     return plan_.exchange(plan, std::memory_order_acq_rel);
   }
@@ -87,6 +89,9 @@ class Worker {
   [[nodiscard]] const WorkerCounters& counters() const { return counters_; }
   [[nodiscard]] const InterfaceCounters& interface_counters(InterfaceId id) const {
     return interface_counters_.as<InterfaceCounters>()[id.value()];
+  }
+  [[nodiscard]] const DropCounters& drop_counters(InterfaceId id) const {
+    return drop_counters_.as<DropCounters>()[id.value()];
   }
   [[nodiscard]] const AdjacencyCounters& adjacency_counters(std::uint32_t index) const {
     return adjacency_counters_.as<AdjacencyCounters>()[index];
@@ -106,6 +111,9 @@ class Worker {
   [[nodiscard]] FindStraight find_straight() const { return find_straight_; }
   [[nodiscard]] InterfaceCounters& count(InterfaceId id) {
     return interface_counters_.as<InterfaceCounters>()[id.value()];
+  }
+  [[nodiscard]] Counter& count_drop(InterfaceId id, DropReason reason) {
+    return drop_counters_.as<DropCounters>()[id.value()][static_cast<std::size_t>(reason)];
   }
   [[nodiscard]] AdjacencyCounters& count_adjacency(std::uint32_t index) {
     return adjacency_counters_.as<AdjacencyCounters>()[index];
@@ -240,6 +248,7 @@ class Worker {
   std::array<TxBuffer, kMaxPorts> tx_;
   WorkerCounters counters_;
   lpm::PageMemory interface_counters_;
+  lpm::PageMemory drop_counters_;
   lpm::PageMemory adjacency_counters_;
 };
 static_assert(kMaxPorts <= 64, "one bit a port in dirty_ports_");

@@ -55,8 +55,10 @@ class Engine {
   template <class Work>
   static void by_runs(std::span<Packet> packets, const Work& work);
   void prepare(Run run);
-  void seal_gcm(Run run);
-  void open_gcm(Run run);
+  template <class Work>
+  void by_keys(Run run, const Traits& of, const Work& work);
+  void seal_gcm(Run run, const Traits& of);
+  void open_gcm(Run run, const Traits& of);
   void gmac(Run run);
   void chacha(Run run, IMB_CIPHER_DIRECTION direction);
   void cbc(Run run, IMB_CIPHER_DIRECTION direction);

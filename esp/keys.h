@@ -5,6 +5,7 @@
 // first.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,7 @@
 
 #include "esp/algorithm.h"
 #include "esp/manager.h"
+#include "net/prefetch.h"
 #include "net/result.h"
 
 namespace millrace::esp {
@@ -39,15 +41,8 @@ class Keys {
   [[nodiscard]] const Traits& traits() const { return esp::traits(algorithm_); }
   // Whether sequence numbers have a high half, which is authenticated but not sent.
   [[nodiscard]] bool extended_sequence() const { return extended_sequence_; }
-  // Asks for the lines that a short packet needs: where there are many SAs, they are in no near cache.
-  void prefetch() const {
-    const auto* at = reinterpret_cast<const char*>(this);
-    constexpr std::size_t kLine = 64, kLastGcm = 17 * kLine;  // the powers of H that are used first come last
-    for (std::size_t line = 0; line < 4 * kLine; line += kLine) __builtin_prefetch(at + line);
-    __builtin_prefetch(at + kLastGcm - 3 * kLine);
-    __builtin_prefetch(at + kLastGcm - 2 * kLine);
-    __builtin_prefetch(at + kLastGcm - kLine);
-  }
+  // Asks for what is asked of a key before a packet is worked on: of many SAs it is in no near cache.
+  void prefetch() const { millrace::prefetch(this); }
 
  private:
   friend class KeyStore;
@@ -61,6 +56,15 @@ class Keys {
 
   Keys(Algorithm algorithm, bool extended_sequence)
       : algorithm_(algorithm), extended_sequence_(extended_sequence) {}
+  // Of AES-GCM, the lines that are needed first to encrypt so many bytes: the rounds, and the powers of H,
+  // four to a line and one for each block, from the last one on.
+  void prefetch_gcm(std::uint32_t bytes) const {
+    constexpr std::size_t kLine = 64, kRounds = 3, kMostPowers = 3;
+    for (std::size_t line = 0; line < kRounds; ++line) millrace::prefetch(gcm_.data() + line * kLine);
+    const std::size_t powers = std::min(kMostPowers, bytes / kLine + 1);
+    for (std::size_t line = 1; line <= powers; ++line)
+      millrace::prefetch(gcm_.data() + gcm_.size() - line * kLine);
+  }
   void expand_hmac(IMB_MGR& manager, std::span<const std::uint8_t> key);
 
   Algorithm algorithm_;

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 
 #include "esp/algorithm.h"
 #include "net/byte_order.h"
@@ -32,8 +31,8 @@ constexpr std::uint32_t payload_offset(const Traits& of) {
 
 // Payload, padding and trailer together.
 constexpr std::uint32_t padded_bytes(const Traits& of, std::uint32_t payload) {
-  const auto block = std::uint32_t{of.block()};
-  return (payload + kTrailerBytes + block - 1) / block * block;
+  const std::uint32_t rest = std::uint32_t{of.block()} - 1;  // a power of two, less one
+  return (payload + kTrailerBytes + rest) & ~rest;
 }
 
 constexpr std::uint32_t packet_bytes(const Traits& of, std::uint32_t payload) {
@@ -59,7 +58,7 @@ constexpr std::uint32_t inside_room(const Traits& of, std::uint32_t way, bool ou
 // Whether a packet of this length can be one of the algorithm: what is not is dropped before any key is used.
 constexpr bool is_whole(const Traits& of, std::uint32_t packet) {
   const std::uint32_t around = payload_offset(of) + of.icv;
-  return packet >= around + of.block() && (packet - around) % of.block() == 0;
+  return packet >= around + of.block() && ((packet - around) & (of.block() - 1U)) == 0;
 }
 
 // Behind the payload: padding 1, 2, 3 … (RFC 4303 section 2.4), its length, and the next header.
@@ -77,13 +76,15 @@ struct Payload {
   std::uint8_t next_header;
 };
 
-// Of a whole packet that has verified; nothing where its padding is longer than what there is.
-inline std::optional<Payload> read_trailer(const Traits& of, const std::uint8_t* esp, std::uint32_t packet) {
+// Of a whole packet that has verified; false where its padding is longer than what there is.
+inline bool read_trailer(const Traits& of, const std::uint8_t* esp, std::uint32_t packet, Payload& payload) {
   const std::uint32_t padded = packet - payload_offset(of) - of.icv;
   const std::uint8_t* end = esp + packet - of.icv;
   const std::uint32_t padding = end[-2];
-  if (padding + kTrailerBytes > padded) return {};
-  return Payload{padded - padding - kTrailerBytes, end[-1]};
+  if (padding + kTrailerBytes > padded) return false;
+  payload.bytes = padded - padding - kTrailerBytes;
+  payload.next_header = end[-1];
+  return true;
 }
 
 }  // namespace millrace::esp

@@ -15,7 +15,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <vector>
+#include <memory>
+
+#include "net/prefetch.h"
 
 namespace millrace::esp {
 
@@ -26,7 +28,9 @@ class ReplayWindow {
   enum class Verdict : std::uint8_t { fresh, replayed, late };
 
   explicit ReplayWindow(std::uint32_t size)
-      : size_(std::clamp(size, kMinSize, kMaxSize)), ring_(std::bit_ceil((size_ + 63) / 64 + 1)) {}
+      : size_(std::clamp(size, kMinSize, kMaxSize)),
+        words_(std::bit_ceil((size_ + 63) / 64 + 1)),
+        ring_(std::make_unique<std::uint64_t[]>(words_)) {}
 
   // Before decryption. Number 0 is never sent (RFC 4303 section 3.3.3).
   [[nodiscard]] Verdict look(std::uint64_t number) const {
@@ -35,7 +39,7 @@ class ReplayWindow {
     return (word_of(number) & bit_of(number)) != 0 ? Verdict::replayed : Verdict::fresh;
   }
 
-  void prefetch(std::uint64_t number) const { __builtin_prefetch(&ring_[index_of(number)]); }
+  void prefetch(std::uint64_t number) const { millrace::prefetch(&ring_[index_of(number)]); }
 
   // After it, of a packet that has verified: looks again, since its like may have come in the same batch, and
   // if it is fresh the window moves.
@@ -52,20 +56,20 @@ class ReplayWindow {
   [[nodiscard]] std::uint32_t size() const { return size_; }
 
  private:
-  [[nodiscard]] std::size_t index_of(std::uint64_t number) const { return number / 64 & (ring_.size() - 1); }
+  [[nodiscard]] std::size_t index_of(std::uint64_t number) const { return number / 64 & (words_ - 1); }
   [[nodiscard]] std::uint64_t word_of(std::uint64_t number) const { return ring_[index_of(number)]; }
   static constexpr std::uint64_t bit_of(std::uint64_t number) { return std::uint64_t{1} << (number & 63); }
 
   // The words that the highest number passes are new.
   void advance(std::uint64_t number) {
-    const std::uint64_t passed = std::min<std::uint64_t>(number / 64 - highest_ / 64, ring_.size());
+    const std::uint64_t passed = std::min<std::uint64_t>(number / 64 - highest_ / 64, words_);
     for (std::uint64_t i = 0; i < passed; ++i) ring_[index_of(number - 64 * i)] = 0;
     __atomic_store_n(&highest_, number, __ATOMIC_RELAXED);
   }
 
-  std::uint32_t size_;
+  std::uint32_t size_, words_;
   std::uint64_t highest_ = 0;
-  std::vector<std::uint64_t> ring_;
+  std::unique_ptr<std::uint64_t[]> ring_;
 };
 
 }  // namespace millrace::esp

@@ -31,10 +31,9 @@ void by_bursts(std::span<Any> packets, const Each& each) {
 
 // The sequence number is what makes the IV unique under its key (RFC 4106 section 3.1): it is never given out
 // twice.
-void write_header(const OutboundSa& sa, std::uint8_t* esp, std::uint64_t number) {
-  const Header header{Be32(sa.spi), Be32(static_cast<std::uint32_t>(number))};
+void write_header(const Traits& of, std::uint32_t spi, std::uint8_t* esp, std::uint64_t number) {
+  const Header header{Be32(spi), Be32(static_cast<std::uint32_t>(number))};
   std::memcpy(esp, &header, sizeof header);
-  const Traits& of = sa.keys->traits();
   if (of.iv() == 0) return;
   const BigEndian<std::uint64_t> iv(number);
   std::memcpy(esp + sizeof header, &iv, sizeof iv);
@@ -70,10 +69,8 @@ Verdict take(Inbound& packet, std::uint64_t number) {
     case ReplayWindow::Verdict::late:
       return Verdict::late;
   }
-  const auto payload = read_trailer(packet.sa->keys->traits(), packet.esp, packet.bytes);
-  if (!payload) return Verdict::malformed;
-  packet.payload = *payload;
-  return Verdict::good;
+  const bool whole = read_trailer(packet.sa->keys->traits(), packet.esp, packet.bytes, packet.payload);
+  return whole ? Verdict::good : Verdict::malformed;
 }
 
 }  // namespace
@@ -89,8 +86,8 @@ void encapsulate(Engine& engine, std::span<Outbound> packets) {
         continue;
       }
       packet.verdict = Verdict::good;
-      write_header(*packet.sa, packet.esp(), claim.first);
-      write_trailer(packet.sa->keys->traits(), packet.payload, packet.bytes, packet.next_header);
+      write_header(*packet.of, packet.sa->spi, packet.esp(), claim.first);
+      write_trailer(*packet.of, packet.payload, packet.bytes, packet.next_header);
       work.add({packet.sa->keys.get(), packet.esp(), packet.esp_bytes(),
                 static_cast<std::uint32_t>(claim.first >> 32)},
                i);

@@ -40,12 +40,13 @@ struct InboundSa {
 // rest of packet_bytes().
 struct Outbound {
   OutboundSa* sa;
+  const Traits* of;  // the SA's, here so that who asks for them later need not look at its keys again
   std::uint8_t* payload;
   std::uint32_t bytes;  // of it
   std::uint8_t next_header;
   Verdict verdict = Verdict::good;  // good or exhausted
-  [[nodiscard]] std::uint8_t* esp() const { return payload - payload_offset(sa->keys->traits()); }
-  [[nodiscard]] std::uint32_t esp_bytes() const { return packet_bytes(sa->keys->traits(), bytes); }
+  [[nodiscard]] std::uint8_t* esp() const { return payload - payload_offset(*of); }
+  [[nodiscard]] std::uint32_t esp_bytes() const { return packet_bytes(*of, bytes); }
 };
 
 // A packet on its way in, from its ESP header to its end, in one piece. What it carries is said if it is

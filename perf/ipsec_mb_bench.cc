@@ -31,18 +31,18 @@ class Keys {
       if (!expanded) throw std::runtime_error(expanded.error());
       owned_.push_back(std::move(*expanded));
     }
-    constexpr std::size_t kDrawn = 1 << 16;
     std::mt19937 random(1);
     for (std::size_t i = 0; i < kDrawn; ++i) order_.push_back(owned_[random() % count].get());
   }
   // Gives the packets their keys, and asks for those of the next burst.
   void draw(std::span<esp::Packet> burst) {
-    for (esp::Packet& packet : burst) packet.keys = order_[at_++ % order_.size()];
+    for (esp::Packet& packet : burst) packet.keys = order_[at_++ % kDrawn];
     if (owned_.size() == 1) return;
-    for (std::size_t i = 0; i < burst.size(); ++i) order_[(at_ + i) % order_.size()]->prefetch();
+    for (std::size_t i = 0; i < burst.size(); ++i) order_[(at_ + i) % kDrawn]->prefetch();
   }
 
  private:
+  static constexpr std::size_t kDrawn = 1 << 16;
   std::vector<esp::KeyStore::Owned> owned_;
   std::vector<const esp::Keys*> order_;
   std::size_t at_ = 0;

@@ -89,7 +89,7 @@ std::size_t write_frames(const Options& options, esp::Algorithm algorithm) {
       const Be16 udp[] = {Be16(1000), Be16(2000),
                           Be16(static_cast<std::uint16_t>(inner - sizeof(wire::Ipv4))), Be16(0)};
       std::memcpy(payload + sizeof(wire::Ipv4), udp, sizeof udp);
-      burst.push_back({&sas[sa], payload, inner, wire::kProtocolIpv4});
+      burst.push_back({&sas[sa], &of, payload, inner, wire::kProtocolIpv4});
     }
     esp::encapsulate(**engine, burst);
     file.write(reinterpret_cast<const char*>(frames.data()), static_cast<std::streamsize>(frames.size()));

@@ -141,7 +141,7 @@ class Peer {
     const esp::Traits& of = sa_.keys->traits();
     Bytes esp(esp::packet_bytes(of, bytes));
     std::copy(frame.begin() + kEthernet, frame.end(), esp.begin() + esp::payload_offset(of));
-    esp::Outbound packet{&sa_, esp.data() + esp::payload_offset(of), bytes, next_header};
+    esp::Outbound packet{&sa_, &of, esp.data() + esp::payload_offset(of), bytes, next_header};
     esp::encapsulate(*engine_, {&packet, 1});
     const packets::Ipv4Packet outer{.source = Ipv4Address(192, 0, 2, 2),
                                     .destination = Ipv4Address(192, 0, 2, 1),

@@ -263,11 +263,9 @@ TEST_F(ApiReadTest, MetricsAreOpenMetrics) {
 }
 
 TEST_F(ApiReadTest, AReceivedPacketIsCountedWhereverCountersAreShown) {
-  control_->worker(0).count(control_->interfaces().find("wan0")->id).rx_packets.add(3);
-  control_->worker(0)
-      .count(control_->interfaces().find("wan0")->id)
-      .dropped[static_cast<std::size_t>(dataplane::DropReason::ttl_expired)]
-      .add(3);
+  const InterfaceId wan0 = control_->interfaces().find("wan0")->id;
+  control_->worker(0).count(wan0).rx_packets.add(3);
+  control_->worker(0).count_drop(wan0, dataplane::DropReason::ttl_expired).add(3);
   EXPECT_EQ(get_ok("/v1/interfaces")["interfaces"][1]["rx_packets"], 3);
   const json counters = get_ok("/v1/counters");
   EXPECT_EQ(counters["interfaces"][1]["dropped"], 3);

@@ -82,22 +82,23 @@ TEST(EspPacket, TheTrailerSaysWhereThePayloadEnds) {
     for (std::uint32_t payload = 0; payload < 40; ++payload) {
       std::vector<std::uint8_t> packet(packet_bytes(of, payload), 0xaa);
       write_trailer(of, packet.data() + payload_offset(of), payload, 4);
-      const auto read = read_trailer(of, packet.data(), static_cast<std::uint32_t>(packet.size()));
-      ASSERT_TRUE(read);
-      ASSERT_EQ(read->bytes, payload);
-      ASSERT_EQ(read->next_header, 4);
+      Payload read{};
+      ASSERT_TRUE(read_trailer(of, packet.data(), static_cast<std::uint32_t>(packet.size()), read));
+      ASSERT_EQ(read.bytes, payload);
+      ASSERT_EQ(read.next_header, 4);
     }
 }
 
 TEST(EspPacket, MorePaddingThanThereIsIsRefused) {
   const Traits& of = traits(Algorithm::aes_128_gcm);
   std::vector<std::uint8_t> packet(packet_bytes(of, 18), 0);  // 20 with the trailer
+  Payload read{};
   const auto with_padding = [&](std::uint8_t padding) {
     packet[packet.size() - of.icv - 2] = padding;
-    return read_trailer(of, packet.data(), static_cast<std::uint32_t>(packet.size()));
+    return read_trailer(of, packet.data(), static_cast<std::uint32_t>(packet.size()), read);
   };
   ASSERT_TRUE(with_padding(18));
-  EXPECT_EQ(with_padding(18)->bytes, 0U);
+  EXPECT_EQ(read.bytes, 0U);
   EXPECT_FALSE(with_padding(19));
   EXPECT_FALSE(with_padding(255));
 }

@@ -36,7 +36,7 @@ class EspSa : public EspFixture {
     const Traits& of = sa.keys->traits();
     Bytes room(packet_bytes(of, static_cast<std::uint32_t>(payload.size())));
     std::copy(payload.begin(), payload.end(), room.begin() + payload_offset(of));
-    Outbound packet{&sa, room.data() + payload_offset(of), static_cast<std::uint32_t>(payload.size()),
+    Outbound packet{&sa, &of, room.data() + payload_offset(of), static_cast<std::uint32_t>(payload.size()),
                     kIpv4InEsp};
     encapsulate(*engine_, {&packet, 1});
     return packet.verdict == Verdict::good ? room : Bytes{};
@@ -116,7 +116,8 @@ TEST_F(EspSa, AnExhaustedSaHoldsBackNoOther) {
   std::vector<Bytes> rooms(4, Bytes(64));
   std::vector<Outbound> packets;
   for (std::size_t i = 0; i < rooms.size(); ++i)
-    packets.push_back({i % 2 == 0 ? &old.out : &young.out, rooms[i].data() + 16, 8, kIpv4InEsp});
+    packets.push_back({i % 2 == 0 ? &old.out : &young.out, &traits(Algorithm::aes_128_gcm),
+                       rooms[i].data() + 16, 8, kIpv4InEsp});
   encapsulate(*engine_, packets);
   for (std::size_t i = 0; i < rooms.size(); ++i) {
     EXPECT_EQ(packets[i].verdict, i % 2 == 0 ? Verdict::exhausted : Verdict::good);

@@ -60,10 +60,10 @@ class EspVectors : public EspFixture {
     ASSERT_TRUE(is_whole(of, static_cast<std::uint32_t>(esp.size())));
     Bytes wire = esp;
     ASSERT_TRUE(open_one(*keys, 0, wire));
-    const auto payload = read_trailer(of, wire.data(), static_cast<std::uint32_t>(wire.size()));
-    ASSERT_TRUE(payload);
-    EXPECT_EQ(payload->next_header, next_header);
-    EXPECT_EQ(Bytes(wire.begin() + payload_offset(of), wire.begin() + payload_offset(of) + payload->bytes),
+    Payload payload{};
+    ASSERT_TRUE(read_trailer(of, wire.data(), static_cast<std::uint32_t>(wire.size()), payload));
+    EXPECT_EQ(payload.next_header, next_header);
+    EXPECT_EQ(Bytes(wire.begin() + payload_offset(of), wire.begin() + payload_offset(of) + payload.bytes),
               inner);
     if (of.cipher == Cipher::cbc) return;  // its IV is not ours to choose
     Packet packet{keys.get(), wire.data(), static_cast<std::uint32_t>(wire.size()), 0};
