@@ -36,8 +36,9 @@ inline constexpr std::size_t kMaxNextHops = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxAdjacencies = std::size_t{1} << 18;
 inline constexpr std::size_t kBucketSpace = std::size_t{1} << 24;  // buckets of all groups, old and new
 
-// A layer-3 interface as workers see it. The port is hardware; several interfaces may share one.
-struct InterfaceView {
+// A layer-3 interface as workers see it. The port is hardware; several interfaces may share one. What is
+// asked for each packet of thousands of tunnels lies in the first line.
+struct alignas(64) InterfaceView {
   InterfaceId id;
   PortId port;
   FibId fib;
