@@ -64,6 +64,8 @@ class IpBurst {
     if (first.kind() != NextHop::Kind::group && have_one_next_hop(valid)) {
       forward_together(valid, first);
     } else {
+      if (tables_.many_adjacencies()) [[unlikely]]
+        ask_for_adjacencies(valid);
       forward_each(valid);
     }
     worker_.end_step(WorkerStep::forward, valid);
@@ -232,7 +234,6 @@ class IpBurst {
 
   // Those that go straight wait for each other: all that leave by one interface do it together.
   void forward_each(unsigned count) {
-    if (tables_.many_adjacencies()) ask_for_adjacencies(count);
     const Paths paths = tables_.paths();
     AdjacencyCounters* const counters = &worker_.count_adjacency(0);
     IpBatch<Family>& batch = batch_;

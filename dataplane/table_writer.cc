@@ -58,7 +58,7 @@ std::optional<AdjacencyId> TableWriter::add_adjacency(const Adjacency& adjacency
   const auto id = adjacency_ids_.take();
   if (!id) return std::nullopt;
   tables_.adjacencies_.as<Adjacency>()[*id] = adjacency;
-  constexpr std::uint32_t kMany = 128;
+  constexpr std::uint32_t kMany = 512;
   if (*id == kMany) tables_.many_adjacencies_.store(true, std::memory_order_relaxed);
   return AdjacencyId(*id);
 }
