@@ -36,9 +36,10 @@ class OwnAddresses {
   OwnAddresses() : OwnAddresses(std::vector<Entry>{}) {}
   // Of an address that is there twice the first kind counts.
   explicit OwnAddresses(std::vector<Entry> entries) : entries_(std::move(entries)) {
-    std::ranges::stable_sort(entries_, {}, &Entry::address);
-    const auto rest = std::ranges::unique(entries_, {}, &Entry::address);
-    entries_.erase(rest.begin(), rest.end());
+    const auto before = [](const Entry& a, const Entry& b) { return a.address < b.address; };
+    const auto same = [](const Entry& a, const Entry& b) { return a.address == b.address; };
+    std::stable_sort(entries_.begin(), entries_.end(), before);
+    entries_.erase(std::unique(entries_.begin(), entries_.end(), same), entries_.end());
     const std::size_t bits = std::clamp(std::bit_ceil(entries_.size() * kBitsPerEntry), kMinBits, kMaxBits);
     filter_.resize(bits / 32);
     filter_shift_ = 32U - static_cast<unsigned>(std::countr_zero(bits));
@@ -55,7 +56,8 @@ class OwnAddresses {
     return (filter_[bit / 32] >> bit % 32 & 1) != 0 && find(address).has_value();
   }
   [[nodiscard]] std::optional<Kind> find(Address address) const {
-    const auto at = std::ranges::lower_bound(entries_, address, {}, &Entry::address);
+    const auto before = [](const Entry& entry, Address wanted) { return entry.address < wanted; };
+    const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);
     if (at == entries_.end() || at->address != address) return std::nullopt;
     return at->kind;
   }
