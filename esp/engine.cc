@@ -99,7 +99,7 @@ void Engine::seal(std::span<Packet> packets) {
   by_runs(packets, [this](Run run, const Traits& of) {
     switch (of.cipher) {
       case Cipher::gcm:
-        return seal_gcm(run, of);
+        return gcm<IMB_DIR_ENCRYPT>(run, of);
       case Cipher::chacha20_poly1305:
         return chacha(run, IMB_DIR_ENCRYPT);
       case Cipher::gmac:
@@ -120,7 +120,7 @@ void Engine::open(std::span<Packet> packets) {
   by_runs(packets, [this](Run run, const Traits& of) {
     switch (of.cipher) {
       case Cipher::gcm:
-        return open_gcm(run, of);
+        return gcm<IMB_DIR_DECRYPT>(run, of);
       case Cipher::chacha20_poly1305:
         chacha(run, IMB_DIR_DECRYPT);
         break;
@@ -173,24 +173,19 @@ void Engine::by_keys(Run run, const Traits& of, const Work& work) {
   }
 }
 
-void Engine::seal_gcm(Run run, const Traits& of) {
-  const auto encrypt = gcm_of(of.cipher_key).encrypt;
+// The ICV goes into the packet, or beside it, to be compared with the packet's.
+template <IMB_CIPHER_DIRECTION kDirection>
+void Engine::gcm(Run run, const Traits& of) {
+  constexpr bool kEncrypts = kDirection == IMB_DIR_ENCRYPT;
+  const Gcm gcm = gcm_of(of.cipher_key);
+  const auto work = kEncrypts ? gcm.encrypt : gcm.decrypt;
   by_keys(run, of, [&](Packet& packet, Scratch& scratch) {
     std::uint8_t* payload = packet.esp + payload_offset(of);
-    encrypt(reinterpret_cast<const gcm_key_data*>(packet.keys->gcm_.data()), &context_, payload, payload,
-            packet.bytes - payload_offset(of) - of.icv, scratch.nonce.data(), scratch.associated.data(),
-            associated_bytes(*packet.keys), packet.esp + packet.bytes - of.icv, of.icv);
-  });
-}
-
-void Engine::open_gcm(Run run, const Traits& of) {
-  const auto decrypt = gcm_of(of.cipher_key).decrypt;
-  by_keys(run, of, [&](Packet& packet, Scratch& scratch) {
-    std::uint8_t* payload = packet.esp + payload_offset(of);
-    decrypt(reinterpret_cast<const gcm_key_data*>(packet.keys->gcm_.data()), &context_, payload, payload,
-            packet.bytes - payload_offset(of) - of.icv, scratch.nonce.data(), scratch.associated.data(),
-            associated_bytes(*packet.keys), scratch.icv.data(), of.icv);
-    packet.verified = equal_blocks(scratch.icv.data(), packet.esp + packet.bytes - of.icv);
+    std::uint8_t* icv = packet.esp + packet.bytes - of.icv;
+    work(reinterpret_cast<const gcm_key_data*>(packet.keys->gcm_.data()), &context_, payload, payload,
+         static_cast<std::uint64_t>(icv - payload), scratch.nonce.data(), scratch.associated.data(),
+         associated_bytes(*packet.keys), kEncrypts ? icv : scratch.icv.data(), of.icv);
+    if constexpr (!kEncrypts) packet.verified = equal_blocks(scratch.icv.data(), icv);
   });
 }
 

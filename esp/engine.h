@@ -57,8 +57,8 @@ class Engine {
   void prepare(Run run);
   template <class Work>
   void by_keys(Run run, const Traits& of, const Work& work);
-  void seal_gcm(Run run, const Traits& of);
-  void open_gcm(Run run, const Traits& of);
+  template <IMB_CIPHER_DIRECTION kDirection>
+  void gcm(Run run, const Traits& of);
   void gmac(Run run);
   void chacha(Run run, IMB_CIPHER_DIRECTION direction);
   void cbc(Run run, IMB_CIPHER_DIRECTION direction);
